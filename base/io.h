@@ -1,0 +1,35 @@
+/* base/io.h - whole reads and writes on descriptors, and opening below a directory.
+ *
+ * Nothing here retries on errors other than EINTR.  All opens are O_CLOEXEC; names given to
+ * the *_at functions are single path components or relative paths of our own making, never
+ * input.  64-bit offsets throughout. */
+#ifndef VALISE_BASE_IO_H
+#define VALISE_BASE_IO_H
+
+#include "base/buf.h"
+
+#include <sys/types.h>
+
+void fd_closep(int *fd); /* for CLEANUP; -1 is fine */
+
+/* Fills buf up to n bytes; a short count means end of file. */
+bool read_up_to(int fd, void *buf, size_t n, size_t *ret_n, struct err *e) MUST_USE;
+bool pread_all(int fd, void *buf, size_t n, uint64_t offset, struct err *e) MUST_USE; /* E_CORRUPT if the file ends early */
+bool write_all(int fd, const void *buf, size_t n, struct err *e) MUST_USE;
+bool pwrite_all(int fd, const void *buf, size_t n, uint64_t offset, struct err *e) MUST_USE;
+
+/* The whole file into a buf, E_TOO_BIG above the buf's limit. */
+bool read_fd(int fd, struct buf *ret, struct err *e) MUST_USE;
+bool read_file_at(int dirfd, const char *name, struct buf *ret, struct err *e) MUST_USE;
+
+bool fd_size(int fd, uint64_t *ret, struct err *e) MUST_USE;
+bool fd_sync(int fd, struct err *e) MUST_USE; /* fsync */
+
+/* Opens a directory, making it (and its parents) with the mode when it is missing. */
+bool dir_open(int *ret, const char *path, unsigned mode, struct err *e) MUST_USE;
+bool dir_open_at(int *ret, int dirfd, const char *name, unsigned mode, struct err *e) MUST_USE;
+
+/* Bytes an unprivileged process may still write on the file system of fd. */
+bool fs_free_bytes(int fd, uint64_t *ret, struct err *e) MUST_USE;
+
+#endif
