@@ -24,30 +24,30 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Moves a pointer (or any scalar whose empty value is 0) out of a variable. */
-#define TAKE(v)                      \
-	({                           \
+#define TAKE(v)                           \
+	({                                \
 		__typeof__(v) *_p = &(v); \
 		__typeof__(v) _v = *_p;   \
-		*_p = 0;             \
-		_v;                  \
+		*_p = 0;                  \
+		_v;                       \
 	})
 
 /* Moves a descriptor out of a variable; -1 is a descriptor's empty value. */
-#define TAKE_FD(v)             \
-	({                     \
+#define TAKE_FD(v)              \
+	({                      \
 		int *_p = &(v); \
-		int _v = *_p;  \
-		*_p = -1;      \
-		_v;            \
+		int _v = *_p;   \
+		*_p = -1;       \
+		_v;             \
 	})
 
 /* Defines NAMEp(), the scope-end form of NAME(), for pointers of TYPE. */
-#define DEFINE_CLEANUP(type, name)                \
-	static inline void name##p(type **p)      \
-	{                                         \
-		name(*p);                         \
-		*p = NULL;                        \
-	}                                         \
+#define DEFINE_CLEANUP(type, name)           \
+	static inline void name##p(type **p) \
+	{                                    \
+		name(*p);                    \
+		*p = NULL;                   \
+	}                                    \
 	struct name##_cleanup_wants_a_semicolon
 
 #endif

@@ -18,7 +18,7 @@ struct buf {
 	size_t max; /* never holds more than this many bytes */
 };
 
-#define BUF_INIT(max_bytes) { .p = NULL, .n = 0, .cap = 0, .max = (max_bytes) }
+#define BUF_INIT(max_bytes) ((struct buf){ .max = (max_bytes) })
 
 void buf_init(struct buf *b, size_t max_bytes);
 void buf_done(struct buf *b);  /* frees; b is empty and usable again with the same limit */

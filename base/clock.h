@@ -9,7 +9,7 @@
 
 struct clock {
 	int64_t (*wall_s)(const struct clock *c);  /* seconds since 1970, UTC */
-	int64_t (*boot_ms)(const struct clock *c); /* milliseconds since some fixed point; monotone */
+	int64_t (*boot_ms)(const struct clock *c); /* milliseconds, monotone; zero is anywhere */
 };
 
 const struct clock *clock_system(void);

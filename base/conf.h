@@ -40,7 +40,8 @@ struct conf_row {
 };
 
 /* Sets every field to its default; call once before the others. */
-bool conf_defaults(void *settings, const struct conf_row *rows, size_t n, struct err *e) MUST_USE;
+bool conf_defaults(void *settings, const struct conf_row *rows, size_t n,
+		   struct err *e) MUST_USE;
 /* Reads the whole text; on failure the settings are as before.  E_CONFIG: "name:line: ...". */
 bool conf_parse(void *settings, const struct conf_row *rows, size_t n, const char *name,
 		const char *text, size_t len, struct err *e) MUST_USE;

@@ -23,15 +23,16 @@ struct file {
 	char name[256], temp[280];
 };
 
-#define FILE_INIT { .fd = -1, .dirfd = -1 }
+#define FILE_INIT ((struct file){ .fd = -1, .dirfd = -1 })
 
-bool file_begin(struct file *f, int dirfd, const char *name, unsigned mode, struct err *e) MUST_USE;
+bool file_begin(struct file *f, int dirfd, const char *name, unsigned mode,
+		struct err *e) MUST_USE;
 bool file_commit(struct file *f, struct err *e) MUST_USE;
 void file_abort(struct file *f); /* removes the temporary file; nothing after a commit */
 
 /* The three steps for bytes at hand. */
-bool file_replace(int dirfd, const char *name, unsigned mode, const void *p, size_t n, struct err *e)
-	MUST_USE;
+bool file_replace(int dirfd, const char *name, unsigned mode, const void *p, size_t n,
+		  struct err *e) MUST_USE;
 
 /* Removes temporaries that crashes left in the directory. */
 bool file_sweep(int dirfd, struct err *e) MUST_USE;

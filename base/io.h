@@ -14,7 +14,8 @@ void fd_closep(int *fd); /* for CLEANUP; -1 is fine */
 
 /* Fills buf up to n bytes; a short count means end of file. */
 bool read_up_to(int fd, void *buf, size_t n, size_t *ret_n, struct err *e) MUST_USE;
-bool pread_all(int fd, void *buf, size_t n, uint64_t offset, struct err *e) MUST_USE; /* E_CORRUPT if the file ends early */
+/* E_CORRUPT if the file ends early. */
+bool pread_all(int fd, void *buf, size_t n, uint64_t offset, struct err *e) MUST_USE;
 bool write_all(int fd, const void *buf, size_t n, struct err *e) MUST_USE;
 bool pwrite_all(int fd, const void *buf, size_t n, uint64_t offset, struct err *e) MUST_USE;
 

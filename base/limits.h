@@ -26,15 +26,15 @@
 #define LIMIT_MODELS 64     /* in one release */
 #define LIMIT_DISKS 8       /* read-only disks of one model */
 
-#define LIMIT_COMPONENT_SIZE (UINT64_C(1) << 40) /* 1 TiB: far above any phone, far below 2^63 */
-#define LIMIT_FRAME_SIZE 1048576                 /* plain bytes in one seekable frame; decoder memory */
-#define LIMIT_SEEK_FRAMES 1048576                /* frames in one object: 1 TiB of 1 MiB frames */
+#define LIMIT_COMPONENT_SIZE (UINT64_C(1) << 40) /* 1 TiB, far below 2^63 */
+#define LIMIT_FRAME_SIZE 1048576  /* plain bytes in one seekable frame; decoder memory */
+#define LIMIT_SEEK_FRAMES 1048576 /* frames in one object: 1 TiB of 1 MiB frames */
 
-#define LIMIT_CHECKIN_BODY 65536    /* a check-in request; idle ones are under 1 KiB */
-#define LIMIT_ADMIN_BODY 5242880    /* a JSON body of the admin API: the largest TUF targets */
-#define LIMIT_HTTP_HEADERS 16384    /* all header lines of one request */
-#define LIMIT_TUS_CHUNK 67108864    /* one PATCH; larger uploads take several */
-#define LIMIT_SECRET_FILE 4096      /* token, passphrase and key files */
+#define LIMIT_CHECKIN_BODY 65536 /* a check-in request; idle ones are under 1 KiB */
+#define LIMIT_ADMIN_BODY 5242880 /* a JSON body of the admin API: the largest TUF targets */
+#define LIMIT_HTTP_HEADERS 16384 /* all header lines of one request */
+#define LIMIT_TUS_CHUNK 67108864 /* one PATCH; larger uploads take several */
+#define LIMIT_SECRET_FILE 4096   /* token, passphrase and key files */
 #define LIMIT_SETTINGS_FILE 1048576
 #define LIMIT_TICKET 1024 /* ticket text */
 

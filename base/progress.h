@@ -16,8 +16,8 @@ struct progress {
 	bool enabled, tty, drawn;
 };
 
-void progress_start(struct progress *p, const struct clock *clock, bool enabled, const char *name,
-		    uint64_t total_bytes);
+void progress_start(struct progress *p, const struct clock *clock, bool enabled,
+		    const char *name, uint64_t total_bytes);
 void progress_add(struct progress *p, uint64_t bytes);
 void progress_set(struct progress *p, uint64_t bytes);
 void progress_end(struct progress *p, bool ok);

@@ -20,12 +20,14 @@ void sha256_done(struct sha256 *h);
 
 void sha256(uint8_t out[static SHA256_SIZE], const void *p, size_t n);
 /* SHA-256(a || b): a salted block without copying. */
-void sha256_two(uint8_t out[static SHA256_SIZE], const void *a, size_t a_n, const void *b, size_t b_n);
+void sha256_two(uint8_t out[static SHA256_SIZE], const void *a, size_t a_n, const void *b,
+		size_t b_n);
 void sha512(uint8_t out[static SHA512_SIZE], const void *p, size_t n);
 void hmac_sha256(uint8_t out[static SHA256_SIZE], const void *key, size_t key_n, const void *p,
 		 size_t n);
 
 /* Whole descriptor from offset 0 to its end. */
-bool sha256_fd(uint8_t out[static SHA256_SIZE], uint64_t *ret_size, int fd, struct err *e) MUST_USE;
+bool sha256_fd(uint8_t out[static SHA256_SIZE], uint64_t *ret_size, int fd,
+	       struct err *e) MUST_USE;
 
 #endif

@@ -8,9 +8,9 @@
 
 #include "base/buf.h"
 
-#define HEX_SIZE(n) ((n) * 2 + 1)                   /* with the NUL */
-#define BASE64_SIZE(n) (((n) + 2) / 3 * 4 + 1)      /* padded, with the NUL; RFC 4648 section 4 */
-#define BASE32_SIZE(n) (((n) * 8 + 4) / 5 + 1)      /* unpadded, with the NUL; section 6 */
+#define HEX_SIZE(n) (2 * (n) + 1)              /* with the NUL */
+#define BASE64_SIZE(n) (((n) + 2) / 3 * 4 + 1) /* padded, with the NUL; RFC 4648 section 4 */
+#define BASE32_SIZE(n) ((8 * (n) + 4) / 5 + 1) /* unpadded, with the NUL; section 6 */
 
 void hex_encode(char *out, const uint8_t *p, size_t n); /* lower case; out holds HEX_SIZE(n) */
 bool hex_decode(uint8_t *out, size_t n, const char *s, size_t s_len); /* exactly n bytes */

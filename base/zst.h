@@ -20,8 +20,8 @@ DEFINE_CLEANUP(struct zst_dec, zst_dec_free);
 size_t zst_bound(size_t n); /* the most that n bytes can become */
 
 /* One complete frame, with content size, appended to out. */
-bool zst_frame_encode(struct zst_enc *z, struct buf *out, const void *p, size_t n, struct err *e)
-	MUST_USE;
+bool zst_frame_encode(struct zst_enc *z, struct buf *out, const void *p, size_t n,
+		      struct err *e) MUST_USE;
 /* Decodes exactly one frame of n bytes into exactly out_n bytes; E_CORRUPT otherwise. */
 bool zst_frame_decode(struct zst_dec *z, void *out, size_t out_n, const void *p, size_t n,
 		      struct err *e) MUST_USE;

@@ -1,0 +1,39 @@
+# The whole check, and the parts of it that are not tests.
+
+##@ Checking
+
+# Packages first, in a make of its own: on a fresh machine this one was read without them.
+check: ## install what is missing, build, and run every test and check
+	$(Q)deploy/install-packages check
+	$(Q)$(MAKE) DEVELOPER=1 check-all
+
+# Every step runs even after one failed, so that one run tells everything; the sum comes last.
+CHECK_STEPS := graph format-check cppcheck units-and-replay sanitized scenario
+check-all:
+	$(Q)mk/check '$(MAKE)' $(CHECK_STEPS)
+
+units-and-replay: programs compile_commands.json unit
+sanitized:
+	$(Q)$(MAKE) $(SANITIZED) sanitized-run
+sanitized-run: $(UNITS) $(REPLAYS)
+	$(Q)$(RUN) unit $(UNITS)
+	$(Q)$(RUN) replay $(REPLAYS)
+
+graph: ## who may include whom, and one door per library
+	$(Q)mk/include-graph mk/include-rules $(C_FILES)
+
+format-check: ## whether clang-format would change anything
+	$(Q)clang-format --dry-run -Werror $(C_FILES)
+
+cppcheck: $(GENERATED) ## look for bugs without running anything
+	$(Q)mkdir -p build/cppcheck
+	$(Q)cppcheck -j $(JOBS) -q --cppcheck-build-dir=build/cppcheck --std=c11 --error-exitcode=1 \
+		--enable=warning,performance,portability --inline-suppr -I . -I $(B)/gen \
+		-D_GNU_SOURCE -D__linux__ -D__x86_64__ --suppressions-list=mk/cppcheck.txt $(SRCS)
+
+demo: ## servers, images, a handset: the whole thing on this machine
+	$(Q)deploy/install-packages demo
+	$(Q)$(MAKE) all
+	$(Q)deploy/demo
+
+.PHONY: check check-all units-and-replay sanitized sanitized-run graph format-check cppcheck demo

@@ -1,0 +1,35 @@
+# Manual pages, completion and `make install`.
+
+PREFIX ?= /usr/local
+MAN_SECTION_valised := 8
+MAN_SECTION_valise-agent := 8
+MAN_SECTION_valise-vmm := 8
+man_of = $(B)/man/$(1).$(or $(MAN_SECTION_$(1)),1)
+MANS := $(foreach p,$(notdir $(PROGRAMS)),$(call man_of,$(p)))
+UNITS_SYSTEMD := $(wildcard deploy/systemd/*)
+
+define man_rule
+$(call man_of,$(1)): $(BIN)/$(1)
+	@mkdir -p $$(@D)
+	$$(call say,MAN,$$@)
+	$$(Q)$$< --man >$$@
+endef
+$(foreach p,$(notdir $(PROGRAMS)),$(eval $(call man_rule,$(p))))
+
+##@ Installing
+
+man: $(MANS) ## manual pages, in build/release/man
+
+install: programs $(MANS) ## programs, manual pages, completion, units: DESTDIR, PREFIX=/usr/local
+	install -d '$(DESTDIR)$(PREFIX)/bin'
+	install -m 755 $(PROGRAMS) '$(DESTDIR)$(PREFIX)/bin'
+	for page in $(MANS); do \
+		install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}" "$$page"; done
+	install -d '$(DESTDIR)$(PREFIX)/share/bash-completion/completions'
+	install -d '$(DESTDIR)$(PREFIX)/share/zsh/site-functions'
+	for p in $(PROGRAMS); do \
+		"$$p" completion bash >"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$${p##*/}" && \
+		"$$p" completion zsh >"$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_$${p##*/}" || exit 1; done
+	$(if $(UNITS_SYSTEMD),install -D -m 644 -t '$(DESTDIR)$(PREFIX)/lib/systemd/system' $(UNITS_SYSTEMD))
+
+.PHONY: man install

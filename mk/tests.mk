@@ -1,0 +1,80 @@
+# Unit tests, fuzzers and their replay, scenarios, coverage.
+
+SUPPORT_SRCS := $(filter-out tests/support/replay.c,$(wildcard tests/support/*.c))
+LIB_SUPPORT := $(B)/libsupport.a
+$(LIB_SUPPORT): $(call objs_of,$(SUPPORT_SRCS)) $(B)/files
+	$(archive)
+
+# tests/support/fault.c decides for each of these whether the call fails.
+FAULT_CALLS := malloc calloc realloc reallocarray strdup strndup write pwrite fsync fdatasync \
+	ftruncate ftruncate64 pwrite64 renameat unlinkat
+test_link := LDFLAGS_TEST = $(foreach c,$(FAULT_CALLS),-Wl,--wrap=$(c))
+test_libs := LIBS_TEST = -lcmocka
+
+UNIT_SRCS := $(foreach f,$(FOLDERS),$(wildcard tests/unit/$(f)/test_*.c))
+UNITS := $(UNIT_SRCS:%.c=$(B)/%)
+define unit_rules
+$(B)/tests/unit/$(1)/%: $(B)/obj/tests/unit/$(1)/%.o $(LIB_SUPPORT) $(call lib_of,$(1) $(USES_$(1)))
+	$$(link)
+$(B)/tests/unit/$(1)/%: $(test_link)
+$(B)/tests/unit/$(1)/%: $(test_libs)
+endef
+$(foreach f,$(FOLDERS),$(eval $(call unit_rules,$(f))))
+
+# Helper programs of scenarios and measurements; they may use everything.
+TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c tests/tools/*.c))
+define tool_rules
+$(B)/tests/$(1)/%: $(B)/obj/tests/$(1)/%.o $(ALL_LIBS)
+	$$(link)
+endef
+$(foreach t,bench tools,$(eval $(call tool_rules,$(t))))
+
+# A fuzzer is linked twice: with libFuzzer by `make fuzz`, with replay.c for the plain tests.
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+REPLAYS := $(FUZZERS:%=$(B)/tests/replay/%)
+$(B)/tests/replay/%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/support/replay.o $(ALL_LIBS)
+	$(link)
+$(B)/tests/fuzz/%: $(B)/obj/tests/fuzz/fuzz_%.o $(ALL_LIBS)
+	$(link)
+$(B)/tests/fuzz/%: LDFLAGS_TEST = -fsanitize=fuzzer
+
+SCENARIOS := $(wildcard tests/scenario/[a-z][0-9]*.sh)
+JOBS ?= $(shell nproc)
+RUN = TOP='$(CURDIR)' BUILD='$(CURDIR)/$(B)' tests/support/run -j $(JOBS)
+SANITIZED := SAN=address,undefined
+
+##@ Testing
+
+unit: $(UNITS) ## run the unit tests (ONE=tests/unit/base/test_buf.c for one)
+	$(Q)$(RUN) unit $(if $(ONE),$(B)/$(ONE:%.c=%),$(UNITS))
+
+replay: $(REPLAYS) ## give every corpus file to its fuzzer's entry point
+	$(Q)$(RUN) replay $(REPLAYS)
+
+scenario: programs $(TOOLS) ## run the scenarios (ONE=tests/scenario/b010_x.sh for one)
+	$(Q)$(RUN) scenario $(if $(ONE),$(ONE),$(SCENARIOS))
+
+SECONDS ?= 60
+fuzz: ## fuzz one parser: T=name, SECONDS=60
+	$(Q)test -f 'tests/fuzz/fuzz_$(T).c' || { echo "T=name, one of: $(FUZZERS)"; exit 1; }
+	$(Q)mkdir -p tests/corpus/$(T) build/fuzz/$(T)
+	$(Q)$(MAKE) CC=clang SAN=fuzzer-no-link,address,undefined \
+		build/san-fuzzer-no-link-address-undefined-clang/tests/fuzz/$(T)
+	$(Q)build/san-fuzzer-no-link-address-undefined-clang/tests/fuzz/$(T) \
+		-max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=1024 \
+		-artifact_prefix=build/fuzz/$(T)/ build/fuzz/$(T) tests/corpus/$(T)
+
+torture: ## run the unit tests again and again with the n-th allocation, write, ... failing
+	$(Q)$(MAKE) $(SANITIZED) torture-run
+torture-run: $(UNITS)
+	$(Q)$(RUN) torture $(if $(ONE),$(B)/$(ONE:%.c=%),$(UNITS))
+
+cover: ## run units and replays with gcov, show the branches taken per file
+	$(Q)$(MAKE) COVER=1 cover-run
+cover-run: $(UNITS) $(REPLAYS)
+	$(Q)find $(B) -name '*.gcda' -delete
+	$(Q)$(RUN) unit $(UNITS)
+	$(Q)$(RUN) replay $(REPLAYS)
+	$(Q)gcovr -r . --object-directory $(B) -e tests/ --exclude-unreachable-branches --branches
+
+.PHONY: unit replay scenario fuzz torture torture-run cover cover-run
