@@ -1,0 +1,93 @@
+# lib/archive.sh - Debian packages for the images, from the archives this machine's own apt uses.
+#
+# An apt of our own below the cache directory (lists, configuration, an empty dpkg status) so that
+# neither the machine's packages nor its pins get into an image.  Downloaded packages are kept in
+# CACHE/archives and checked against the signed index each time they are used.
+
+# archive_sources SUITES: apt lines for these suites, e.g. "bookworm bookworm-security".
+archive_sources() {
+	local suites=" $1 " uri suite component lines=
+	[ -r "$KEYRING" ] ||
+		die "no keyring $KEYRING: apt install debian-archive-keyring, or name another with --keyring"
+	while IFS='|' read -r uri suite component; do
+		case $suites in *" $suite "*) lines+="deb [signed-by=$KEYRING] $uri $suite $component"$'\n' ;; esac
+	done < <(apt-get indextargets --format '$(REPO_URI)|$(RELEASE)|$(COMPONENT)' \
+		'Created-By: Packages' 'Architecture: amd64' | sort -u | grep '|main$')
+	for suite in $1; do
+		case $lines in *" $suite "*) ;; *)
+			die "this machine's apt sources have no suite '$suite': the images are Debian 12; add it to /etc/apt/sources.list.d, or run this on Debian 12" ;;
+		esac
+	done
+	printf '%s' "$lines"
+}
+
+# archive_open SUITES: make the private apt for these suites ready; sets APT (its configuration file).
+archive_open() {
+	local dir=$CACHE/apt-${1// /+}
+	APT=$dir/apt.conf
+	mkdir -p "$dir"/{etc/parts,state/lists/partial,cache} "$CACHE/archives/partial"
+	: > "$dir/state/status"
+	archive_sources "$1" > "$dir/etc/sources.list.new"
+	mv "$dir/etc/sources.list.new" "$dir/etc/sources.list"
+	cat > "$APT" <<-EOF
+		Dir::State "$dir/state";
+		Dir::State::status "$dir/state/status";
+		Dir::Cache "$dir/cache";
+		Dir::Cache::archives "$CACHE/archives";
+		Dir::Etc::sourcelist "$dir/etc/sources.list";
+		Dir::Etc::sourceparts "$dir/etc/parts";
+		Dir::Etc::preferences "/dev/null";
+		Dir::Etc::preferencesparts "$dir/etc/parts";
+		APT::Architecture "amd64";
+		APT::Architectures { "amd64"; };
+		APT::Install-Recommends "false";
+		Acquire::Languages "none";
+		APT::Sandbox::User "";
+		Debug::NoLocking "true";
+	EOF
+	# Offline, an index that is already here will do.
+	APT_CONFIG=$APT apt-get -qq update >&2 ||
+		{ ls "$dir"/state/lists/*_Packages* > /dev/null 2>&1 && note "cannot refresh the package index; using the one at hand"; } ||
+		die "cannot read the package index: see 'apt-get update' above"
+}
+
+# archive_get PACKAGE...: brings these packages (not their dependencies) into the cache and prints
+# their files.  PACKAGE may be name=version.
+archive_get() { archive_fetch "$(APT_CONFIG=$APT apt-get -qq --print-uris download "$@")"; }
+
+# archive_get_closure PACKAGE...: the same, with everything needed to install them from nothing.
+archive_get_closure() {
+	archive_fetch "$(APT_CONFIG=$APT apt-get -qq -y --print-uris install "$@" '?essential')"
+}
+
+# Lines of apt's --print-uris ('URI' file size SHA256:hash) in $1.  A file whose hash differs is
+# fetched anew once; apt itself checks only the size of what it finds in its cache.
+archive_fetch() {
+	local uri file size hash try missing spec
+	[ -n "$1" ] || die "apt does not find the packages: see its message above"
+	exec 8> "$CACHE/archives/.lock"
+	flock 8
+	for try in 1 2; do
+		missing=()
+		while read -r uri file size hash; do
+			file=${file##*/}
+			case $hash in SHA256:*) ;; *) die "no SHA-256 for $file in the package index" ;; esac
+			printf '%s  %s\n' "${hash#SHA256:}" "$CACHE/archives/$file" | sha256sum --status -c 2> /dev/null && continue
+			rm -f "$CACHE/archives/$file"
+			spec=${file%_*.deb}
+			missing+=("${spec%%_*}=$(sed 's/%3a/:/g; s/%2b/+/g; s/%7e/~/g' <<< "${spec#*_}")")
+		done <<< "$1"
+		[ ${#missing[@]} -gt 0 ] || break
+		[ $try = 1 ] || die "downloaded packages differ from the signed index: ${missing[*]}"
+		(cd "$CACHE/archives" && APT_CONFIG=$APT apt-get -qq download "${missing[@]}" >&2) ||
+			die "cannot download packages: see apt's message above"
+	done
+	flock -u 8
+	while read -r uri file size hash; do echo "$CACHE/archives/${file##*/}"; done <<< "$1"
+}
+
+# archive_kernel: the name of the newest kernel package of the suites at hand.
+archive_kernel() {
+	APT_CONFIG=$APT apt-cache depends linux-image-cloud-amd64 |
+		sed -n 's/^ *Depends: \(linux-image-.*\)/\1/p'
+}

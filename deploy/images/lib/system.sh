@@ -1,0 +1,95 @@
+# lib/system.sh - system disks: the tiny one, and the file system of both kinds.
+
+# system_erofs DIR OUT: deterministic: one time, one UUID, names in order (mkfs.erofs sorts), no
+# extended attributes but those of the packages.  Not compressed: deltas of plain blocks are
+# several times smaller, the transport compresses, and reads need no work in the guest.
+system_erofs() {
+	rm -f "$2"
+	PATH=$PATH:/usr/sbin:/sbin mkfs.erofs --quiet -d1 -T "$EPOCH" -U "$UUID" "${@:3}" "$2" "$1" > /dev/null ||
+		die "mkfs.erofs failed"
+	# Whole 4096-byte blocks, as the hash tree wants.
+	truncate -s %4096 "$2"
+}
+
+# guest_files DIR: what every image has of deploy/images/guest.
+guest_files() {
+	local to=$1/usr/lib/valise
+	install -d "$to/checks.d" "$to/apply.d"
+	install -m 644 "$HERE/guest/lib.sh" "$HERE/guest/json.awk" "$to/"
+	install -m 755 "$HERE"/guest/{preinit,config,health,control} "$to/"
+	install -m 755 "$HERE"/guest/checks.d/* "$to/checks.d/"
+	cat > "$1/etc/valise-release" <<-EOF
+	NAME=$NAME
+	VERSION=$VERSION
+	SECURITY_VERSION=$SECURITY
+	EOF
+}
+
+# One kernel for all tiny images: tests that update from one to the next move little.
+tiny() {
+	local dir=$WORK/tree deb kernel
+	progress "reading the package index"
+	archive_open bookworm
+	progress "fetching packages"
+	kernel=$(archive_kernel)
+	archive_get "$kernel" busybox-static e2fsprogs libext2fs2 libcom-err2 libss2 libblkid1 libuuid1 \
+		libc6 > "$WORK/debs"
+	kernel_unpack "$(grep "/${kernel}_" "$WORK/debs")" "$WORK/kernel"
+	progress "unpacking the kernel"
+	kernel_vmlinux "$WORK/kernel/boot/vmlinuz-$KVER" "$WORK/out/vmlinux"
+	mkdir "$WORK/debtree" "$dir"
+	while read -r deb; do
+		case $deb in */linux-image-*) ;; *) dpkg-deb -x "$deb" "$WORK/debtree" ;; esac
+	done < "$WORK/debs"
+	BUSYBOX=$WORK/debtree/bin/busybox
+	progress "making the initrd"
+	kernel_initrd "$WORK/kernel" "$WORK/out/initrd.cpio"
+	progress "making the system disk"
+	tiny_tree "$WORK/debtree" "$dir"
+	system_erofs "$dir" "$WORK/out/system.erofs" --all-root -x-1
+	sed 's|.*/||; s|_amd64.deb$||; s|_all.deb$||; s|_| |; s|%3a|:|' "$WORK/debs" > "$WORK/out/packages.txt"
+}
+
+# tiny_tree FROM TO: busybox, the ext4 tools with the libraries they ask for, the guest scripts.
+tiny_tree() {
+	local from=$1 to=$2 tool lib a
+	install -d "$to"/{bin,sbin,etc/init.d,etc/acpi/PWRF,lib64,lib,usr/lib,proc,sys,dev,run,tmp,home,root,var/log}
+	install -m 755 "$from/bin/busybox" "$to/bin/busybox"
+	for a in $("$to/bin/busybox" --list); do
+		[ "$a" = busybox ] || [ "$a" = mke2fs ] || ln -s /bin/busybox "$to/bin/$a"
+	done
+	ln -s /bin/busybox "$to/sbin/init"
+	ln -s /bin/busybox "$to/sbin/poweroff"
+	for tool in mke2fs tune2fs e2fsck; do install -m 755 "$from/sbin/$tool" "$to/sbin/$tool"; done
+	install -m 644 "$from/etc/mke2fs.conf" "$to/etc/mke2fs.conf"
+	for lib in libext2fs.so.2 libcom_err.so.2 libblkid.so.1 libuuid.so.1 libe2p.so.2 libc.so.6; do
+		a=$(find "$from/lib" "$from/usr/lib" -name $lib | head -n 1)
+		[ -n "$a" ] || die "no $lib in the packages of the tiny image"
+		install -m 644 "$(readlink -f "$a")" "$to/lib/$lib"
+	done
+	install -m 755 "$(readlink -f "$from/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")" "$to/lib64/ld-linux-x86-64.so.2"
+
+	install -m 644 "$HERE/tiny/inittab" "$to/etc/inittab"
+	install -m 755 "$HERE/tiny/rcS" "$to/etc/init.d/rcS"
+	install -m 755 "$HERE/tiny/power-button" "$to/etc/acpi/PWRF/00000080"
+	echo 'root:x:0:0:root:/root:/bin/sh' > "$to/etc/passwd"
+	echo 'root:x:0:' > "$to/etc/group"
+	guest_files "$to"
+	install -m 755 "$HERE/tiny/30-system" "$to/usr/lib/valise/checks.d/30-system"
+
+	case $NAME in
+	tiny-v2) # something for a delta to do: more than a version number
+		"$from/bin/busybox" seq 1 20000 > "$to/usr/lib/valise/new-in-this-release" ;;
+	tiny-broken)
+		printf '#!/bin/busybox sh\necho "waiting for the mail store"\nexit 75\n' > "$to/usr/lib/valise/checks.d/40-mail"
+		chmod 755 "$to/usr/lib/valise/checks.d/40-mail" ;;
+	tiny-failing)
+		printf '#!/bin/busybox sh\necho "mail store has a newer schema"\nexit 1\n' > "$to/usr/lib/valise/checks.d/40-mail"
+		chmod 755 "$to/usr/lib/valise/checks.d/40-mail" ;;
+	tiny-panic)
+		rm "$to/sbin/init" ;;
+	esac
+}
+
+phone() { die "not yet"; }
+phones() { die "not yet"; }
