@@ -5,6 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef err_set
+#undef err_sys
+#undef err_nomem
+#undef err_wrap
+#undef err_hint
+#undef err_from_name
+
 static const struct code {
 	const char *name; /* as in the enum: upper case */
 	int http, exit;

@@ -82,6 +82,19 @@ bool err_hint(struct err *e, const char *hint);
 /* Builds an error received from elsewhere (a JSON error of the server): code by name. */
 bool err_from_name(struct err *e, const char *name, const char *fmt, ...) PRINTF(3, 4);
 
+/* Tells the compiler that these are always false, so that it sees which code follows success only
+ * (and does not warn of results used uninitialised). */
+static inline bool err_is_false(bool ignored UNUSED)
+{
+	return false;
+}
+#define err_set(...) err_is_false(err_set(__VA_ARGS__))
+#define err_sys(...) err_is_false(err_sys(__VA_ARGS__))
+#define err_nomem(e) err_is_false(err_nomem(e))
+#define err_wrap(...) err_is_false(err_wrap(__VA_ARGS__))
+#define err_hint(e, hint) err_is_false(err_hint(e, hint))
+#define err_from_name(...) err_is_false(err_from_name(__VA_ARGS__))
+
 const char *err_name(enum err_code code); /* "not_found"; E_NONE is "none" */
 int err_http(enum err_code code);
 int err_exit(enum err_code code); /* E_NONE is 0 */

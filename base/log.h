@@ -1,12 +1,12 @@
 /* base/log.h - one line per event: level, event name, checked key=value pairs.
  *
  *	log_warn("rollout.paused", "rollout=%s failed=%u", id, n);
- *	2026-11-22T15:41:00Z warn  rollout.paused rollout=r7 failed=3
+ *	2026-11-22T15:41:00Z warn  valised rollout.paused rollout=r7 failed=3
  *
  * Lines go to standard error, or to the journal's level prefixes (<4>) when standard error is
- * the journal (JOURNAL_STREAM).  Values are printed through "%s" of log_quote() where they came
- * from outside: control characters and quotes are escaped, long values cut.  Never log a secret.
- * Only loops, handlers and mains log; libraries return errors.  Thread-safe: one write per line. */
+ * the journal (JOURNAL_STREAM).  What came from outside is printed as log_quote(value).s:
+ * control characters and quotes are escaped, long values cut.  Never log a secret.  Only
+ * loops, handlers and mains log; libraries return errors.  Thread-safe: one write per line. */
 #ifndef VALISE_BASE_LOG_H
 #define VALISE_BASE_LOG_H
 
@@ -14,6 +14,7 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
+/* program is borrowed for ever: a literal such as "valised/web". */
 void log_init(const char *program, enum log_level level);
 void log_set_level(enum log_level level);
 bool log_level_parse(enum log_level *ret, const char *s);

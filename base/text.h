@@ -34,7 +34,8 @@ enum { TEXT_SIZE_MAX = 24 };
 void size_format(char out[static TEXT_SIZE_MAX], uint64_t bytes);
 
 /* RFC 3339 in UTC with seconds, "2026-11-22T15:41:00Z": the only form TUF allows.
- * Seconds since 1970; the decoder refuses dates that do not exist. */
+ * Seconds since 1970; the decoder refuses dates that do not exist, leap
+ * seconds, and the time before March of year 0; the encoder clamps to what four digits can show. */
 enum { TIME_TEXT_SIZE = 21 };
 void time_format(char out[static TIME_TEXT_SIZE], int64_t unix_s);
 bool time_parse(int64_t *ret_unix_s, const char *s, size_t n);
@@ -45,5 +46,8 @@ bool name_is_valid(const char *s, size_t max);
 
 /* Compares without telling by its duration where the difference is. */
 bool bytes_equal_ct(const void *a, const void *b, size_t n);
+
+/* How many letters must be added, dropped or changed (of the first 40): for "did you mean". */
+unsigned text_distance(const char *a, const char *b);
 
 #endif

@@ -1,0 +1,46 @@
+/* storage/audit.h - who did what to whom: append-only rows chained by hashes.
+ *
+ * Every changing function of storage/ writes its row in the transaction of the change.  Row n holds
+ *	SHA-256( hash of row n-1 (32 zeros for the first) || le64 n || le64 at ||
+ *		 for actor, verb, subject, detail: le32 length, bytes )
+ * so that no row can be altered, removed or inserted without changing all later ones; whoever keeps
+ * a head hash (the server signs one a day) can tell. */
+#ifndef VALISE_STORAGE_AUDIT_H
+#define VALISE_STORAGE_AUDIT_H
+
+#include "storage/store.h"
+
+struct audit_row {
+	uint64_t n;
+	int64_t at;
+	char actor[LIMIT_TEXT + 1];   /* "token:k3" */
+	char verb[LIMIT_NAME + 1];    /* "release.publish" */
+	char subject[LIMIT_TEXT + 1]; /* "acme-phone/1.0.0" */
+	char detail[LIMIT_TEXT + 1];
+	uint8_t hash[SHA256_SIZE];
+};
+
+/* For what changes no row of ours: a login that failed, a backup made, metadata signed offline. */
+bool audit_add(struct store *s, const char *actor, const char *verb, const char *subject,
+	       const char *detail, struct err *e) MUST_USE;
+
+struct audit_page {
+	struct audit_row *items;
+	size_t n;
+	bool more;
+};
+bool audit_list(struct store *s, uint64_t after, size_t limit, struct audit_page *ret,
+		struct err *e) MUST_USE;
+void audit_page_done(struct audit_page *p);
+
+/* Recomputes the whole chain.  *ret is the last row's number and hash (0 and zeros when empty).
+ * E_CORRUPT names the first row that does not fit. */
+struct audit_head {
+	uint64_t n;
+	uint8_t hash[SHA256_SIZE];
+};
+bool audit_verify(struct store *s, struct audit_head *ret, struct err *e) MUST_USE;
+/* The last row, without verifying. */
+bool audit_head(struct store *s, struct audit_head *ret, struct err *e) MUST_USE;
+
+#endif
