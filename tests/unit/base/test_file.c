@@ -1,0 +1,159 @@
+#include "tests/support/unit.h"
+#include "base/file.h"
+
+#include <unistd.h>
+
+static void replace_creates_and_overwrites(void **state)
+{
+	int dir = tmpdir_fd(state);
+	char got[16];
+	struct err e;
+
+	assert_ok(file_replace(dir, "a", 0644, "old", 3, &e), &e);
+	assert_ok(file_replace(dir, "a", 0644, "newer", 5, &e), &e);
+	assert_int_equal(read_back_at(dir, "a", got, sizeof(got)), 5);
+	assert_memory_equal(got, "newer", 5);
+	assert_int_equal(count_files_at(dir), 1);
+}
+
+static void abort_leaves_the_old_file_and_no_temporary(void **state)
+{
+	int dir = tmpdir_fd(state);
+	struct file f;
+	char got[16];
+	struct err e;
+
+	write_file_at(dir, "a", "old", 3);
+	assert_ok(file_begin(&f, dir, "a", 0644, &e), &e);
+	assert_ok(write_all(f.fd, "new", 3, &e), &e);
+	assert_int_equal(count_files_at(dir), 2);
+	file_abort(&f);
+	file_abort(&f); /* again is fine */
+	assert_int_equal(count_files_at(dir), 1);
+	assert_int_equal(read_back_at(dir, "a", got, sizeof(got)), 3);
+	assert_memory_equal(got, "old", 3);
+}
+
+static void names_with_folders_are_refused(void **state)
+{
+	CLEANUP(file_abort) struct file f = FILE_INIT;
+	struct err e;
+
+	assert_fails(file_begin(&f, tmpdir_fd(state), "a/b", 0644, &e), &e, E_INTERNAL);
+	assert_fails(file_begin(&f, tmpdir_fd(state), "", 0644, &e), &e, E_INTERNAL);
+}
+
+static void fails_without_harm(void **state, enum fault_kind kind, enum err_code wanted)
+{
+	int dir = tmpdir_fd(state);
+	char got[16];
+	struct err e;
+
+	write_file_at(dir, "a", "old", 3);
+	FAULT_EACH(n, kind) {
+		bool ok = file_replace(dir, "a", 0644, "new", 3, &e);
+
+		if (!fault_disarm()) {
+			assert_true(ok);
+			break;
+		}
+		assert_false(ok);
+		assert_int_equal(e.code, wanted);
+		assert_int_equal(count_files_at(dir), 1);
+		assert_int_equal(read_back_at(dir, "a", got, sizeof(got)), 3);
+	}
+}
+
+static void a_full_disk_leaves_the_old_file(void **state)
+{
+	fails_without_harm(state, FAULT_WRITE, E_NO_SPACE);
+}
+
+static void a_failed_fsync_is_an_error(void **state)
+{
+	fails_without_harm(state, FAULT_SYNC, E_SYSTEM);
+}
+
+static void a_failed_rename_is_an_error(void **state)
+{
+	int dir = tmpdir_fd(state);
+	char got[16];
+	struct err e;
+
+	write_file_at(dir, "a", "old", 3);
+	fault_arm(FAULT_RENAME, 1);
+	assert_fails(file_replace(dir, "a", 0644, "new", 3, &e), &e, E_SYSTEM);
+	assert_true(fault_disarm());
+	assert_string_equal(e.text, "a: rename: Input/output error");
+	assert_int_equal(count_files_at(dir), 1);
+	assert_int_equal(read_back_at(dir, "a", got, sizeof(got)), 3);
+	assert_memory_equal(got, "old", 3);
+}
+
+static void replace_in_child(void *ctx)
+{
+	struct err e;
+
+	if (!file_replace(*(int *)ctx, "a", 0644, "new and longer", 14, &e))
+		_exit(1);
+}
+
+static void a_power_cut_anywhere_leaves_old_or_new(void **state)
+{
+	int dir = tmpdir_fd(state);
+	unsigned n;
+
+	write_file_at(dir, "a", "old", 3);
+	for (n = 1; fault_power_cut(n, replace_in_child, &dir); n++) {
+		char got[32];
+		size_t got_n = read_back_at(dir, "a", got, sizeof(got));
+		struct err e;
+
+		assert_true((got_n == 3 && memcmp(got, "old", 3) == 0) ||
+			    (got_n == 14 && memcmp(got, "new and longer", 14) == 0));
+		assert_ok(file_sweep(dir, &e), &e);
+		assert_int_equal(count_files_at(dir), 1);
+	}
+	assert_int_equal(n, 5); /* write, fsync, rename, fsync */
+}
+
+static void sweep_removes_only_temporaries(void **state)
+{
+	int dir = tmpdir_fd(state);
+	struct err e;
+
+	write_file_at(dir, ".tmp-0011223344556677", "x", 1);
+	write_file_at(dir, ".tmp-x", "x", 1);
+	write_file_at(dir, ".tmpfile", "x", 1);
+	write_file_at(dir, "tmp-x", "x", 1);
+	assert_ok(file_sweep(dir, &e), &e);
+	assert_int_equal(count_files_at(dir), 2);
+}
+
+static void remove_is_fine_with_a_missing_file(void **state)
+{
+	int dir = tmpdir_fd(state);
+	struct err e;
+
+	write_file_at(dir, "a", "x", 1);
+	assert_ok(file_remove(dir, "a", &e), &e);
+	assert_ok(file_remove(dir, "a", &e), &e);
+	assert_int_equal(count_files_at(dir), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TMPDIR_TEST(replace_creates_and_overwrites),
+		TMPDIR_TEST(abort_leaves_the_old_file_and_no_temporary),
+		TMPDIR_TEST(names_with_folders_are_refused),
+		TMPDIR_TEST(a_full_disk_leaves_the_old_file),
+		TMPDIR_TEST(a_failed_fsync_is_an_error),
+		TMPDIR_TEST(a_failed_rename_is_an_error),
+		TMPDIR_TEST(a_power_cut_anywhere_leaves_old_or_new),
+		TMPDIR_TEST(sweep_removes_only_temporaries),
+		TMPDIR_TEST(remove_is_fine_with_a_missing_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
