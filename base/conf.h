@@ -1,7 +1,8 @@
 /* base/conf.h - table-driven settings: one row makes the parser, the help, the check, the sample
  * file and the manual page.
  *
- * File format: `key = value` lines, '#' starts a comment, no sections, no includes, no quotes.
+ * File format: `key = value` lines; '#' at the start of a line or behind a blank starts a comment;
+ * no sections, no includes, no quotes.
  * Unknown keys, doubled keys and values out of range stop the start with file and line.
  *
  *	struct settings { uint64_t port; char *state_dir; uint64_t poll_interval_s; bool tls; };
@@ -31,10 +32,10 @@ enum conf_type {
 struct conf_row {
 	const char *key;
 	enum conf_type type;
-	size_t offset; /* of the field in the settings struct */
-	const char *dflt;
-	const char *help; /* one line */
-	uint64_t min, max;
+	size_t offset;              /* of the field in the settings struct */
+	const char *dflt;           /* as in the file; NULL is a NULL string */
+	const char *help;           /* one line */
+	uint64_t min, max;          /* both included; max = 0 means no upper end */
 	const char *const *choices; /* NULL-terminated, for CONF_CHOICE */
 	bool reload;                /* takes effect at SIGHUP; others only at start */
 };

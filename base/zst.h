@@ -1,7 +1,8 @@
 /* base/zst.h - Zstandard (RFC 8878): the one door for zstd.h.
  *
- * Frames are made and read whole with bounds from the caller: a hostile frame can neither
- * write past `max` nor make the decoder allocate more than the window limit (8 MiB). */
+ * Frames are made and read whole, with bounds from the caller: a hostile frame can neither write
+ * past out_n nor make the decoder allocate, as it decodes straight into the caller's memory and
+ * needs no window.  An encoder or decoder serves one thread at a time. */
 #ifndef VALISE_BASE_ZST_H
 #define VALISE_BASE_ZST_H
 

@@ -22,7 +22,7 @@ BIN := $(B)/bin
 # Texts for people are cut to their buffers on purpose: no -Wformat-truncation.
 WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wundef -Wformat=2 -Wmissing-prototypes \
 	-Wstrict-prototypes -Wold-style-definition -Wimplicit-fallthrough -Wwrite-strings \
-	-Wpointer-arith -Wcast-qual -Wno-unused-parameter -Wno-missing-field-initializers \
+	-Wpointer-arith -Wno-unused-parameter -Wno-missing-field-initializers \
 	-Wno-format-zero-length \
 	$(if $(findstring clang,$(compiler)),-Wno-format-nonliteral,-Wno-format-truncation -Wlogical-op -Wduplicated-cond)
 WERROR := $(if $(DEVELOPER),-Werror)
