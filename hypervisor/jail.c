@@ -40,8 +40,8 @@ static struct outside look_outside(void)
 	struct outside o = { .uid = geteuid(), .gid = getegid() };
 	const struct passwd *pw = getpwnam("valise-vm");
 
-	o.jail_uid = pw ? pw->pw_uid
-			: (uid_t)(DYNAMIC_UID_FIRST + getpid() % DYNAMIC_UID_COUNT);
+	o.jail_uid =
+		pw ? pw->pw_uid : (uid_t)(DYNAMIC_UID_FIRST + getpid() % DYNAMIC_UID_COUNT);
 	o.jail_gid = pw ? pw->pw_gid : o.jail_uid;
 	return o;
 }
@@ -93,9 +93,9 @@ static bool bind_device(const char *name, struct err *e)
 /* Debian's /bin, /lib and /lib64 are links into /usr. */
 static bool link_usr(struct err *e)
 {
-	static const char *const names[][2] = {
-		{ "usr/bin", "bin" }, { "usr/lib", "lib" }, { "usr/lib64", "lib64" }
-	};
+	static const char *const names[][2] = { { "usr/bin", "bin" },
+						{ "usr/lib", "lib" },
+						{ "usr/lib64", "lib64" } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (symlink(names[i][0], names[i][1]) != 0)
@@ -114,7 +114,8 @@ static bool fill_root(const struct jail_spec *spec, struct err *e)
 	if (!bind("/usr", "usr", MS_RDONLY | MS_NOSUID | MS_NODEV, e) || !link_usr(e))
 		return false;
 
-	CLEANUP(fd_closep) int cache = open("etc/ld.so.cache", O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+	CLEANUP(fd_closep)
+	int cache = open("etc/ld.so.cache", O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
 	if (cache < 0 || !bind("/etc/ld.so.cache", "etc/ld.so.cache", MS_RDONLY | MS_NOSUID, e))
 		return cache < 0 ? err_sys(e, errno, "etc/ld.so.cache") : false;
 
@@ -141,7 +142,8 @@ static bool change_root(const struct jail_spec *spec, struct err *e)
 		return err_sys(e, errno, "pivot_root");
 	if (umount2(".", MNT_DETACH) != 0 || chdir("/") != 0)
 		return err_sys(e, errno, "leave the old root");
-	if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) != 0)
+	if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV,
+		  NULL) != 0)
 		return err_sys(e, errno, "make the root read-only");
 	return true;
 }
@@ -149,14 +151,16 @@ static bool change_root(const struct jail_spec *spec, struct err *e)
 static bool drop_user(const struct outside *o, struct err *e)
 {
 	if (o->uid == 0) {
-		if (setgroups(0, NULL) != 0 || setresgid(o->jail_gid, o->jail_gid, o->jail_gid) != 0 ||
+		if (setgroups(0, NULL) != 0 ||
+		    setresgid(o->jail_gid, o->jail_gid, o->jail_gid) != 0 ||
 		    setresuid(o->jail_uid, o->jail_uid, o->jail_uid) != 0)
 			return err_sys(e, errno, "become uid %u", (unsigned)o->jail_uid);
 	}
 	/* In a user namespace of its own an ordinary user has all capabilities until exec;
 	 * no_new_privs and the loss of the bounding set keep it from getting any afterwards. */
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		(void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0); /* not ours to drop: then not held */
+		(void)prctl(PR_CAPBSET_DROP, cap, 0, 0,
+			    0); /* not ours to drop: then not held */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return err_sys(e, errno, "no_new_privs");
 	return true;
@@ -215,7 +219,8 @@ static bool enter(const struct jail_spec *spec, const struct outside *o, bool na
 	return err_sys(e, errno, "%s", spec->argv[0]);
 }
 
-static bool try_start(pid_t *ret_pid, const struct jail_spec *spec, bool namespaces, struct err *e)
+static bool try_start(pid_t *ret_pid, const struct jail_spec *spec, bool namespaces,
+		      struct err *e)
 {
 	struct outside o = look_outside();
 	unsigned long flags = SIGCHLD;
@@ -257,8 +262,8 @@ static bool try_start(pid_t *ret_pid, const struct jail_spec *spec, bool namespa
 	return err_set(e, said.code, "%s", said.text);
 }
 
-bool jail_start(pid_t *ret_pid, char ret_weak[static ERR_TEXT_MAX], const struct jail_spec *spec,
-		struct err *e)
+bool jail_start(pid_t *ret_pid, char ret_weak[static ERR_TEXT_MAX],
+		const struct jail_spec *spec, struct err *e)
 {
 	ret_weak[0] = '\0';
 	if (try_start(ret_pid, spec, true, e))

@@ -29,15 +29,15 @@ struct jail_spec {
 	const char *const *argv; /* absolute path of the program first; NULL-terminated */
 	const int *keep_fds;     /* inherited under the same numbers; all others are closed */
 	size_t n_keep_fds;
-	bool want_kvm;           /* /dev/kvm appears in the jail */
-	int stderr_fd;           /* the program's stdout and stderr; stdin is /dev/null */
+	bool want_kvm; /* /dev/kvm appears in the jail */
+	int stderr_fd; /* the program's stdout and stderr; stdin is /dev/null */
 };
 
 /* Starts the program and hands back its pid as seen from here (it is pid 1 inside).  The
  * program dies with the calling process (PR_SET_PDEATHSIG).  ret_weak is "" for a full jail,
  * else the reason why it is a lesser one.  Errors before exec arrive here as E_SYSTEM with the
  * step that failed. */
-bool jail_start(pid_t *ret_pid, char ret_weak[static ERR_TEXT_MAX], const struct jail_spec *spec,
-		struct err *e) MUST_USE;
+bool jail_start(pid_t *ret_pid, char ret_weak[static ERR_TEXT_MAX],
+		const struct jail_spec *spec, struct err *e) MUST_USE;
 
 #endif

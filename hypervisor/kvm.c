@@ -91,8 +91,8 @@ __asm__(".pushsection .rodata\n"
 	"	hlt\n"
 	"probe_guest_end:\n"
 	".popsection\n");
-extern const uint8_t probe_guest[], probe_guest_int3[], probe_guest_int80[], probe_guest_fault[],
-	probe_guest_end[];
+extern const uint8_t probe_guest[], probe_guest_int3[], probe_guest_int80[],
+	probe_guest_fault[], probe_guest_end[];
 
 static void put_u64(uint8_t *memory, unsigned at, uint64_t v)
 {
@@ -139,16 +139,26 @@ static bool set_registers(int vcpu, struct err *e)
 	if (ioctl(vcpu, KVM_GET_SREGS, &s) != 0)
 		return err_sys(e, errno, "KVM_GET_SREGS");
 	s.cr3 = AT_PML4;
-	s.cr4 = 1 << 5;                                 /* PAE */
+	s.cr4 = 1 << 5;                                   /* PAE */
 	s.cr0 = 1u << 31 | 1 << 16 | 1 << 5 | 1 << 4 | 1; /* PG WP NE ET PE */
-	s.efer = 1 << 8 | 1 << 10;                      /* LME LMA */
-	s.cs = (struct kvm_segment){ .selector = SEL_KCODE, .limit = UINT32_MAX, .type = 11,
-				     .present = 1, .s = 1, .l = 1, .g = 1 };
-	s.ss = s.ds = s.es = s.fs = s.gs =
-		(struct kvm_segment){ .selector = SEL_KDATA, .limit = UINT32_MAX, .type = 3,
-				      .present = 1, .s = 1, .db = 1, .g = 1 };
-	s.tr = (struct kvm_segment){ .selector = SEL_TSS, .base = AT_TSS, .limit = 0x67,
-				     .type = 11, .present = 1 };
+	s.efer = 1 << 8 | 1 << 10;                        /* LME LMA */
+	s.cs = (struct kvm_segment){ .selector = SEL_KCODE,
+				     .limit = UINT32_MAX,
+				     .type = 11,
+				     .present = 1,
+				     .s = 1,
+				     .l = 1,
+				     .g = 1 };
+	s.ss = s.ds = s.es = s.fs = s.gs = (struct kvm_segment){ .selector = SEL_KDATA,
+								 .limit = UINT32_MAX,
+								 .type = 3,
+								 .present = 1,
+								 .s = 1,
+								 .db = 1,
+								 .g = 1 };
+	s.tr = (struct kvm_segment){
+		.selector = SEL_TSS, .base = AT_TSS, .limit = 0x67, .type = 11, .present = 1
+	};
 	s.gdt = (struct kvm_dtable){ .base = AT_GDT, .limit = SEL_TSS + 15 };
 	s.idt = (struct kvm_dtable){ .base = AT_IDT, .limit = 0x81 * 16 - 1 };
 	if (ioctl(vcpu, KVM_SET_SREGS, &s) != 0)
@@ -186,11 +196,12 @@ static int64_t now_ms(void)
 static bool judge(unsigned steps, int64_t loop_ms, struct err *e)
 {
 	if (steps != STEP_ALL)
-		return err_set(e, E_UNSUPPORTED, "the test guest failed (steps %#x of %#x)", steps,
-			       STEP_ALL);
+		return err_set(e, E_UNSUPPORTED, "the test guest failed (steps %#x of %#x)",
+			       steps, STEP_ALL);
 	if (loop_ms > LOOP_LIMIT_MS)
 		return err_set(e, E_UNSUPPORTED,
-			       "guest code is emulated (a loop of 1 ms took %d ms)", (int)loop_ms);
+			       "guest code is emulated (a loop of 1 ms took %d ms)",
+			       (int)loop_ms);
 	return true;
 }
 
@@ -243,7 +254,8 @@ static bool run_probe(struct err *e)
 	int run_size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (run_size < (int)sizeof(struct kvm_run))
 		return err_sys(e, errno, "KVM_GET_VCPU_MMAP_SIZE");
-	struct kvm_run *run = mmap(NULL, (size_t)run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	struct kvm_run *run =
+		mmap(NULL, (size_t)run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
 	if (run == MAP_FAILED)
 		return err_sys(e, errno, "mmap of kvm_run");
 
@@ -300,7 +312,8 @@ bool kvm_probe(struct err *e)
 	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
 		;
 	if (n != (ssize_t)sizeof(answer))
-		return err_set(e, E_UNSUPPORTED, "the test guest hung for %d ms", (int)deadline);
+		return err_set(e, E_UNSUPPORTED, "the test guest hung for %d ms",
+			       (int)deadline);
 	if (answer.code != E_NONE)
 		return err_set(e, E_UNSUPPORTED, "%s", answer.text);
 	return true;

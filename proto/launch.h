@@ -20,16 +20,16 @@ enum launch_net { LAUNCH_NET_NONE, LAUNCH_NET_ALLOW };
 enum launch_jail { LAUNCH_JAIL_BEST, LAUNCH_JAIL_REQUIRE };
 
 struct launch_file {
-	int fd;                    /* -1: there is none */
-	bool verified;             /* size, salt and root are given */
-	uint64_t size;             /* plain bytes; the file is padded to whole blocks */
+	int fd;        /* -1: there is none */
+	bool verified; /* size, salt and root are given */
+	uint64_t size; /* plain bytes; the file is padded to whole blocks */
 	uint8_t salt[SHA256_SIZE], root[SHA256_SIZE];
 };
 
 struct launch_disk {
 	char name[LIMIT_NAME + 1]; /* the guest's virtio-blk serial; at most 20 bytes */
 	bool readonly;
-	struct launch_file file;   /* verified only if readonly */
+	struct launch_file file; /* verified only if readonly */
 };
 
 struct launch_spec {
@@ -58,7 +58,8 @@ void launch_spec_init(struct launch_spec *s);
 
 /* E_FORMAT with the field's name; *ret changes on success only.  Descriptors are only read as
  * numbers (3 to 1023, none twice); opening and closing is the caller's. */
-bool launch_spec_parse(struct launch_spec *ret, const void *p, size_t n, struct err *e) MUST_USE;
+bool launch_spec_parse(struct launch_spec *ret, const void *p, size_t n,
+		       struct err *e) MUST_USE;
 bool launch_spec_encode(struct buf *out, const struct launch_spec *s, struct err *e) MUST_USE;
 
 /* ---- to the monitor ---- */
@@ -77,7 +78,8 @@ struct launch_command {
 bool launch_command_parse(struct launch_command *ret, const void *p, size_t n,
 			  struct err *e) MUST_USE;
 /* One line with its newline. */
-bool launch_command_encode(struct buf *out, const struct launch_command *c, struct err *e) MUST_USE;
+bool launch_command_encode(struct buf *out, const struct launch_command *c,
+			   struct err *e) MUST_USE;
 
 /* ---- from the monitor ---- */
 
@@ -94,7 +96,7 @@ enum launch_exit {
 	LAUNCH_EXIT_STOPPED,  /* after LAUNCH_STOP, in time */
 	LAUNCH_EXIT_KILLED,   /* after LAUNCH_KILL, or the grace was over */
 	LAUNCH_EXIT_CRASHED,  /* the engine died; detail has its last words */
-	LAUNCH_EXIT_ERROR,    /* never started; detail says why (a damaged slot file, no engine) */
+	LAUNCH_EXIT_ERROR, /* never started; detail says why (a damaged slot file, no engine) */
 };
 
 struct launch_event {
@@ -108,8 +110,10 @@ struct launch_event {
 	char line[LIMIT_HEALTH_LINE + 1]; /* LAUNCH_HEALTH */
 };
 
-bool launch_event_parse(struct launch_event *ret, const void *p, size_t n, struct err *e) MUST_USE;
-bool launch_event_encode(struct buf *out, const struct launch_event *ev, struct err *e) MUST_USE;
+bool launch_event_parse(struct launch_event *ret, const void *p, size_t n,
+			struct err *e) MUST_USE;
+bool launch_event_encode(struct buf *out, const struct launch_event *ev,
+			 struct err *e) MUST_USE;
 const char *launch_exit_name(enum launch_exit reason); /* "poweroff", ... */
 
 #endif
