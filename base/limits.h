@@ -10,7 +10,8 @@
 #define LIMIT_TUF_ROTATIONS 256  /* root versions followed in one refresh */
 #define LIMIT_TUF_DELEGATIONS 32 /* roles visited for one target */
 
-#define LIMIT_JSON_DEPTH 32       /* nesting; ours needs 8 */
+#define LIMIT_JSON_DEPTH 32      /* nesting; ours needs 8 */
+#define LIMIT_JSON_VALUES 500000 /* in one document: the largest TUF targets; 40 MB of memory */
 #define LIMIT_RELEASE_JSON 262144 /* a manifest with 64 components and 64 models is 60 kB */
 #define LIMIT_POLICY_JSON 262144
 #define LIMIT_CONTROL_LINE 65536 /* one line on a control socket */
@@ -25,12 +26,38 @@
 #define LIMIT_COMPONENTS 64 /* in one release */
 #define LIMIT_MODELS 64     /* in one release */
 #define LIMIT_DISKS 8       /* read-only disks of one model */
+#define LIMIT_DISK_NAME 20  /* a virtio-blk serial number has no more */
+#define LIMIT_FILE_NAME 128 /* files beside a release description */
+#define LIMIT_CMDLINE 1024  /* of a model; the kernel takes 2048, the hypervisor adds its own */
+#define LIMIT_VCPUS 64
+#define LIMIT_MEMORY_MIB 65536
+#define LIMIT_HEALTH_DEADLINE_S 86400 /* a phone that needs a day to start is broken */
+
+#define LIMIT_HOST 253       /* a DNS name */
+#define LIMIT_ALLOW_HOSTS 64 /* rules of one network allow-list */
+#define LIMIT_POLICIES 64    /* bundles that reach one device */
+#define LIMIT_APPS_CONFIG \
+	256 /* entries of apps.config; with the next: fits a configuration drive */
+#define LIMIT_APPS_VALUE 512 /* bytes of one of them */
 
 #define LIMIT_COMPONENT_SIZE (UINT64_C(1) << 40) /* 1 TiB, far below 2^63 */
 #define LIMIT_FRAME_SIZE 1048576  /* plain bytes in one seekable frame; decoder memory */
 #define LIMIT_SEEK_FRAMES 1048576 /* frames in one object: 1 TiB of 1 MiB frames */
 
-#define LIMIT_CHECKIN_BODY 65536 /* a check-in request; idle ones are under 1 KiB */
+#define LIMIT_CHECKIN_BODY 65536     /* a check-in request; idle ones are under 1 KiB */
+#define LIMIT_CHECKIN_ANSWER 1048576 /* with the director's metadata and offers */
+#define LIMIT_EVENTS 32              /* in one check-in; further ones wait for the next */
+#define LIMIT_OFFER_DELTAS 8         /* deltas offered for one component */
+#define LIMIT_POLL_S 604800          /* longest time between two polls: a week */
+#define LIMIT_ENROL_BODY 16384
+#define LIMIT_ATTRIBUTES 32 /* of one device, told at enrolment */
+#define LIMIT_ATTRIBUTE 128 /* bytes of one attribute's value, and of a device's name */
+#define LIMIT_SESSION_ID 96
+#define LIMIT_SESSION_BODY 256
+#define LIMIT_SMALL_BODY 65536     /* JSON of the admin API that carries no metadata */
+#define LIMIT_MISSING_BODY 1048576 /* hashes of the objects of many releases */
+#define LIMIT_PUBLISH_BODY (2 * LIMIT_TUF_TARGETS + 1048576) /* metadata as escaped text */
+#define LIMIT_PATH 1024                                      /* of a request */
 #define LIMIT_ADMIN_BODY 5242880 /* a JSON body of the admin API: the largest TUF targets */
 #define LIMIT_HTTP_HEADERS 16384 /* all header lines of one request */
 #define LIMIT_TUS_CHUNK 67108864 /* one PATCH; larger uploads take several */
