@@ -9,6 +9,12 @@
 #define LIMIT_TUF_TARGETS 5000000
 #define LIMIT_TUF_ROTATIONS 256  /* root versions followed in one refresh */
 #define LIMIT_TUF_DELEGATIONS 32 /* roles visited for one target */
+#define LIMIT_TUF_KEYS 256       /* in one role's key list */
+#define LIMIT_TUF_SIGNATURES 64  /* on one file; each may cost a verification */
+#define LIMIT_TUF_ROLES 4096     /* delegations of one role: products */
+#define LIMIT_TUF_ROLE_NAME 80   /* "releases." and a name fit; encoded it fits a file name */
+#define LIMIT_TUF_PATH 1024      /* a target's path */
+#define LIMIT_UPTANE_POLICIES 64 /* bundles that reach one device */
 
 #define LIMIT_JSON_DEPTH 32      /* nesting; ours needs 8 */
 #define LIMIT_JSON_VALUES 500000 /* in one document: the largest TUF targets; 40 MB of memory */
