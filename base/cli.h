@@ -15,6 +15,7 @@
  *		{ 0 },
  *	};
  *
+ * A command's run gets the words behind its name: argv[0] is the first of them, argv[argc] NULL.
  * A program without sub-commands has one row with an empty name.  Errors go to standard error as
  * "PROGRAM: TEXT" and a second line "  hint: HINT"; the exit status comes from err.h. */
 #ifndef VALISE_BASE_CLI_H
@@ -50,15 +51,17 @@ struct cli_command {
 	const struct cli_opt *opts;
 	int min_args, max_args; /* -1 for any number */
 	bool (*run)(int argc, char **argv, struct err *e);
-	const char *long_help; /* paragraphs below the synopsis, or NULL */
-	bool hidden;           /* for tests and conformance drivers */
+	const char *
+		long_help; /* paragraphs below the synopsis, or NULL; indented lines stay as they are */
+	bool hidden; /* for tests and conformance drivers */
 };
 
 struct cli_program {
 	const char *name, *summary;
 	const struct cli_opt *opts; /* accepted by every command */
 	const struct cli_command *commands;
-	const char *footer; /* files, environment, exit statuses; or NULL */
+	const char *footer; /* files, environment; or NULL.  Exit statuses come from err.h */
+	int man_section;    /* 0 is 1; daemons have 8 */
 };
 
 /* Parses and runs; returns the exit status.  Handles --help, --version, `help COMMAND`,

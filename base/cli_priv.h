@@ -1,0 +1,15 @@
+/* base/cli_priv.h - the texts made from a program's command table (cli_text.c), for cli.c. */
+#ifndef VALISE_BASE_CLI_PRIV_H
+#define VALISE_BASE_CLI_PRIV_H
+
+#include "base/cli.h"
+
+#include <stdio.h>
+
+/* Of the whole program where cmd is NULL or the only, nameless one. */
+void cli_print_help(FILE *out, const struct cli_program *p, const struct cli_command *cmd);
+void cli_print_man(FILE *out, const struct cli_program *p);
+/* False for a shell other than bash and zsh. */
+bool cli_print_completion(FILE *out, const struct cli_program *p, const char *shell);
+
+#endif
