@@ -27,24 +27,19 @@
 
 #include "storage/events.h"
 #include "storage/store.h"
+#include "proto/enrol.h" /* enum device_state, DEVICE_ID_SIZE, device_id_of */
 
-enum { DEVICE_ID_SIZE = 33, DEVICE_KEY_SIZE = 32 };
+enum { DEVICE_KEY_SIZE = 32 };
 #define DEVICES_GROUPS_MAX 32       /* of one device */
 #define DEVICES_POLICIES_MAX 64     /* that reach one device */
 #define DEVICES_ATTRIBUTES_MAX 4096 /* bytes of the JSON text */
 #define DEVICES_STATUS_MAX 4096
 #define DEVICES_SEEN_STEP_S 900 /* stored last_seen may be older than the true one by this */
 
-/* The numbers are stored and never change. */
-enum device_state { DEVICE_PENDING = 1, DEVICE_ACTIVE = 2, DEVICE_REVOKED = 3 };
-const char *device_state_name(enum device_state st); /* "pending" */
-bool device_state_parse(enum device_state *ret, const char *name);
+/* The numbers of enum device_state are stored and never change. */
 
 /* A check-in's `state` word, idle to failed (FORMATS.md section 5), is kept as text. */
 enum { DEVICE_UPDATE_SIZE = 16, DEVICE_RELEASE_SIZE = LIMIT_NAME + LIMIT_VERSION + 2 };
-
-/* The device id: first 32 hex digits of SHA-256 of the identity key. */
-void device_id(char out[static DEVICE_ID_SIZE], const uint8_t identity[static DEVICE_KEY_SIZE]);
 
 struct enrolment {
 	const uint8_t *token; /* 16 bytes */
@@ -175,8 +170,9 @@ struct device_page {
 	bool more;
 };
 struct device_filter {
-	const char *group;       /* NULL: any */
-	enum device_state state; /* 0: any */
+	const char *group; /* NULL: any */
+	bool by_state;     /* false: any state */
+	enum device_state state;
 };
 bool devices_list(struct store *s, const struct device_filter *f, int64_t after, size_t limit,
 		  struct device_page *ret, struct err *e) MUST_USE;

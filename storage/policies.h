@@ -34,7 +34,7 @@ bool policies_assign(struct store *s, const char *name, const struct target *t,
 bool policies_unassign(struct store *s, const char *name, const char *actor,
 		       struct err *e) MUST_USE;
 
-struct policy {
+struct policy_info {
 	char name[LIMIT_NAME + 1];
 	uint64_t version; /* newest, or the one asked for */
 	int64_t published_at;
@@ -47,11 +47,11 @@ struct policy {
 	uint64_t wanted, delivered, applied; /* devices with the newest version */
 };
 /* Version 0: the newest.  *ret_text may be NULL; else heap.  E_NOT_FOUND. */
-bool policies_get(struct store *s, const char *name, uint64_t version, struct policy *ret,
+bool policies_get(struct store *s, const char *name, uint64_t version, struct policy_info *ret,
 		  char **ret_text, struct err *e) MUST_USE;
 
 struct policy_page {
-	struct policy *items;
+	struct policy_info *items;
 	size_t n;
 	bool more;
 };

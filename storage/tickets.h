@@ -28,7 +28,7 @@ enum ticket_state {
 };
 const char *ticket_state_name(enum ticket_state st);
 
-struct ticket {
+struct ticket_row {
 	int64_t number; /* shown as t<number> */
 	enum ticket_state state;
 	char groups[DEVICES_GROUPS_MAX][LIMIT_NAME + 1];
@@ -43,15 +43,15 @@ struct ticket {
 
 /* Makes the token, which is told this once.  E_FORMAT. */
 bool tickets_create(struct store *s, const struct ticket_new *n, const char *actor,
-		    struct ticket *ret, uint8_t ret_token[static TICKET_TOKEN_SIZE],
+		    struct ticket_row *ret, uint8_t ret_token[static TICKET_TOKEN_SIZE],
 		    struct err *e) MUST_USE;
 /* E_NOT_FOUND; E_CONFLICT: used already (revoke the device).  Again: quietly the same. */
 bool tickets_revoke(struct store *s, int64_t number, const char *actor, struct err *e) MUST_USE;
-bool tickets_get(struct store *s, int64_t number, struct ticket *ret,
+bool tickets_get(struct store *s, int64_t number, struct ticket_row *ret,
 		 struct err *e) MUST_USE; /* E_NOT_FOUND */
 
 struct ticket_page {
-	struct ticket *items;
+	struct ticket_row *items;
 	size_t n;
 	bool more;
 };

@@ -4,25 +4,13 @@
 #define VALISE_STORAGE_TOKENS_H
 
 #include "storage/store.h"
+#include "proto/api.h"
 
-/* Bits are stored and never change.  SCOPE_ADMIN has all (scope_allows). */
-#define SCOPE_MAP(XX)                            \
-	XX(PUBLISH, 1, "publish")                \
-	XX(POLICY, 2, "policy")                  \
-	XX(ROLLOUT, 4, "rollout")                \
-	XX(DEVICE_READ, 8, "device:read")        \
-	XX(DEVICE_COMMAND, 16, "device:command") \
-	XX(ADMIN, 32, "admin")
-enum scope {
-#define XX(name, bit, text) SCOPE_##name = (bit),
-	SCOPE_MAP(XX)
-#undef XX
-};
+/* Scopes are the token bits of enum api_scope (proto/api.h); they are stored and never change.
+ * SCOPE_ADMIN has all (scope_allows). */
 enum { TOKEN_TEXT_SIZE = 3 + 43 + 1 };
 #define TOKENS_TTL_MAX_S (INT64_C(10) * 366 * 86400)
 
-bool scope_parse(enum scope *ret, const char *name);
-const char *scope_name(enum scope sc);
 /* Whether a token with these scopes may do what one of `wanted` may (0: any token may). */
 bool scope_allows(unsigned have, unsigned wanted);
 

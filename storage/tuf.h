@@ -20,6 +20,7 @@ struct tuf_file {
 	const char *
 		role; /* "root", "targets", "snapshot", "timestamp", "releases.<product>", "policies" */
 	uint64_t version;
+	uint64_t after;     /* newest version this one replaces; 0: version - 1 (see tuf_put) */
 	int64_t expires_at; /* as the text says, for warnings and re-signing */
 	const char *text;
 	size_t n;
@@ -37,7 +38,10 @@ void tuf_text_done(struct tuf_text *t);
 
 /* Stores all files or none.  Each must be the next version of its role (a role's first may have
  * any version above 0), or be stored already with the same bytes.  E_CONFLICT: it is not, the text
- * names role and newest version. */
+ * names role and newest version.
+ *
+ * A file with `after` may skip versions, but only if `after` is the newest one stored: the keys
+ * process never signs a number twice, so what it signed and a crash lost leaves a gap. */
 bool tuf_put(struct store *s, const struct tuf_file *files, size_t n, const char *actor,
 	     struct err *e) MUST_USE;
 
@@ -46,14 +50,14 @@ bool tuf_get(struct store *s, enum tuf_repo repo, const char *role, uint64_t ver
 	     struct tuf_text *ret, struct err *e) MUST_USE;
 
 /* Newest version of each role of a repository, without texts: what a snapshot lists. */
-struct tuf_role {
+struct tuf_role_row {
 	char role[TUF_ROLE_MAX + 1];
 	uint64_t version, size;
 	uint8_t sha256[SHA256_SIZE];
 	int64_t expires_at;
 };
 struct tuf_roles {
-	struct tuf_role *items;
+	struct tuf_role_row *items;
 	size_t n;
 };
 bool tuf_newest(struct store *s, enum tuf_repo repo, struct tuf_roles *ret,
@@ -84,8 +88,7 @@ void director_done(struct director *d);
 bool tuf_director_get(struct store *s, const char *device, struct director *ret,
 		      struct err *e) MUST_USE;
 
-/* Replaces the device's set.  Versions must rise: timestamp by exactly 1 (the first may be any),
- * the others must not fall.  E_CONFLICT: somebody was faster, or the plan has changed since;
+/* Replaces the device's set.  All three versions must rise (by any number).  E_CONFLICT: somebody was faster, or the plan has changed since;
  * read again.  E_NOT_FOUND: no such device.  Writes no audit row: devices_plan and the grant do. */
 bool tuf_director_put(struct store *s, const char *device, const struct director *d,
 		      struct err *e) MUST_USE;
