@@ -1,0 +1,33 @@
+/* server/duty.h - what a child process gets from mgr, and the entry points of the duties.
+ *
+ * Descriptors that a duty is not given are -1; a duty's first act is to close all others
+ * (duty_start), so what stands here is all it has. */
+#ifndef VALISE_SERVER_DUTY_H
+#define VALISE_SERVER_DUTY_H
+
+#include "server/settings.h"
+
+#include <sys/types.h>
+
+struct duty {
+	const char *name;
+	const struct settings *settings;
+	pid_t parent;
+	int control; /* web: channel to mgr */
+	int keys,
+		work; /* channels: keys and work have their own end, web the other end of both */
+	int listen_tcp;  /* web */
+	int listen_unix; /* web, if set */
+	int key_dir; /* keys (to read its key files, then closed); web: to read the session secret */
+	int state_dir; /* web (to read certificates, then closed) */
+};
+
+/* Runs the duty until its end; the exit status of the process. */
+int keys_main(struct duty *d);
+int work_main(struct duty *d);
+int web_main(struct duty *d);
+
+/* Logs why the duty cannot go on and returns the exit status for it. */
+int duty_fail(const struct duty *d, const struct err *e);
+
+#endif
