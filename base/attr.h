@@ -21,6 +21,15 @@
 #define UNUSED __attribute__((unused))
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 
+/* 1 when built with the address sanitizer, which needs more of the system than our code does. */
+#if defined(__has_feature)
+#define ADDRESS_SANITIZED __has_feature(address_sanitizer)
+#elif defined(__SANITIZE_ADDRESS__)
+#define ADDRESS_SANITIZED 1
+#else
+#define ADDRESS_SANITIZED 0
+#endif
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Moves a pointer (or any scalar whose empty value is 0) out of a variable. */

@@ -1,0 +1,280 @@
+#include "tests/support/unit.h"
+#include "base/io.h"
+#include "base/sandbox.h"
+
+#include <fcntl.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Leak checkers and coverage end with the child's _exit, so nothing here runs at exit. */
+
+static const struct sandbox compute = { .profile = SANDBOX_COMPUTE };
+
+static bool copy_some(void *ctx, struct err *e)
+{
+	const int *fds = ctx;
+	void *p = malloc(1 << 20); /* an mmap */
+	char word[5];
+	bool ok = p && pread_all(fds[0], word, sizeof(word), 0, e) &&
+		  pwrite_all(fds[1], word, sizeof(word), 0, e) && fd_sync(fds[1], e);
+
+	free(p);
+	return ok;
+}
+
+static void compute_works_on_open_files(void **state)
+{
+	int dir = tmpdir_fd(state), fds[2];
+	char got[8];
+	struct err e;
+
+	write_file_at(dir, "in", "hello", 5);
+	fds[0] = openat(dir, "in", O_RDONLY | O_CLOEXEC);
+	fds[1] = openat(dir, "out", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_ok(sandbox_call(&compute, copy_some, fds, fds, 2, &e), &e);
+	assert_int_equal(read_back_at(dir, "out", got, sizeof(got)), 5);
+	assert_memory_equal(got, "hello", 5);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void descriptors_that_are_not_kept_are_closed(void **state)
+{
+	int dir = tmpdir_fd(state), fds[2];
+	struct err e;
+
+	write_file_at(dir, "in", "hello", 5);
+	fds[0] = openat(dir, "in", O_RDONLY | O_CLOEXEC);
+	fds[1] = openat(dir, "out", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_fails(sandbox_call(&compute, copy_some, fds, fds, 1, &e), &e, E_SYSTEM);
+	assert_string_equal(e.text, "write: Bad file descriptor");
+	assert_fails(sandbox_call(&compute, copy_some, fds, fds + 1, 1, &e), &e, E_SYSTEM);
+	assert_string_equal(e.text, "read: Bad file descriptor");
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static bool open_a_file(void *ctx, struct err *e)
+{
+	int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+
+	return fd >= 0 ? true : err_sys(e, errno, "open");
+}
+
+static bool open_a_socket(void *ctx, struct err *e)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd >= 0 ? true : err_sys(e, errno, "socket");
+}
+
+static void paths_and_sockets_are_refused(void **state)
+{
+	static const struct sandbox signer = { .profile = SANDBOX_SIGNER };
+	struct err e;
+
+	assert_fails(sandbox_call(&compute, open_a_file, NULL, NULL, 0, &e), &e, E_SYSTEM);
+	assert_string_equal(e.text, "open: Permission denied");
+	assert_fails(sandbox_call(&compute, open_a_socket, NULL, NULL, 0, &e), &e, E_SYSTEM);
+	assert_fails(sandbox_call(&signer, open_a_file, NULL, NULL, 0, &e), &e, E_SYSTEM);
+}
+
+static bool run_a_program(void *ctx, struct err *e)
+{
+	char *argv[] = { NULL };
+
+	execve("/bin/true", argv, argv);
+	return true;
+}
+
+static bool fork_a_child(void *ctx, struct err *e)
+{
+	return fork() >= 0;
+}
+
+static bool map_code(void *ctx, struct err *e)
+{
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p != MAP_FAILED;
+}
+
+static bool be_traced(void *ctx, struct err *e)
+{
+	return ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0;
+}
+
+static void programs_processes_code_and_debugging_end_the_child(void **state)
+{
+	static bool (*const crimes[])(void *ctx, struct err *e) = {
+		run_a_program,
+		fork_a_child,
+		map_code,
+		be_traced,
+	};
+	static const struct sandbox boxes[] = {
+		{ .profile = SANDBOX_COMPUTE },
+		{ .profile = SANDBOX_SIGNER, .threads = true },
+		{ .profile = SANDBOX_SERVICE },
+	};
+	struct err e;
+
+	for (size_t b = 0; b < ARRAY_SIZE(boxes); b++) {
+		for (size_t c = 0; c < ARRAY_SIZE(crimes); c++) {
+			assert_fails(sandbox_call(&boxes[b], crimes[c], NULL, NULL, 0, &e), &e,
+				     E_CORRUPT);
+			assert_string_equal(e.text, "stopped by the system-call filter");
+		}
+	}
+}
+
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+static bool start_a_thread(void *ctx, struct err *e)
+{
+	pthread_t t;
+	int r = pthread_create(&t, NULL, nothing, NULL);
+
+	if (r != 0)
+		return err_sys(e, r, "thread");
+	pthread_join(t, NULL);
+	return true;
+}
+
+static void threads_start_only_where_allowed(void **state)
+{
+	static const struct sandbox box = { .profile = SANDBOX_COMPUTE, .threads = true };
+	struct err e;
+
+	/* The address sanitizer reads /proc when a thread starts. */
+	if (!ADDRESS_SANITIZED)
+		assert_ok(sandbox_call(&box, start_a_thread, NULL, NULL, 0, &e), &e);
+	assert_fails(sandbox_call(&compute, start_a_thread, NULL, NULL, 0, &e), &e, E_CORRUPT);
+}
+
+static bool ask_for_pid(void *ctx, struct err *e)
+{
+	return getppid() > 0;
+}
+
+static void rules_allow_more_calls(void **state)
+{
+	static const struct sandbox_rule rules[] = { { "getppid" },
+						     { "no_such_call" },
+						     { NULL } };
+	const struct sandbox box = { .profile = SANDBOX_COMPUTE, .rules = rules };
+	struct err e;
+
+	assert_fails(sandbox_call(&compute, ask_for_pid, NULL, NULL, 0, &e), &e, E_CORRUPT);
+	assert_ok(sandbox_call(&box, ask_for_pid, NULL, NULL, 0, &e), &e);
+}
+
+static bool burn(void *ctx, struct err *e)
+{
+	for (volatile uint64_t i = 0;; i++)
+		continue;
+	return true;
+}
+
+static bool write_much(void *ctx, struct err *e)
+{
+	static const char block[4096];
+
+	for (int i = 0; i < 100; i++) {
+		if (!write_all(*(int *)ctx, block, sizeof(block), e))
+			return false;
+	}
+	return true;
+}
+
+static void limits_end_the_child(void **state)
+{
+	static const struct sandbox cpu = { .profile = SANDBOX_COMPUTE, .cpu_s = 1 };
+	static const struct sandbox size = { .profile = SANDBOX_COMPUTE, .file_bytes = 65536 };
+	int fd = openat(tmpdir_fd(state), "out", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	struct err e;
+
+	assert_fails(sandbox_call(&cpu, burn, NULL, NULL, 0, &e), &e, E_TOO_BIG);
+	assert_fails(sandbox_call(&size, write_much, &fd, &fd, 1, &e), &e, E_TOO_BIG);
+	close(fd);
+}
+
+static bool crash(void *ctx, struct err *e)
+{
+	signal(SIGSEGV, SIG_DFL);
+	raise(SIGSEGV);
+	return true;
+}
+
+static bool fail_politely(void *ctx, struct err *e)
+{
+	return err_set(e, E_EXPIRED, "block 7: %s", "stale");
+}
+
+static void errors_and_crashes_come_back(void **state)
+{
+	struct err e;
+
+	assert_fails(sandbox_call(&compute, fail_politely, NULL, NULL, 0, &e), &e, E_EXPIRED);
+	assert_string_equal(e.text, "block 7: stale");
+	assert_string_equal(e.hint,
+			    "ask the publisher for fresh signatures, or check the clock");
+	assert_fails(sandbox_call(&compute, crash, NULL, NULL, 0, &e), &e, E_CORRUPT);
+	assert_string_equal(e.text, "crashed: Segmentation fault");
+}
+
+static void an_unknown_user_stops_the_entry(void **state)
+{
+	static const struct sandbox box = { .user = "no-such-user-here" };
+	static const struct sandbox root = { .user = "root" };
+	struct err e;
+
+	if (geteuid() != 0)
+		skip();
+	assert_fails(sandbox_call(&box, fail_politely, NULL, NULL, 0, &e), &e, E_CONFIG);
+	assert_fails(sandbox_call(&root, fail_politely, NULL, NULL, 0, &e), &e, E_CONFIG);
+}
+
+static bool is_nobody(void *ctx, struct err *e)
+{
+	return getuid() != 0 && geteuid() != 0 && getgid() != 0
+		       ? true
+		       : err_set(e, E_INTERNAL, "still root");
+}
+
+static void root_becomes_the_user(void **state)
+{
+	static const struct sandbox box = { .profile = SANDBOX_SERVICE, .user = "nobody" };
+	struct err e;
+
+	if (geteuid() != 0)
+		skip();
+	assert_ok(sandbox_call(&box, is_nobody, NULL, NULL, 0, &e), &e);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TMPDIR_TEST(compute_works_on_open_files),
+		TMPDIR_TEST(descriptors_that_are_not_kept_are_closed),
+		cmocka_unit_test(paths_and_sockets_are_refused),
+		cmocka_unit_test(programs_processes_code_and_debugging_end_the_child),
+		cmocka_unit_test(threads_start_only_where_allowed),
+		cmocka_unit_test(rules_allow_more_calls),
+		TMPDIR_TEST(limits_end_the_child),
+		cmocka_unit_test(errors_and_crashes_come_back),
+		cmocka_unit_test(an_unknown_user_stops_the_entry),
+		cmocka_unit_test(root_becomes_the_user),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
