@@ -7,7 +7,7 @@
 #include "base/cli.h"
 #include "base/io.h"
 #include "base/text.h"
-#include "proto/jread.h"
+#include "proto/api.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -534,21 +534,14 @@ static bool set_by_status(struct err *e, const struct https *h, int status)
 /* {"code", "message", "hint"}; anything else has no message for us. */
 static bool set_by_json(struct err *e, const struct https_answer *a)
 {
-	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
-	const char *code, *message;
-	const char *hint = NULL;
-	const struct jval *root;
+	struct api_error got;
 	struct err ignored;
 
-	if (!jdoc_parse(&d, a->body.p, a->body.n, &ignored))
+	if (!api_error_parse(&got, a->body.p, a->body.n, &ignored))
 		return false;
-	root = jdoc_root(d);
-	if (!jobj_str(&code, root, "code", 32, &ignored) ||
-	    !jobj_text(&message, NULL, root, "message", ERROR_BODY_MAX, &ignored))
-		return false;
-	err_from_name(e, code, "%s", message);
-	if (jobj_str(&hint, root, "hint", sizeof(server_hint) - 1, &ignored) && hint[0]) {
-		memcpy(server_hint, hint, strlen(hint) + 1);
+	err_from_name(e, got.code, "%s", got.message);
+	if (got.hint[0]) {
+		snprintf(server_hint, sizeof(server_hint), "%s", got.hint);
 		err_hint(e, server_hint);
 	}
 	return true;
@@ -573,7 +566,6 @@ static enum err_code code_of_curl(CURLcode rc)
 		return E_UNTRUSTED;
 	case CURLE_SSL_CACERT_BADFILE:
 	case CURLE_URL_MALFORMAT:
-	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_SSL_CIPHER:
 		return E_CONFIG;
 	case CURLE_OUT_OF_MEMORY:

@@ -15,19 +15,18 @@
 #include "base/rng.h"
 #include "base/secret.h"
 #include "client/https.h"
+#include "proto/enrol.h"
 
 enum signed_by { SIGNED_BY_IDENTITY, SIGNED_BY_SESSION };
-
-enum { SIGNED_ID_SIZE = 64 };
 
 struct signed_https {
 	struct https *https; /* borrowed, as the next four */
 	const struct clock *clock;
 	const struct rng *rng;
 	const struct secret *identity; /* Ed25519 secret key, as proto/sig.h keeps it */
-	char device[33];               /* device id */
+	char device[DEVICE_ID_SIZE];
 
-	char session[SIGNED_ID_SIZE + 1]; /* "" for none */
+	char session[LIMIT_SESSION_ID + 1]; /* "" for none */
 	struct secret *session_key;
 	int64_t session_renew_ms; /* boot time */
 	int64_t clock_offset_s;   /* server's time minus ours; 0 until told */
