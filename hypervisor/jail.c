@@ -148,21 +148,25 @@ static bool change_root(const struct jail_spec *spec, struct err *e)
 	return true;
 }
 
-static bool drop_user(const struct outside *o, struct err *e)
+/* Nothing that is executed from here on can have a capability again.  In a user namespace of its
+ * own an ordinary user holds all of them until then. */
+static bool drop_capabilities(struct err *e)
 {
-	if (o->uid == 0) {
-		if (setgroups(0, NULL) != 0 ||
-		    setresgid(o->jail_gid, o->jail_gid, o->jail_gid) != 0 ||
-		    setresuid(o->jail_uid, o->jail_uid, o->jail_uid) != 0)
-			return err_sys(e, errno, "become uid %u", (unsigned)o->jail_uid);
-	}
-	/* In a user namespace of its own an ordinary user has all capabilities until exec;
-	 * no_new_privs and the loss of the bounding set keep it from getting any afterwards. */
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
 		(void)prctl(PR_CAPBSET_DROP, cap, 0, 0,
-			    0); /* not ours to drop: then not held */
+			    0); /* without the right to: none held */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return err_sys(e, errno, "no_new_privs");
+	return true;
+}
+
+static bool drop_user(const struct outside *o, struct err *e)
+{
+	if (o->uid != 0)
+		return true;
+	if (setgroups(0, NULL) != 0 || setresgid(o->jail_gid, o->jail_gid, o->jail_gid) != 0 ||
+	    setresuid(o->jail_uid, o->jail_uid, o->jail_uid) != 0)
+		return err_sys(e, errno, "become uid %u", (unsigned)o->jail_uid);
 	return true;
 }
 
@@ -202,7 +206,7 @@ static bool arrange_fds(const struct jail_spec *spec, struct err *e)
 static bool enter(const struct jail_spec *spec, const struct outside *o, bool namespaces,
 		  struct err *e)
 {
-	static char *const env[] = { "PATH=/usr/bin", "LANG=C.UTF-8", "HOME=/", NULL };
+	static const char *const env[] = { "PATH=/usr/bin", "LANG=C.UTF-8", "HOME=/", NULL };
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
 		return err_sys(e, errno, "PDEATHSIG");
@@ -210,12 +214,12 @@ static bool enter(const struct jail_spec *spec, const struct outside *o, bool na
 	if (namespaces && o->uid != 0 && !map_user(o, e))
 		return false;
 	if (!arrange_fds(spec, e) || (namespaces && !change_root(spec, e)) || !set_limits(e) ||
-	    !drop_user(o, e))
+	    !drop_capabilities(e) || !drop_user(o, e))
 		return false;
 	/* A change of uid clears it. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
 		return err_sys(e, errno, "PDEATHSIG");
-	execve(spec->argv[0], (char *const *)spec->argv, env);
+	execve(spec->argv[0], (char *const *)spec->argv, (char *const *)env);
 	return err_sys(e, errno, "%s", spec->argv[0]);
 }
 
