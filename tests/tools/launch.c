@@ -4,7 +4,7 @@
  *
  * Prints each event as it comes, and passes each line of standard input on as a command (at its end the
  * control socket stays open; "hangup" closes it).  Roots are computed here unless damage=NAME
- * says whose last digest is to be wrong.  Fields: cmdline, memory_mib, vcpus, engine, jail, damage. */
+ * says whose last digest is to be wrong.  Fields: id, cmdline, memory_mib, vcpus, engine, jail, damage. */
 #include "base/io.h"
 #include "base/text.h"
 #include "proto/launch.h"
@@ -78,7 +78,7 @@ static void fill_spec(struct launch_spec *s, int argc, char **argv)
 	const char *damage = field(argc, argv, "damage", NULL);
 
 	launch_spec_init(s);
-	snprintf(s->id, sizeof(s->id), "test");
+	snprintf(s->id, sizeof(s->id), "%s", field(argc, argv, "id", "test"));
 	snprintf(s->arch, sizeof(s->arch), "x86_64");
 	snprintf(s->cmdline, sizeof(s->cmdline), "%s",
 		 field(argc, argv, "cmdline", "console=ttyS0"));
