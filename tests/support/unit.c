@@ -58,7 +58,7 @@ void write_file_at(int dirfd, const char *name, const void *p, size_t n)
 
 	assert_true(fd >= 0);
 	for (size_t done = 0; done < n;) {
-		ssize_t r = write(fd, (const uint8_t *)p + done, n - done);
+		ssize_t r = __real_write(fd, (const uint8_t *)p + done, n - done);
 
 		assert_true(r > 0);
 		done += (size_t)r;
@@ -94,6 +94,16 @@ unsigned count_files_at(int dirfd)
 		n += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
 	closedir(d);
 	return n;
+}
+
+/* Only there in the build of `make cover`. */
+extern void __gcov_dump(void) __attribute__((weak));
+
+void child_exit(int status)
+{
+	if (__gcov_dump)
+		__gcov_dump();
+	_exit(status);
 }
 
 void flip_bit(void *p, size_t bit)

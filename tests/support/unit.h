@@ -24,10 +24,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include <cmocka.h>
 
 #include "tests/support/fault.h"
+
+/* The test's own allocations and files do not take part in faults: these are the library's calls. */
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t k, size_t n);
+void *__real_realloc(void *p, size_t n);
+char *__real_strdup(const char *s);
+ssize_t __real_write(int fd, const void *p, size_t n);
+#define malloc(n) __real_malloc(n)
+#define calloc(k, n) __real_calloc(k, n)
+#define realloc(p, n) __real_realloc(p, n)
+#undef strdup
+#define strdup(s) __real_strdup(s)
 
 /* A test with a folder of its own below $TMPDIR, removed with all it holds afterwards. */
 #define TMPDIR_TEST(f) cmocka_unit_test_setup_teardown(f, tmpdir_setup, tmpdir_teardown)
@@ -43,6 +56,10 @@ bool file_exists_at(int dirfd, const char *name);
 unsigned count_files_at(int dirfd); /* entries but for "." and ".." */
 
 void flip_bit(void *p, size_t bit);
+
+/* How a forked child of a test ends: without cmocka's and the leak checker's work at exit, but
+ * with its coverage saved. */
+NORETURN void child_exit(int status);
 
 /* A call that must succeed; shows the error's text when it does not. */
 #define assert_ok(call, e)                                    \

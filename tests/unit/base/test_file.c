@@ -95,7 +95,7 @@ static void replace_in_child(void *ctx)
 	struct err e;
 
 	if (!file_replace(*(int *)ctx, "a", 0644, "new and longer", 14, &e))
-		_exit(1);
+		child_exit(1);
 }
 
 static void a_power_cut_anywhere_leaves_old_or_new(void **state)

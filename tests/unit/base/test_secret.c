@@ -36,8 +36,8 @@ static void reading_past_a_secret_ends_the_process(void **state)
 
 		signal(SIGSEGV, SIG_DFL);
 		if (!secret_new(&s, 32, &e))
-			_exit(1);
-		_exit(*(volatile uint8_t *)(s->p + s->n));
+			child_exit(1);
+		child_exit(*(volatile uint8_t *)(s->p + s->n));
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
@@ -96,7 +96,7 @@ static void asking_without_a_terminal_is_an_error(void **state)
 		struct err e;
 
 		setsid(); /* no controlling terminal any more */
-		_exit(!secret_ask(&s, "? ", &e) && e.code == E_UNAVAILABLE ? 0 : 1);
+		child_exit(!secret_ask(&s, "? ", &e) && e.code == E_UNAVAILABLE ? 0 : 1);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
@@ -117,8 +117,8 @@ static void a_secret_is_asked_without_echo(void **state)
 
 		setsid();
 		if (open(ptsname(master), O_RDWR) < 0 || !secret_ask(&s, "key: ", &e))
-			_exit(1);
-		_exit(s->n == 4 && memcmp(s->p, "good", 4) == 0 ? 0 : 2);
+			child_exit(1);
+		child_exit(s->n == 4 && memcmp(s->p, "good", 4) == 0 ? 0 : 2);
 	}
 	/* The prompt comes after echo was switched off. */
 	for (size_t got = 0; got < 5; got += (size_t)n) {
