@@ -25,7 +25,8 @@ archive_sources() {
 archive_open() {
 	local dir=$CACHE/apt-${1// /+}
 	APT=$dir/apt.conf
-	mkdir -p "$dir"/{etc/parts,state/lists/partial,cache} "$CACHE/archives/partial"
+	# apt's own archives folder stays empty: --print-uris leaves out what it finds there.
+	mkdir -p "$dir"/{etc/parts,state/lists/partial,cache/archives/partial} "$CACHE/archives"
 	: > "$dir/state/status"
 	archive_sources "$1" > "$dir/etc/sources.list.new"
 	mv "$dir/etc/sources.list.new" "$dir/etc/sources.list"
@@ -33,7 +34,6 @@ archive_open() {
 		Dir::State "$dir/state";
 		Dir::State::status "$dir/state/status";
 		Dir::Cache "$dir/cache";
-		Dir::Cache::archives "$CACHE/archives";
 		Dir::Etc::sourcelist "$dir/etc/sources.list";
 		Dir::Etc::sourceparts "$dir/etc/parts";
 		Dir::Etc::preferences "/dev/null";
@@ -42,6 +42,7 @@ archive_open() {
 		APT::Architectures { "amd64"; };
 		APT::Install-Recommends "false";
 		Acquire::Languages "none";
+		Acquire::ForceHash "SHA256";
 		APT::Sandbox::User "";
 		Debug::NoLocking "true";
 	EOF
@@ -53,7 +54,7 @@ archive_open() {
 
 # archive_get PACKAGE...: brings these packages (not their dependencies) into the cache and prints
 # their files.  PACKAGE may be name=version.
-archive_get() { archive_fetch "$(APT_CONFIG=$APT apt-get -qq --print-uris download "$@")"; }
+archive_get() { archive_fetch "$(cd / && APT_CONFIG=$APT apt-get -qq --print-uris download "$@")"; }
 
 # archive_get_closure PACKAGE...: the same, with everything needed to install them from nothing.
 archive_get_closure() {
@@ -68,15 +69,17 @@ archive_fetch() {
 	exec 8> "$CACHE/archives/.lock"
 	flock 8
 	for try in 1 2; do
-		missing=()
 		while read -r uri file size hash; do
-			file=${file##*/}
 			case $hash in SHA256:*) ;; *) die "no SHA-256 for $file in the package index" ;; esac
-			printf '%s  %s\n' "${hash#SHA256:}" "$CACHE/archives/$file" | sha256sum --status -c 2> /dev/null && continue
-			rm -f "$CACHE/archives/$file"
-			spec=${file%_*.deb}
+			printf '%s  %s\n' "${hash#SHA256:}" "$CACHE/archives/${file##*/}"
+		done <<< "$1" > "$WORK/sums"
+		missing=()
+		while IFS=: read -r file _; do
+			rm -f "$file"
+			spec=${file##*/}
+			spec=${spec%_*.deb}
 			missing+=("${spec%%_*}=$(sed 's/%3a/:/g; s/%2b/+/g; s/%7e/~/g' <<< "${spec#*_}")")
-		done <<< "$1"
+		done < <(sha256sum --quiet -c "$WORK/sums" 2> /dev/null | grep FAILED || :)
 		[ ${#missing[@]} -gt 0 ] || break
 		[ $try = 1 ] || die "downloaded packages differ from the signed index: ${missing[*]}"
 		(cd "$CACHE/archives" && APT_CONFIG=$APT apt-get -qq download "${missing[@]}" >&2) ||

@@ -31,14 +31,15 @@ kernel_vmlinux() {
 	[ "$(od -An -tx1 -N 4 "$2")" = ' 7f 45 4c 46' ] || die "no ELF kernel in ${1##*/}"
 }
 
-# kernel_module_order TREE: the modules of initrd.modules and all they need, as paths below
-# lib/modules/KVER, each after those it depends on.
+# kernel_module_order TREE LIST: the modules named in LIST (* stands for anything) and all they need,
+# as paths below lib/modules/KVER, each after those it depends on.
 kernel_module_order() {
 	"$BUSYBOX" depmod -n -b "$1" "$KVER" 2> /dev/null | sed -n '/\.ko:/p' | LC_ALL=C sort |
-		awk -v list="$HERE/initrd.modules" '
+		awk -v list="$2" '
 		{
 			file = $1; sub(/:$/, "", file)
 			name = file; sub(/.*\//, "", name); sub(/\.ko$/, "", name)
+			names[++count] = name
 			path[name] = file
 			for (i = 2; i <= NF; i++) need[file] = need[file] " " $i
 		}
@@ -50,8 +51,12 @@ kernel_module_order() {
 			print file
 		}
 		END {
-			while ((getline name < list) > 0)
-				if (name != "" && name !~ /^#/ && name in path) load(path[name])
+			while ((getline want < list) > 0) {
+				if (want == "" || want ~ /^#/) continue
+				gsub(/\*/, ".*", want)
+				for (n = 1; n <= count; n++)
+					if (names[n] ~ ("^" want "$")) load(path[names[n]])
+			}
 		}'
 }
 
@@ -63,15 +68,27 @@ kernel_initrd() {
 	cp "$BUSYBOX" "$dir/bin/busybox"
 	install -m 755 "$HERE/guest/initrd-init" "$dir/init"
 	install -m 644 "$HERE/guest/lib.sh" "$dir/lib.sh"
-	kernel_module_order "$1" > "$WORK/modules"
-	[ -s "$WORK/modules" ] || die "found no modules in the kernel package"
+	kernel_module_order "$1" "$HERE/initrd.modules" > "$WORK/initrd.order"
+	[ -s "$WORK/initrd.order" ] || die "found no modules in the kernel package"
 	while read -r ko; do
 		cp "$1/lib/modules/$KVER/$ko" "$dir/modules/"
 		echo "${ko##*/}"
-	done < "$WORK/modules" > "$dir/modules.list"
+	done < "$WORK/initrd.order" > "$dir/modules.list"
 	chmod -R u=rwX,go=rX "$dir"
 	find "$dir" -exec touch -h -d "@$EPOCH" {} +
 	(cd "$dir" && find . -mindepth 1 | LC_ALL=C sort |
 		cpio --quiet -o -H newc --reproducible -R 0:0) > "$2"
 	rm -r "$dir"
+}
+
+# kernel_modules TREE LIST TO: lib/modules/KVER with the modules of LIST only; depmod is still to run.
+kernel_modules() {
+	local ko from=$1/lib/modules/$KVER to=$3/$KVER
+	kernel_module_order "$1" "$2" > "$WORK/module.order"
+	mkdir -p "$to"
+	cp "$from"/modules.{builtin,builtin.modinfo,order} "$to/"
+	while read -r ko; do
+		mkdir -p "$to/${ko%/*}"
+		cp "$from/$ko" "$to/$ko"
+	done < "$WORK/module.order"
 }

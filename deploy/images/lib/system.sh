@@ -18,6 +18,10 @@ guest_files() {
 	install -m 644 "$HERE/guest/lib.sh" "$HERE/guest/json.awk" "$to/"
 	install -m 755 "$HERE"/guest/{preinit,config,health,control} "$to/"
 	install -m 755 "$HERE"/guest/checks.d/* "$to/checks.d/"
+	release_file "$1"
+}
+
+release_file() {
 	cat > "$1/etc/valise-release" <<-EOF
 	NAME=$NAME
 	VERSION=$VERSION
@@ -28,6 +32,7 @@ guest_files() {
 # One kernel for all tiny images: tests that update from one to the next move little.
 tiny() {
 	local dir=$WORK/tree deb kernel
+	mkdir "$WORK/$NAME"
 	progress "reading the package index"
 	archive_open bookworm
 	progress "fetching packages"
@@ -36,18 +41,18 @@ tiny() {
 		libc6 > "$WORK/debs"
 	kernel_unpack "$(grep "/${kernel}_" "$WORK/debs")" "$WORK/kernel"
 	progress "unpacking the kernel"
-	kernel_vmlinux "$WORK/kernel/boot/vmlinuz-$KVER" "$WORK/out/vmlinux"
+	kernel_vmlinux "$WORK/kernel/boot/vmlinuz-$KVER" "$WORK/$NAME/vmlinux"
 	mkdir "$WORK/debtree" "$dir"
 	while read -r deb; do
 		case $deb in */linux-image-*) ;; *) dpkg-deb -x "$deb" "$WORK/debtree" ;; esac
 	done < "$WORK/debs"
 	BUSYBOX=$WORK/debtree/bin/busybox
 	progress "making the initrd"
-	kernel_initrd "$WORK/kernel" "$WORK/out/initrd.cpio"
+	kernel_initrd "$WORK/kernel" "$WORK/$NAME/initrd.cpio"
 	progress "making the system disk"
 	tiny_tree "$WORK/debtree" "$dir"
-	system_erofs "$dir" "$WORK/out/system.erofs" --all-root -x-1
-	sed 's|.*/||; s|_amd64.deb$||; s|_all.deb$||; s|_| |; s|%3a|:|' "$WORK/debs" > "$WORK/out/packages.txt"
+	system_erofs "$dir" "$WORK/$NAME/system.erofs" --all-root -x-1
+	package_list > "$WORK/$NAME/packages.txt"
 }
 
 # tiny_tree FROM TO: busybox, the ext4 tools with the libraries they ask for, the guest scripts.
@@ -91,5 +96,62 @@ tiny_tree() {
 	esac
 }
 
-phone() { die "not yet"; }
-phones() { die "not yet"; }
+
+# phone NAME...: phones of the same packages, from one tree; the first is whole, each further one
+# is what lib/phone-tree changes in it.  Leaves them in WORK/NAME.
+phone() {
+	local kernel mode args=() n
+	need mmdebstrap
+	mode=root
+	if [ "$(id -u)" != 0 ]; then
+		mode=unshare
+		need newuidmap uidmap
+	fi
+	progress "reading the package index"
+	archive_open "$SUITES"
+	kernel=$(archive_kernel)
+	mapfile -t PACKAGES < <(grep -v '^#' "$HERE/phone/packages")
+	progress "fetching packages"
+	archive_get_closure "${PACKAGES[@]}" > "$WORK/debs"
+	archive_get "$kernel" >> "$WORK/debs"
+
+	progress "unpacking the kernel"
+	kernel_unpack "$(grep "/${kernel}_" "$WORK/debs")" "$WORK/kernel"
+	kernel_vmlinux "$WORK/kernel/boot/vmlinuz-$KVER" "$WORK/vmlinux"
+	dpkg-deb --fsys-tarfile "$(grep '/busybox-static_' "$WORK/debs")" | tar -xO ./bin/busybox > "$WORK/busybox"
+	chmod 755 "$WORK/busybox"
+	BUSYBOX=$WORK/busybox
+	kernel_modules "$WORK/kernel" "$HERE/phone/modules" "$WORK/modules"
+	kernel_initrd "$WORK/kernel" "$WORK/initrd.cpio"
+
+	progress "installing ${#PACKAGES[@]} packages and what they need"
+	# The index and the packages are the checked ones at hand: nothing is fetched again.  Docs and
+	# translations stay out (a phone shows neither), licences stay in.
+	grep -v '/linux-image-' "$WORK/debs" | sed 's/.*/"&"/' | paste -sd' ' > "$WORK/deblist"
+	for n in man info doc locale lintian bug; do args+=("--dpkgopt=path-exclude=/usr/share/$n/*"); done
+	args+=('--dpkgopt=path-include=/usr/share/doc/*/copyright')
+	export HERE WORK EPOCH UUID KVER VERSION SECURITY
+	chmod 1777 "$WORK"
+	mmdebstrap --quiet --mode=$mode --variant=essential --format=null --architectures=amd64 \
+		--include="$(IFS=,; echo "${PACKAGES[*]}")" \
+		--dpkgopt=force-unsafe-io "${args[@]}" \
+		--aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
+		--skip=update,download/empty,essential/unlink,cleanup,check/empty \
+		--setup-hook='mkdir -p "$1/var/cache/apt/archives" "$1/var/lib/apt/lists"' \
+		--setup-hook="copy-in $(cat "$WORK/deblist") /var/cache/apt/archives" \
+		--setup-hook="sync-in \"${APT%/*}/state/lists\" /var/lib/apt/lists" \
+		--customize-hook="unshare --mount --propagation private bash \"$HERE/lib/phone-tree\" \"\$1\" $*" \
+		'' /dev/null "${APT%/*}/etc/sources.list" > "$WORK/mmdebstrap.log" 2>&1 ||
+		{ tail -n 30 "$WORK/mmdebstrap.log" >&2; die "mmdebstrap failed: see its log above"; }
+	for n; do
+		mkdir -p "$WORK/$n"
+		ln "$WORK/vmlinux" "$WORK/initrd.cpio" "$WORK/$n/"
+		# By copying: as an ordinary user's, the file belongs to an uid of the name space.
+		cp "$WORK/$n.erofs" "$WORK/$n/system.erofs"
+		rm -f "$WORK/$n.erofs"
+		package_list > "$WORK/$n/packages.txt"
+	done
+}
+
+# What went in, a name and a version a line.
+package_list() { sed 's|.*/||; s|_[a-z0-9]*\.deb$||; s|_| |; s|%3a|:|' "$WORK/debs" | sort; }
