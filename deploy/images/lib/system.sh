@@ -145,7 +145,7 @@ phone() {
 		{ tail -n 30 "$WORK/mmdebstrap.log" >&2; die "mmdebstrap failed: see its log above"; }
 	for n; do
 		mkdir -p "$WORK/$n"
-		ln "$WORK/vmlinux" "$WORK/initrd.cpio" "$WORK/$n/"
+		cp "$WORK/vmlinux" "$WORK/initrd.cpio" "$WORK/$n/"
 		# By copying: as an ordinary user's, the file belongs to an uid of the name space.
 		cp "$WORK/$n.erofs" "$WORK/$n/system.erofs"
 		rm -f "$WORK/$n.erofs"
