@@ -21,23 +21,42 @@ archive_sources() {
 	printf '%s' "$lines"
 }
 
-# archive_open SUITES: make the private apt for these suites ready; sets APT (its configuration file).
+# archive_open SUITES: make the private apt for these suites ready; sets APT, its folder.  The index
+# is refreshed below CACHE by one build at a time; each works on a snapshot of its own in WORK, so
+# that one build sees one state of the archive.
 archive_open() {
 	local dir=$CACHE/apt-${1// /+}
-	APT=$dir/apt.conf
-	# apt's own archives folder stays empty: --print-uris leaves out what it finds there.
-	mkdir -p "$dir"/{etc/parts,state/lists/partial,cache/archives/partial} "$CACHE/archives"
-	: > "$dir/state/status"
-	archive_sources "$1" > "$dir/etc/sources.list.new"
-	mv "$dir/etc/sources.list.new" "$dir/etc/sources.list"
-	cat > "$APT" <<-EOF
-		Dir::State "$dir/state";
-		Dir::State::status "$dir/state/status";
-		Dir::Cache "$dir/cache";
-		Dir::Etc::sourcelist "$dir/etc/sources.list";
-		Dir::Etc::sourceparts "$dir/etc/parts";
+	mkdir -p "$CACHE/archives"
+	archive_layout "$dir"
+	APT=$WORK/apt
+	archive_layout "$APT"
+	exec 7> "$dir/.lock"
+	flock 7
+	archive_sources "$1" > "$dir/etc/sources.list"
+	# Offline, an index that is already here will do.
+	APT_CONFIG=$dir/apt.conf apt-get -qq update >&2 ||
+		{ ls "$dir"/state/lists/*_Packages* > /dev/null 2>&1 && note "cannot refresh the package index; using the one at hand"; } ||
+		die "cannot read the package index: see 'apt-get update' above"
+	rm -r "$APT/state/lists"
+	cp -al "$dir/state/lists" "$APT/state/" 2> /dev/null || cp -a "$dir/state/lists" "$APT/state/"
+	cp "$dir/etc/sources.list" "$APT/etc/"
+	exec 7>&-
+	export APT_CONFIG=$APT/apt.conf
+}
+
+# archive_layout DIR: an apt that knows of nothing outside DIR.  Its archives folder stays empty:
+# --print-uris leaves out what it finds there.
+archive_layout() {
+	mkdir -p "$1"/{etc/parts,state/lists/partial,cache/archives/partial}
+	: > "$1/state/status"
+	cat > "$1/apt.conf" <<-EOF
+		Dir::State "$1/state";
+		Dir::State::status "$1/state/status";
+		Dir::Cache "$1/cache";
+		Dir::Etc::sourcelist "$1/etc/sources.list";
+		Dir::Etc::sourceparts "$1/etc/parts";
 		Dir::Etc::preferences "/dev/null";
-		Dir::Etc::preferencesparts "$dir/etc/parts";
+		Dir::Etc::preferencesparts "$1/etc/parts";
 		APT::Architecture "amd64";
 		APT::Architectures { "amd64"; };
 		APT::Install-Recommends "false";
@@ -46,19 +65,15 @@ archive_open() {
 		APT::Sandbox::User "";
 		Debug::NoLocking "true";
 	EOF
-	# Offline, an index that is already here will do.
-	APT_CONFIG=$APT apt-get -qq update >&2 ||
-		{ ls "$dir"/state/lists/*_Packages* > /dev/null 2>&1 && note "cannot refresh the package index; using the one at hand"; } ||
-		die "cannot read the package index: see 'apt-get update' above"
 }
 
 # archive_get PACKAGE...: brings these packages (not their dependencies) into the cache and prints
 # their files.  PACKAGE may be name=version.
-archive_get() { archive_fetch "$(cd / && APT_CONFIG=$APT apt-get -qq --print-uris download "$@")"; }
+archive_get() { archive_fetch "$(cd / && apt-get -qq --print-uris download "$@")"; }
 
 # archive_get_closure PACKAGE...: the same, with everything needed to install them from nothing.
 archive_get_closure() {
-	archive_fetch "$(APT_CONFIG=$APT apt-get -qq -y --print-uris install "$@" '?essential')"
+	archive_fetch "$(apt-get -qq -y --print-uris install "$@" '?essential')"
 }
 
 # Lines of apt's --print-uris ('URI' file size SHA256:hash) in $1.  A file whose hash differs is
@@ -82,7 +97,7 @@ archive_fetch() {
 		done < <(sha256sum --quiet -c "$WORK/sums" 2> /dev/null | grep FAILED || :)
 		[ ${#missing[@]} -gt 0 ] || break
 		[ $try = 1 ] || die "downloaded packages differ from the signed index: ${missing[*]}"
-		(cd "$CACHE/archives" && APT_CONFIG=$APT apt-get -qq download "${missing[@]}" >&2) ||
+		(cd "$CACHE/archives" && apt-get -qq download "${missing[@]}" >&2) ||
 			die "cannot download packages: see apt's message above"
 	done
 	flock -u 8
@@ -91,6 +106,6 @@ archive_fetch() {
 
 # archive_kernel: the name of the newest kernel package of the suites at hand.
 archive_kernel() {
-	APT_CONFIG=$APT apt-cache depends linux-image-cloud-amd64 |
+	apt-cache depends linux-image-cloud-amd64 |
 		sed -n 's/^ *Depends: \(linux-image-.*\)/\1/p'
 }

@@ -132,16 +132,16 @@ phone() {
 	args+=('--dpkgopt=path-include=/usr/share/doc/*/copyright')
 	export HERE WORK EPOCH UUID KVER VERSION SECURITY
 	chmod 1777 "$WORK"
-	mmdebstrap --quiet --mode=$mode --variant=essential --format=null --architectures=amd64 \
+	env -u APT_CONFIG mmdebstrap --quiet --mode=$mode --variant=essential --format=null --architectures=amd64 \
 		--include="$(IFS=,; echo "${PACKAGES[*]}")" \
 		--dpkgopt=force-unsafe-io "${args[@]}" \
 		--aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
 		--skip=update,download/empty,essential/unlink,cleanup,check/empty \
 		--setup-hook='mkdir -p "$1/var/cache/apt/archives" "$1/var/lib/apt/lists"' \
 		--setup-hook="copy-in $(cat "$WORK/deblist") /var/cache/apt/archives" \
-		--setup-hook="sync-in \"${APT%/*}/state/lists\" /var/lib/apt/lists" \
+		--setup-hook="sync-in \"$APT/state/lists\" /var/lib/apt/lists" \
 		--customize-hook="unshare --mount --propagation private bash \"$HERE/lib/phone-tree\" \"\$1\" $*" \
-		'' /dev/null "${APT%/*}/etc/sources.list" > "$WORK/mmdebstrap.log" 2>&1 ||
+		'' /dev/null "$APT/etc/sources.list" > "$WORK/mmdebstrap.log" 2>&1 ||
 		{ tail -n 30 "$WORK/mmdebstrap.log" >&2; die "mmdebstrap failed: see its log above"; }
 	for n; do
 		mkdir -p "$WORK/$n"
