@@ -1,0 +1,190 @@
+#include "storage/audit_priv.h"
+
+#include "storage/store_priv.h"
+
+#include "base/bytes.h"
+
+#include <inttypes.h>
+
+bool check_actor(const char *actor, struct err *e)
+{
+	if (!actor || !*actor)
+		return err_set(e, E_FORMAT, "an actor is missing");
+	return check_text("actor", actor, LIMIT_TEXT, e);
+}
+
+static void hash_text(struct sha256 *h, const char *s)
+{
+	uint8_t n[4];
+
+	put_le32(n, (uint32_t)strlen(s));
+	sha256_update(h, n, sizeof(n));
+	sha256_update(h, s, strlen(s));
+}
+
+/* The formula of the header. */
+static bool hash_row(uint8_t out[static SHA256_SIZE],
+		     const uint8_t previous[static SHA256_SIZE], const struct audit_row *row,
+		     struct err *e)
+{
+	struct sha256 h = { NULL };
+	uint8_t numbers[16];
+
+	if (!sha256_init(&h, e))
+		return false;
+	put_le64(numbers, row->n);
+	put_le64(numbers + 8, (uint64_t)row->at);
+	sha256_update(&h, previous, SHA256_SIZE);
+	sha256_update(&h, numbers, sizeof(numbers));
+	hash_text(&h, row->actor);
+	hash_text(&h, row->verb);
+	hash_text(&h, row->subject);
+	hash_text(&h, row->detail);
+	sha256_final(&h, out);
+	sha256_done(&h);
+	return true;
+}
+
+static bool load_head(struct db *db, struct audit_head *ret, struct err *e)
+{
+	CLEANUP(rows_done) struct rows r = { 0 };
+	struct audit_head head = { 0 };
+	bool found;
+
+	if (!db_one(db, &r, &found, e, "SELECT n, hash FROM audit ORDER BY n DESC LIMIT 1"))
+		return false;
+	if (found) {
+		head.n = (uint64_t)col_int(&r, 0);
+		if (!col_hash(&r, 1, head.hash, e))
+			return false;
+	}
+	*ret = head;
+	return true;
+}
+
+bool audit_row_add(struct db *db, int64_t now_s, const char *actor, const char *verb,
+		   const char *subject, const char *detail, struct err *e)
+{
+	struct audit_head head;
+	struct audit_row row;
+
+	if (!load_head(db, &head, e))
+		return false;
+	row.n = head.n + 1;
+	row.at = now_s;
+	snprintf(row.actor, sizeof(row.actor), "%s", actor);
+	snprintf(row.verb, sizeof(row.verb), "%s", verb);
+	snprintf(row.subject, sizeof(row.subject), "%s", subject);
+	snprintf(row.detail, sizeof(row.detail), "%s", detail ? detail : "");
+	return hash_row(row.hash, head.hash, &row, e) &&
+	       db_run(db, e, "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", I(row.n),
+		      I(row.at), S(row.actor), S(row.verb), S(row.subject), S(row.detail),
+		      H(row.hash));
+}
+
+struct add {
+	int64_t now_s;
+	const char *actor, *verb, *subject, *detail;
+};
+
+static bool add(struct db *db, void *ctx, struct err *e)
+{
+	const struct add *a = ctx;
+
+	return audit_row_add(db, a->now_s, a->actor, a->verb, a->subject, a->detail, e);
+}
+
+bool audit_add(struct store *s, const char *actor, const char *verb, const char *subject,
+	       const char *detail, struct err *e)
+{
+	struct add a = { store_now_s(s), actor, verb, subject, detail };
+
+	return check_actor(actor, e) && check_text("verb", verb, LIMIT_NAME, e) &&
+	       check_text("subject", subject, LIMIT_TEXT, e) && store_write(s, add, &a, e);
+}
+
+static bool load_row(struct rows *r, struct audit_row *ret, struct err *e)
+{
+	ret->n = (uint64_t)col_int(r, 0);
+	ret->at = col_int(r, 1);
+	return col_text(r, 2, ret->actor, sizeof(ret->actor), e) &&
+	       col_text(r, 3, ret->verb, sizeof(ret->verb), e) &&
+	       col_text(r, 4, ret->subject, sizeof(ret->subject), e) &&
+	       col_text(r, 5, ret->detail, sizeof(ret->detail), e) &&
+	       col_hash(r, 6, ret->hash, e);
+}
+
+bool audit_list(struct store *s, uint64_t after, size_t limit, struct audit_page *ret,
+		struct err *e)
+{
+	CLEANUP(audit_page_done) struct audit_page page = { 0 };
+	CLEANUP(reader_put) struct reader rd = { 0 };
+	CLEANUP(rows_done) struct rows r = { 0 };
+	bool more;
+
+	limit = page_limit(limit);
+	if (!reader_get_one(&rd, s, e) ||
+	    !db_rows(rd.db, &r, e,
+		     "SELECT n, at, actor, verb, subject, detail, hash FROM audit"
+		     " WHERE n > ?1 ORDER BY n LIMIT ?2",
+		     I(after), I(limit + 1)))
+		return false;
+	for (;;) {
+		if (!rows_next(&r, &more, e))
+			return false;
+		if (!more || page.n == limit)
+			break;
+		if (!grow(&page.items, page.n, sizeof(*page.items), e) ||
+		    !load_row(&r, &page.items[page.n++], e))
+			return false;
+	}
+	page.more = more;
+	*ret = page;
+	page = (struct audit_page){ 0 };
+	return true;
+}
+
+void audit_page_done(struct audit_page *p)
+{
+	free(p->items);
+	*p = (struct audit_page){ 0 };
+}
+
+bool audit_head(struct store *s, struct audit_head *ret, struct err *e)
+{
+	CLEANUP(reader_put) struct reader rd = { 0 };
+
+	return reader_get_one(&rd, s, e) && load_head(rd.db, ret, e);
+}
+
+bool audit_verify(struct store *s, struct audit_head *ret, struct err *e)
+{
+	CLEANUP(reader_put) struct reader rd = { 0 };
+	CLEANUP(rows_done) struct rows r = { 0 };
+	struct audit_head head = { 0 };
+	bool more;
+
+	if (!reader_get_one(&rd, s, e) ||
+	    !db_rows(rd.db, &r, e,
+		     "SELECT n, at, actor, verb, subject, detail, hash FROM audit ORDER BY n"))
+		return false;
+	for (;;) {
+		struct audit_row row;
+		uint8_t hash[SHA256_SIZE];
+
+		if (!rows_next(&r, &more, e))
+			return false;
+		if (!more)
+			break;
+		if (!load_row(&r, &row, e) || !hash_row(hash, head.hash, &row, e))
+			return false;
+		if (row.n != head.n + 1 || memcmp(hash, row.hash, SHA256_SIZE) != 0)
+			return err_set(e, E_CORRUPT,
+				       "audit row %" PRIu64 " does not follow row %" PRIu64,
+				       row.n, head.n);
+		head.n = row.n;
+		memcpy(head.hash, hash, SHA256_SIZE);
+	}
+	*ret = head;
+	return true;
+}

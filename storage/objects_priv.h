@@ -1,0 +1,31 @@
+/* storage/objects_priv.h - the steps from a complete, verified file to an object. */
+#ifndef VALISE_STORAGE_OBJECTS_PRIV_H
+#define VALISE_STORAGE_OBJECTS_PRIV_H
+
+#include "storage/objects.h"
+#include "storage/store_priv.h"
+
+/* "ab" and the other 62 digits. */
+struct object_path {
+	char dir[3], name[63];
+};
+void object_path(struct object_path *ret, const uint8_t sha256[static SHA256_SIZE]);
+
+/* A new empty file in uploads/, locked until its descriptor is closed, so that a sweep by
+ * another process leaves it alone. */
+enum { TEMP_NAME_SIZE = 4 + 32 + 1 };
+bool temp_make(struct store *s, char name[static TEMP_NAME_SIZE], int *ret_fd,
+	       struct err *e) MUST_USE;
+
+/* Gives uploads/NAME (closed for writing, synced, mode 0444) its place among the objects; durable when it
+ * returns.  The name in uploads/ is gone afterwards.  Call under objects_lock; the row is next. */
+bool object_place(struct store *s, const char *name, const uint8_t sha256[static SHA256_SIZE],
+		  struct err *e) MUST_USE;
+
+/* The row, inside a write; guards the object. */
+bool object_row_put(struct db *db, const uint8_t sha256[static SHA256_SIZE], uint64_t size,
+		    int64_t now_s, struct err *e) MUST_USE;
+bool object_row_exists(struct db *db, const uint8_t sha256[static SHA256_SIZE], bool *ret,
+		       struct err *e) MUST_USE;
+
+#endif
