@@ -30,9 +30,9 @@
 #include "proto/enrol.h" /* enum device_state, DEVICE_ID_SIZE, device_id_of */
 
 enum { DEVICE_KEY_SIZE = 32 };
-#define DEVICES_GROUPS_MAX 32       /* of one device */
-#define DEVICES_POLICIES_MAX 64     /* that reach one device */
-#define DEVICES_ATTRIBUTES_MAX 4096 /* bytes of the JSON text */
+#define DEVICES_GROUPS_MAX 32 /* of one device */
+#define DEVICES_POLICIES_MAX LIMIT_POLICIES
+#define DEVICES_ATTRIBUTES_MAX LIMIT_ENROL_BODY /* bytes of the JSON text */
 #define DEVICES_STATUS_MAX 4096
 #define DEVICES_SEEN_STEP_S 900 /* stored last_seen may be older than the true one by this */
 

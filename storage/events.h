@@ -10,7 +10,7 @@
 
 #define EVENTS_PER_DEVICE 100
 #define EVENTS_LOGS 10
-#define EVENTS_PER_REPORT 64
+#define EVENTS_PER_REPORT LIMIT_EVENTS
 
 /* As it came; borrowed.  Texts beyond base/limits.h are E_TOO_BIG. */
 struct event_new {
