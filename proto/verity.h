@@ -38,6 +38,12 @@ enum {
 	VERITY_MAX_LEVELS = 8,
 };
 
+/* Salt and what follows from it alone. */
+struct verity_hash {
+	uint8_t salt[VERITY_SALT];
+	uint8_t zero_digest[SHA256_SIZE]; /* of a block of zeros */
+};
+
 /* Where everything is, from the size of the data alone. */
 struct verity_geo {
 	uint64_t size;        /* of the plain data; at most LIMIT_COMPONENT_SIZE */
@@ -86,7 +92,7 @@ struct verity_run {
 /* Root and upper tree of fd's bytes 0 to size.  The file may be padded (a slot file): bytes up to the
  * padded size are read and hashed as they are, and count as zeros behind the end of the file.  A file shorter than
  * `size` is E_CORRUPT.  Holes are not read.  upper, area_fd: NULL, -1 if not wanted; area_fd gets the
- * whole hash area by pwrite from offset 0 (not synced). */
+ * whole hash area by pwrite from offset 0 (not synced).  fd's file offset may change. */
 bool verity_fd_root(uint8_t ret_root[static SHA256_SIZE], struct buf *upper, int area_fd,
 		    int fd, uint64_t size, const uint8_t salt[static VERITY_SALT],
 		    const struct verity_run *run, struct err *e) MUST_USE;
@@ -95,9 +101,9 @@ bool verity_fd_root(uint8_t ret_root[static SHA256_SIZE], struct buf *upper, int
 
 struct verity_tree {
 	struct verity_geo geo;
-	uint8_t salt[VERITY_SALT], root[SHA256_SIZE];
-	uint8_t zero_digest[SHA256_SIZE]; /* of a data block of zeros */
-	uint8_t *upper;                   /* geo.upper_size bytes, checked; NULL if 0 */
+	struct verity_hash hash;
+	uint8_t root[SHA256_SIZE];
+	uint8_t *upper; /* geo.upper_size bytes, checked; NULL if 0 */
 };
 
 /* Checks the upper tree (exactly upper_size bytes, copied) against the root, level by level from
