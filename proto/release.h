@@ -12,6 +12,7 @@
  * the way to the place:
  *   - names are names (base/text.h); names of disks have at most LIMIT_DISK_NAME bytes, as they become
  *     virtio serial numbers, and are not "data" or "config", which the agent's own disks are called
+ *   - names of components hold no dot: files called <component>.zst, .tree, .hash lie side by side
  *   - a model names components that exist and are of the right kind, no disk twice
  *   - each component is used by some model
  *   - in a manifest: the tree has the size that follows from the component's size, the salt is
