@@ -59,7 +59,8 @@ static void a_terminal_is_redrawn_ten_times_a_second_at_most(void **state)
 	ssize_t n;
 	struct capture c;
 
-	assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+	if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0)
+		skip(); /* no /dev/pts, as in a bare chroot */
 	slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
 	capture(&c, on_a_terminal, &slave);
 	/* A terminal hands its text over in pieces. */

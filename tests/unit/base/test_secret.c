@@ -109,7 +109,8 @@ static void a_secret_is_asked_without_echo(void **state)
 	ssize_t n;
 	pid_t pid;
 
-	assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+	if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0)
+		skip(); /* no /dev/pts, as in a bare chroot */
 	pid = fork();
 	if (pid == 0) {
 		struct secret *s;
