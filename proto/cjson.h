@@ -11,6 +11,7 @@
 #define VALISE_PROTO_CJSON_H
 
 #include "base/buf.h"
+#include "base/limits.h"
 #include "proto/jread.h"
 
 /* Appends the canonical form of a value.  On failure (E_TOO_BIG, E_NOMEM) out is as before. */

@@ -47,7 +47,7 @@ bool uptane_verify(struct uptane_want *ret, struct tuf_client *director,
 void uptane_want_done(struct uptane_want *w);
 
 /* The server's half: whether a device's director targets, as they are about to be signed, have the
- * right shape (the keys process asks before it signs).  image may be NULL. */
+ * right shape (the keys process asks before it signs). */
 bool uptane_director_parse(struct uptane_want *ret, const struct tuf_meta *targets,
 			   const struct uptane_check *check, struct err *e) MUST_USE;
 
