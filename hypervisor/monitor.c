@@ -5,6 +5,7 @@
 #include "hypervisor/jail.h"
 #include "hypervisor/kvm.h"
 #include "hypervisor/lines.h"
+#include "hypervisor/net/gate.h"
 #include "hypervisor/qemu.h"
 #include "hypervisor/qmp.h"
 #include "hypervisor/serial_log.h"
@@ -27,8 +28,8 @@ struct vm {
 	const struct launch_spec *spec;
 	const struct clock *clock;
 	char engine[16];
-	char why[ERR_TEXT_MAX], weak[ERR_TEXT_MAX];
-	pid_t pid;
+	char why[ERR_TEXT_MAX + 16], weak[ERR_TEXT_MAX];
+	pid_t pid, gate; /* the engine, and the network's gate if there is one */
 	int pidfd;
 	int qmp, serial, health, control; /* our ends; non-blocking */
 	int words;                        /* the engine's stderr: read when it has crashed */
@@ -41,13 +42,19 @@ struct vm {
 	enum qmp_said shutdown;
 };
 
+static void end_process(pid_t pid)
+{
+	if (pid <= 0)
+		return;
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
 static void vm_done(struct vm *vm)
 {
-	if (vm->pid > 0) {
-		kill(vm->pid, SIGKILL);
-		while (waitpid(vm->pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	end_process(vm->pid);
+	end_process(vm->gate);
 	int *fds[] = {
 		&vm->pidfd, &vm->qmp, &vm->serial, &vm->health, &vm->control, &vm->words
 	};
@@ -359,14 +366,10 @@ static bool choose_engine(struct vm *vm, bool *ret_kvm, struct err *e)
 	return true;
 }
 
-struct theirs {
-	struct qemu_fds fds;
-};
-
-static void theirs_done(struct theirs *t)
+static void qemu_fds_done(struct qemu_fds *f)
 {
-	int *fds[] = { &t->fds.kernel, &t->fds.initrd, &t->fds.qmp,
-		       &t->fds.serial, &t->fds.health, &t->fds.control };
+	int *fds[] = { &f->kernel, &f->initrd,  &f->qmp, &f->serial,
+		       &f->health, &f->control, &f->net };
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		fd_closep(fds[i]);
@@ -398,26 +401,37 @@ static bool start_engine(struct vm *vm, const struct qemu_fds *fds, struct err *
 	return true;
 }
 
+/* The guest's network: a gate between the engine's card and the world. */
+static bool start_net(struct vm *vm, int *ret_card, struct err *e)
+{
+	CLEANUP(fd_closep) int gate = -1;
+	struct filter filter = { .n_rules = 0 };
+
+	if (vm->spec->net == LAUNCH_NET_NONE)
+		return true;
+	for (size_t i = 0; i < vm->spec->n_allow; i++)
+		if (!filter_add_rule(&filter, vm->spec->allow[i], e))
+			return err_wrap(e, "net: allow");
+	return make_port(&gate, ret_card, e) && gate_start(&vm->gate, gate, &filter, e);
+}
+
 static bool prepare_and_start(struct vm *vm, struct err *e)
 {
-	CLEANUP(theirs_done)
-	struct theirs t = { .fds = { -1, -1, -1, -1, -1, -1 } };
+	CLEANUP(qemu_fds_done) struct qemu_fds theirs = { -1, -1, -1, -1, -1, -1, -1 };
 
-	if (vm->spec->net != LAUNCH_NET_NONE)
-		return err_set(e, E_UNSUPPORTED, "this engine has no network yet");
 	vm->words = memfd_create("engine-stderr", MFD_CLOEXEC);
 	if (vm->words < 0)
 		return err_sys(e, errno, "memfd");
-	if (!image_copy(&t.fds.kernel, "kernel", &vm->spec->kernel, e) ||
+	if (!image_copy(&theirs.kernel, "kernel", &vm->spec->kernel, e) ||
 	    (vm->spec->initrd.fd >= 0 &&
-	     !image_copy(&t.fds.initrd, "initrd", &vm->spec->initrd, e)) ||
+	     !image_copy(&theirs.initrd, "initrd", &vm->spec->initrd, e)) ||
 	    !image_check_disks(vm->spec, e))
 		return false;
-	if (!make_port(&vm->qmp, &t.fds.qmp, e) || !make_port(&vm->serial, &t.fds.serial, e) ||
-	    !make_port(&vm->health, &t.fds.health, e) ||
-	    !make_port(&vm->control, &t.fds.control, e))
-		return false;
-	return start_engine(vm, &t.fds, e);
+	return make_port(&vm->qmp, &theirs.qmp, e) &&
+	       make_port(&vm->serial, &theirs.serial, e) &&
+	       make_port(&vm->health, &theirs.health, e) &&
+	       make_port(&vm->control, &theirs.control, e) && start_net(vm, &theirs.net, e) &&
+	       start_engine(vm, &theirs, e);
 }
 
 static void vm_init(struct vm *vm, const struct launch_spec *spec, const struct clock *clock)

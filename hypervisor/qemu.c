@@ -91,6 +91,16 @@ static bool add_ports(struct qemu_args *a, const struct qemu_fds *f, struct err 
 	       add(a, e, "-device") && add(a, e, "virtio-rng-pci");
 }
 
+/* The card is one end of a socket; what it may reach is decided at the other (net/gate.h). */
+static bool add_net(struct qemu_args *a, int fd, struct err *e)
+{
+	if (fd < 0)
+		return true;
+	keep(a, fd);
+	return add(a, e, "-netdev") && add(a, e, "socket,id=net,fd=%d", fd) &&
+	       add(a, e, "-device") && add(a, e, "virtio-net-pci,netdev=net,romfile=");
+}
+
 bool qemu_args_init(struct qemu_args *a, const struct launch_spec *spec,
 		    const struct qemu_fds *fds, bool kvm, struct err *e)
 {
@@ -100,7 +110,7 @@ bool qemu_args_init(struct qemu_args *a, const struct launch_spec *spec,
 		return err_set(e, E_UNSUPPORTED, "this build runs x86_64 guests only, not %s",
 			       spec->arch);
 	if (!add_machine(a, spec, kvm, e) || !add_kernel(a, spec, fds, e) ||
-	    !add_ports(a, fds, e))
+	    !add_ports(a, fds, e) || !add_net(a, fds->net, e))
 		return false;
 	for (size_t i = 0; i < spec->n_disks; i++)
 		if (!add_disk(a, &spec->disks[i], i, e))

@@ -2,7 +2,7 @@
  *
  * The machine is the smallest that a stock kernel boots on reliably: q35, virtio on PCI, one
  * serial port.  Nothing of the host is in it but descriptors: no default devices, no user
- * configuration, no network, no shared folder, no display, no path below the state directory. */
+ * configuration, no shared folder, no display, no path below the state directory. */
 #ifndef VALISE_HYPERVISOR_QEMU_H
 #define VALISE_HYPERVISOR_QEMU_H
 
@@ -14,6 +14,7 @@
 struct qemu_fds {
 	int kernel, initrd;               /* sealed copies; initrd -1 for none */
 	int qmp, serial, health, control; /* QEMU's ends of stream socket pairs */
+	int net;                          /* the same for its network card; -1: it has none */
 };
 
 enum { QEMU_ARGS_MAX = 128 };

@@ -49,6 +49,8 @@ PKGS := sqlite3 libcrypto libssl jansson zlib libsodium libzstd libcurl libsecco
 	libarchive liblzma libmicrohttpd gnutls
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+# Its pkg-config file asks for glib's headers, which its own header does not need.
+LIBS += $(if $(LIBS),-lslirp)
 
 CPPFLAGS_OURS = -I. -I$(B)/gen -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -include base/banned.h \
 	$(patsubst -I%,-isystem %,$(PKG_CFLAGS)) $(CPPFLAGS)

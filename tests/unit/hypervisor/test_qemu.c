@@ -2,9 +2,13 @@
 
 #include "hypervisor/qemu.h"
 
-static const struct qemu_fds fds = {
-	.kernel = 20, .initrd = 21, .qmp = 22, .serial = 23, .health = 24, .control = 25
-};
+static const struct qemu_fds fds = { .kernel = 20,
+				     .initrd = 21,
+				     .qmp = 22,
+				     .serial = 23,
+				     .health = 24,
+				     .control = 25,
+				     .net = -1 };
 
 static struct launch_spec spec;
 
@@ -77,6 +81,18 @@ static void every_descriptor_it_uses_is_kept_and_no_other(void **state UNUSED)
 		assert_int_equal(a.keep_fds[i], wanted[i]);
 }
 
+static void a_card_is_there_only_with_a_gate(void **state UNUSED)
+{
+	CLEANUP(qemu_args_done) struct qemu_args a;
+	struct qemu_fds with_net = fds;
+	struct err e;
+
+	with_net.net = 26;
+	assert_ok(qemu_args_init(&a, &spec, &with_net, false, &e), &e);
+	assert_string_equal(behind(&a, "-netdev", 0), "socket,id=net,fd=26");
+	assert_true(has(&a, "virtio-net-pci,netdev=net"));
+}
+
 static void the_largest_spec_fits(void **state UNUSED)
 {
 	CLEANUP(qemu_args_done) struct qemu_args a;
@@ -107,6 +123,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SPEC_TEST(the_machine_is_what_the_spec_says_and_no_more),
 		SPEC_TEST(every_descriptor_it_uses_is_kept_and_no_other),
+		SPEC_TEST(a_card_is_there_only_with_a_gate),
 		SPEC_TEST(the_largest_spec_fits),
 		SPEC_TEST(a_guest_of_another_architecture_is_refused),
 	};
