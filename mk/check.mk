@@ -8,7 +8,7 @@ check: ## install what is missing, build, and run every test and check
 	$(Q)$(MAKE) DEVELOPER=1 check-all
 
 # Every step runs even after one failed, so that one run tells everything; the sum comes last.
-CHECK_STEPS := graph format-check cppcheck units-and-replay sanitized scenario
+CHECK_STEPS := graph format-check cppcheck units-and-replay clang sanitized scenario
 check-all:
 	$(Q)mk/check '$(MAKE)' $(CHECK_STEPS)
 
@@ -18,6 +18,12 @@ sanitized:
 sanitized-run: $(UNITS) $(REPLAYS)
 	$(Q)$(RUN) unit $(UNITS)
 	$(Q)$(RUN) replay $(REPLAYS)
+
+# A second opinion on warnings, where there is a second compiler.
+clang: ## compile everything with clang too, if it is installed
+	$(Q)if command -v clang >/dev/null; then $(MAKE) CC=clang DEVELOPER=1 clang-programs; else \
+		echo "skip clang: not installed"; [ -z "$$RESULTS" ] || echo 0 0 1 >>"$$RESULTS"; fi
+clang-programs: programs $(UNITS) $(REPLAYS) $(TOOLS)
 
 graph: ## who may include whom, and one door per library
 	$(Q)mk/include-graph mk/include-rules $(C_FILES)
@@ -36,4 +42,4 @@ demo: ## servers, images, a handset: the whole thing on this machine
 	$(Q)$(MAKE) all
 	$(Q)deploy/demo
 
-.PHONY: check check-all units-and-replay sanitized sanitized-run graph format-check cppcheck demo
+.PHONY: check check-all units-and-replay clang clang-programs sanitized sanitized-run graph format-check cppcheck demo

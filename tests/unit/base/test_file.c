@@ -1,6 +1,7 @@
 #include "tests/support/unit.h"
 #include "base/file.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void replace_creates_and_overwrites(void **state)
@@ -90,6 +91,51 @@ static void a_failed_rename_is_an_error(void **state)
 	assert_memory_equal(got, "old", 3);
 }
 
+static void what_cannot_be_written_to_is_an_error(void **state)
+{
+	int dir = tmpdir_fd(state);
+	struct err e;
+
+	assert_fails(file_replace(-1, "a", 0644, "x", 1, &e), &e, E_SYSTEM);
+	assert_fails(file_sweep(-1, &e), &e, E_SYSTEM);
+	assert_fails(file_remove(-1, "a", &e), &e, E_SYSTEM);
+	assert_int_equal(mkdirat(dir, "a", 0700), 0);
+	assert_fails(file_replace(dir, "a", 0644, "x", 1, &e), &e, E_SYSTEM);
+	assert_fails(file_remove(dir, "a", &e), &e, E_SYSTEM);
+	assert_int_equal(mkdirat(dir, ".tmp-dir", 0700), 0);
+	assert_fails(file_sweep(dir, &e), &e, E_SYSTEM);
+	assert_int_equal(count_files_at(dir), 2);
+}
+
+static void the_mode_is_exact_whatever_the_umask(void **state)
+{
+	struct stat st;
+	struct err e;
+	mode_t before = umask(077);
+
+	assert_ok(file_replace(tmpdir_fd(state), "a", 0664, "x", 1, &e), &e);
+	umask(before);
+	assert_int_equal(fstatat(tmpdir_fd(state), "a", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0664);
+}
+
+static void a_failing_directory_fsync_is_told_although_the_name_is_there(void **state)
+{
+	int dir = tmpdir_fd(state);
+	struct err e;
+
+	fault_arm(FAULT_SYNC, 2);
+	assert_fails(file_replace(dir, "a", 0644, "new", 3, &e), &e, E_SYSTEM);
+	assert_true(fault_disarm());
+	assert_string_equal(e.text, "a: directory: fsync: Input/output error");
+	assert_true(file_exists_at(dir, "a"));
+	assert_int_equal(count_files_at(dir), 1);
+	fault_arm(FAULT_SYNC, 1);
+	assert_fails(file_remove(dir, "a", &e), &e, E_SYSTEM);
+	assert_true(fault_disarm());
+	assert_ok(file_remove(dir, "a", &e), &e); /* again, as the header says */
+}
+
 static void replace_in_child(void *ctx)
 {
 	struct err e;
@@ -151,6 +197,9 @@ int main(void)
 		TMPDIR_TEST(a_failed_fsync_is_an_error),
 		TMPDIR_TEST(a_failed_rename_is_an_error),
 		TMPDIR_TEST(a_power_cut_anywhere_leaves_old_or_new),
+		TMPDIR_TEST(what_cannot_be_written_to_is_an_error),
+		TMPDIR_TEST(the_mode_is_exact_whatever_the_umask),
+		TMPDIR_TEST(a_failing_directory_fsync_is_told_although_the_name_is_there),
 		TMPDIR_TEST(sweep_removes_only_temporaries),
 		TMPDIR_TEST(remove_is_fine_with_a_missing_file),
 	};

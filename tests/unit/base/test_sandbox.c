@@ -161,6 +161,72 @@ static void threads_start_only_where_allowed(void **state)
 	assert_fails(sandbox_call(&compute, start_a_thread, NULL, NULL, 0, &e), &e, E_CORRUPT);
 }
 
+static bool serve(void *ctx, struct err *e)
+{
+	int ends[2];
+	char got[3];
+	size_t n;
+
+	if (!open_a_socket(NULL, e) || !open_a_file(NULL, e))
+		return false;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return err_sys(e, errno, "socketpair");
+	return write_all(ends[0], "abc", 3, e) && read_up_to(ends[1], got, 3, &n, e) &&
+	       start_a_thread(NULL, e);
+}
+
+static void a_service_has_files_sockets_and_threads(void **state)
+{
+	static const struct sandbox box = { .profile = SANDBOX_SERVICE };
+	struct err e;
+
+	assert_ok(sandbox_call(&box, serve, NULL, NULL, 0, &e), &e);
+}
+
+static bool signal_the_parent(void *ctx, struct err *e)
+{
+	return kill(getppid(), 0) == 0;
+}
+
+static void a_service_may_not_signal_others(void **state)
+{
+	static const struct sandbox box = { .profile = SANDBOX_SERVICE };
+	struct err e;
+
+	assert_fails(sandbox_call(&box, signal_the_parent, NULL, NULL, 0, &e), &e, E_CORRUPT);
+}
+
+static bool write_to(void *ctx, struct err *e)
+{
+	return write_all(*(int *)ctx, "x", 1, e);
+}
+
+/* A rule's mask and value: writes to one descriptor only. */
+static void rules_look_at_arguments(void **state)
+{
+	int dir = tmpdir_fd(state);
+	int good = openat(dir, "good", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	int other = openat(dir, "other", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	const int keep[] = { good, other };
+	const struct sandbox_rule rules[] = {
+		{ "write", { { .mask = UINT64_MAX, .value = (uint64_t)good } } },
+		{ "exit_group" },
+		{ NULL },
+	};
+	const struct sandbox box = { .profile = SANDBOX_RULES, .rules = rules };
+	char got[2];
+	struct err e;
+
+	/* The answer's pipe is not allowed either, so success too ends in the filter; what was
+	 * written before tells the two apart. */
+	assert_fails(sandbox_call(&box, write_to, &good, keep, 2, &e), &e, E_CORRUPT);
+	assert_fails(sandbox_call(&box, write_to, &other, keep, 2, &e), &e, E_CORRUPT);
+	assert_int_equal(read_back_at(dir, "good", got, sizeof(got)), 1);
+	assert_int_equal(read_back_at(dir, "other", got, sizeof(got)), 0);
+	close(good);
+	close(other);
+}
+
 static bool ask_for_pid(void *ctx, struct err *e)
 {
 	return getppid() > 0;
@@ -269,7 +335,10 @@ int main(void)
 		cmocka_unit_test(paths_and_sockets_are_refused),
 		cmocka_unit_test(programs_processes_code_and_debugging_end_the_child),
 		cmocka_unit_test(threads_start_only_where_allowed),
+		cmocka_unit_test(a_service_has_files_sockets_and_threads),
+		cmocka_unit_test(a_service_may_not_signal_others),
 		cmocka_unit_test(rules_allow_more_calls),
+		TMPDIR_TEST(rules_look_at_arguments),
 		TMPDIR_TEST(limits_end_the_child),
 		cmocka_unit_test(errors_and_crashes_come_back),
 		cmocka_unit_test(an_unknown_user_stops_the_entry),

@@ -1,0 +1,76 @@
+#!/bin/sh
+# The tools that judge the rest: each must say no when it should.
+set -eu
+cd "$TOP"
+
+echo "# a package list that is satisfied costs nothing and needs nothing"
+deploy/install-packages build
+if deploy/install-packages nonsense 2>/dev/null; then
+	echo "an unknown section was accepted"
+	exit 1
+fi
+
+echo "# the include graph refuses arrows that point up, and side doors"
+mkdir "$TMPDIR/base"
+cat >"$TMPDIR/base/bad.c" <<'C'
+#include "base/err.h"
+#include "server/web.h"
+#include <sqlite3.h>
+#include "err.h"
+#include "proto/jdoc_priv.h"
+C
+if (cd "$TMPDIR" && "$TOP/mk/include-graph" "$TOP/mk/include-rules" base/bad.c) >"$TMPDIR/graph"; then
+	echo "bad includes were accepted"
+	exit 1
+fi
+for line in 2 3 4 5; do
+	grep -q "^base/bad.c:$line: " "$TMPDIR/graph"
+done
+! grep -q '^base/bad.c:1: ' "$TMPDIR/graph"
+
+echo "# the runner tells passed, failed, skipped and hanging apart, and leaves nothing running"
+cd "$TMPDIR"
+printf '#!/bin/sh\nsleep 1000 &\necho $! >"%s/left"\n' "$TMPDIR" >b1.sh
+printf '#!/bin/sh\necho "no such device"\nexit 77\n' >b2.sh
+printf '#!/bin/sh\nexit 3\n' >b3.sh
+printf '#!/bin/sh\nsleep 1000\n' >b4.sh
+chmod +x b?.sh
+if RESULTS= TIMEOUT=1 "$TOP/tests/support/run" -j 4 scenario ./b?.sh >out 2>err; then
+	echo "failures were not told"
+	exit 1
+fi
+grep -qx 'skip b2.sh: no such device' out
+grep -qx 'scenario: 1 passed, 2 failed, 1 skipped in 4 files' out
+grep -q 'FAIL b3.sh (exit status 3' err
+grep -q 'FAIL b4.sh (no end after 1 s)' err
+if [ -d "/proc/$(cat left)" ] && ! grep -q '^State:.Z' "/proc/$(cat left)/status"; then
+	echo "a process was left running"
+	exit 1
+fi
+
+echo "# embedded files come out byte for byte"
+printf 'a\0"\\\n' >one.sql
+: >two.sql
+"$TOP/mk/embed" sql one.sql two.sql >sql.inc
+cat >main.c <<'C'
+#include <stddef.h>
+#include <stdio.h>
+#include "sql.inc"
+int main(void)
+{
+	fwrite(sql_files[0].p, 1, sql_files[0].n, stdout);
+	return sql_files[1].n != 0 || sizeof(sql_files) / sizeof(sql_files[0]) != 2;
+}
+C
+gcc -o main main.c
+./main | cmp - one.sql
+
+echo "# the manual page of each program is one that troff reads without complaint"
+for p in "$BUILD"/bin/*; do
+	"$p" --man >page
+	grep -q '^\.SH NAME' page
+	if command -v groff >/dev/null; then
+		[ -z "$(groff -ww -man -Tascii page 2>&1 >/dev/null)" ]
+	fi
+	"$p" completion bash | bash -n
+done
