@@ -1,0 +1,400 @@
+#include "admin-cli/cmd.h"
+#include "admin-cli/keys.h"
+#include "admin-cli/opts.h"
+#include "admin-cli/roles.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/text.h"
+#include "proto/cjson.h"
+#include "proto/policy.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+
+static const char *opt_key = "policy";
+
+const struct cli_opt policy_publish_opts[] = {
+	{ "key", 'k', "KEY", "key of the security team: name or file; policy if not given",
+	  CLI_STRING, &opt_key },
+	{ 0 },
+};
+
+static const struct out_col list_cols[] = {
+	{ "NAME", "name", OUT_TEXT },
+	{ "VERSION", "version", OUT_TEXT },
+	{ "TARGET", "target", OUT_TARGET },
+	{ "WANTED", "wanted", OUT_TEXT },
+	{ "DELIVERED", "delivered", OUT_TEXT },
+	{ "APPLIED", "applied", OUT_TEXT },
+	{ "PUBLISHED", "published_at", OUT_TEXT },
+};
+static const struct out_col item_cols[] = {
+	{ "policy", "name", OUT_TEXT },
+	{ "version", "version", OUT_TEXT },
+	{ "target", "target", OUT_TARGET },
+	{ "devices that want it", "wanted", OUT_TEXT },
+	{ "delivered to", "delivered", OUT_TEXT },
+	{ "applied by", "applied", OUT_TEXT },
+	{ "published", "published_at", OUT_TEXT },
+	{ "by", "published_by", OUT_TEXT },
+};
+
+/* ---- a bundle out of what people write --------------------------------------------------- */
+
+/* *ret is the version that a file leaves open: 0 if it names one. */
+static bool fill_in(struct buf *out, const struct jval *in, uint64_t next_version,
+		    struct err *e)
+{
+	CLEANUP(buf_done) struct buf settings = BUF_INIT(LIMIT_POLICY_JSON);
+	static const char *const keys[] = { "_type",     "format",     "name",     "version",
+					    "issued_at", "not_before", "settings", NULL };
+	int64_t now_s = clock_wall_s(clock_system()), at_s = now_s;
+	uint64_t version = next_version, format = 1;
+	const struct jval *s;
+	const char *name;
+	struct jw w;
+
+	if (!jval_is_obj(in, e) || !jobj_only(in, keys, e) ||
+	    !jobj_name(&name, in, "name", e) || !jobj_get(&s, in, "settings", e) ||
+	    !cjson_encode_json(&settings, s, e) ||
+	    (jobj_has(in, "format") && !jobj_u64(&format, in, "format", 1, 1, e)) ||
+	    (jobj_has(in, "version") &&
+	     !jobj_u64(&version, in, "version", 1, (uint64_t)J_INT_MAX, e)) ||
+	    (jobj_has(in, "issued_at") && !jobj_time(&now_s, in, "issued_at", e)) ||
+	    (jobj_has(in, "not_before") && !jobj_time(&at_s, in, "not_before", e)))
+		return false;
+	jw_init(&w, out); /* members sorted: canonical */
+	jw_obj(&w, NULL);
+	jw_str(&w, "_type", "policy");
+	jw_u64(&w, "format", format);
+	jw_time(&w, "issued_at", now_s);
+	jw_str(&w, "name", name);
+	jw_time(&w, "not_before", at_s);
+	jw_raw(&w, "settings", buf_str(&settings), settings.n);
+	jw_u64(&w, "version", version);
+	jw_end(&w);
+	return jw_finish(&w, e);
+}
+
+static bool read_input(struct jdoc **ret, const char *path, struct err *e)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_POLICY_JSON);
+
+	if (strcmp(path, "-") == 0 ? !read_fd(0, &text, e)
+				   : !read_file_at(AT_FDCWD, path, &text, e))
+		return false;
+	return jdoc_parse(ret, text.p, text.n, e) || err_wrap(e, "%s", path);
+}
+
+static bool build(struct buf *out, struct policy **ret, const struct jval *in, const char *path,
+		  uint64_t next_version, struct err *e)
+{
+	return (fill_in(out, in, next_version, e) && policy_parse(ret, out->p, out->n, e)) ||
+	       err_wrap(e, "%s", path);
+}
+
+bool cmd_policy_check(int argc, char **argv, struct err *e)
+{
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_POLICY_JSON);
+	CLEANUP(policy_freep) struct policy *p = NULL;
+
+	if (!opts_check(e) || !read_input(&d, argv[0], e) ||
+	    !build(&text, &p, jdoc_root(d), argv[0], 1, e))
+		return false;
+	if (opts_json())
+		return buf_add_str(&text, "\n", e) && out_write(&text, e);
+	printf("%s: policy %s is fine\n", argv[0], p->name);
+	return true;
+}
+
+/* ---- publish ----------------------------------------------------------------------------- */
+
+/* The version after the newest one that the role names for this bundle. */
+static bool next_version(uint64_t *ret, const struct role *role, const char *name,
+			 struct err *e)
+{
+	char prefix[LIMIT_NAME + 16];
+	size_t n = (size_t)snprintf(prefix, sizeof(prefix), "policies/%s/", name);
+
+	*ret = 1;
+	if (!role->meta)
+		return true;
+	for (struct jiter it = jobj_first(role->meta->targets); it.val;
+	     it = jobj_next(role->meta->targets, it)) {
+		size_t len = strlen(it.key);
+		uint64_t v;
+
+		if (len <= n + 5 || strncmp(it.key, prefix, n) != 0 ||
+		    !u64_parse(&v, it.key + n, len - n - 5))
+			continue;
+		if (v >= (uint64_t)J_INT_MAX)
+			return err_set(e, E_TOO_BIG, "version %" PRIu64 " is the last one", v);
+		if (v >= *ret)
+			*ret = v + 1;
+	}
+	return true;
+}
+
+/* A file without version is the next version, unless its settings are those of the newest: then
+ * nothing is to be done, so that the same publish repeated succeeds quietly. */
+static bool choose_version(uint64_t *ret, struct remote *r, const char *name, struct err *e)
+{
+	CLEANUP(role_done) struct role role = ROLE_INIT;
+
+	return role_load(&role, r, "policies", e) && next_version(ret, &role, name, e);
+}
+
+static bool same_as_newest(bool *ret, struct remote *r, const char *name, const struct jval *in,
+			   struct err *e)
+{
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	CLEANUP(jdoc_freep) struct jdoc *newest = NULL;
+	const char *const params[] = { name, NULL };
+	struct remote_call c = { .route = ROUTE_POLICY_GET, .params = params };
+	const struct jval *a, *b;
+	const char *text;
+	size_t n;
+
+	*ret = false;
+	if (!remote_do(r, &c, NULL, &d, e))
+		return e->code == E_NOT_FOUND;
+	if (!d || !jobj_text(&text, &n, jdoc_root(d), "bundle", LIMIT_POLICY_JSON, e) ||
+	    !jdoc_parse(&newest, text, n, e) ||
+	    !jobj_obj(&a, jdoc_root(newest), "settings", e) || !jobj_obj(&b, in, "settings", e))
+		return err_wrap(e, "newest version of policy %s", name);
+	return cjson_equal(ret, a, b, e);
+}
+
+static bool post_bundle(struct remote *r, const struct policy *p, const struct buf *text,
+			enum role_result *ret, struct err *e)
+{
+	CLEANUP(key_done) struct key key = { 0 };
+	char path[POLICY_PATH_SIZE], custom[LIMIT_NAME + 80], what[LIMIT_NAME + 40];
+	struct tuf_make_target add = { .path = path, .length = text->n, .custom = custom };
+	struct role_update u = { .role = "policies",
+				 .add = &add,
+				 .n_add = 1,
+				 .field = "bundle",
+				 .text = buf_str(text),
+				 .route = ROUTE_POLICY_NEW,
+				 .what = what,
+				 .now_s = clock_wall_s(clock_system()),
+				 .key = &key };
+
+	policy_path(path, p->name, p->version);
+	sha256(add.sha256, text->p, text->n);
+	snprintf(custom, sizeof(custom),
+		 "{\"valise\":{\"kind\":\"policy\",\"name\":\"%s\",\"version\":%" PRIu64 "}}",
+		 p->name, p->version);
+	snprintf(what, sizeof(what), "policy %s version %" PRIu64, p->name, p->version);
+	return keys_open(&r->home, opt_key, NULL, &key, e) && role_update(r, &u, ret, e);
+}
+
+static bool print_published(const char *name, uint64_t version, const char *result,
+			    struct err *e)
+{
+	CLEANUP(buf_done) struct buf b = BUF_INIT(LIMIT_SMALL_BODY);
+	struct jw w;
+
+	if (!opts_json()) {
+		if (version == 0)
+			printf("%s policy %s: the settings are those of the newest version\n",
+			       result, name);
+		else
+			printf("%s policy %s version %" PRIu64 "\n", result, name, version);
+		return true;
+	}
+	jw_init(&w, &b);
+	jw_obj(&w, NULL);
+	jw_str(&w, "name", name);
+	if (version > 0)
+		jw_u64(&w, "version", version);
+	jw_str(&w, "result", result);
+	jw_end(&w);
+	return jw_finish(&w, e) && buf_add_str(&b, "\n", e) && out_write(&b, e);
+}
+
+bool cmd_policy_publish(int argc, char **argv, struct err *e)
+{
+	CLEANUP(remote_done) struct remote r = { 0 };
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_POLICY_JSON);
+	CLEANUP(policy_freep) struct policy *p = NULL;
+	enum role_result result;
+	uint64_t version = 1;
+	bool same = false;
+
+	/* Wrong settings are told before the network is asked anything. */
+	if (!read_input(&d, argv[0], e) || !build(&text, &p, jdoc_root(d), argv[0], 1, e) ||
+	    !remote_open(&r, REMOTE_TOKEN, e))
+		return false;
+	if (!jobj_has(jdoc_root(d), "version")) {
+		if (!same_as_newest(&same, &r, p->name, jdoc_root(d), e))
+			return false;
+		if (same)
+			return print_published(p->name, 0, "unchanged", e);
+		if (!choose_version(&version, &r, p->name, e))
+			return false;
+		policy_free(TAKE(p));
+		buf_reset(&text);
+		if (!build(&text, &p, jdoc_root(d), argv[0], version, e))
+			return false;
+	}
+	return post_bundle(&r, p, &text, &result, e) &&
+	       print_published(p->name, p->version,
+			       result == ROLE_WAS_THERE ? "unchanged" : "published", e);
+}
+
+/* ---- the others -------------------------------------------------------------------------- */
+
+bool cmd_policy_assign(int argc, char **argv, struct err *e)
+{
+	CLEANUP(remote_done) struct remote r = { 0 };
+	CLEANUP(buf_done) struct buf body = BUF_INIT(LIMIT_SMALL_BODY);
+	const char *const params[] = { argv[0], NULL };
+	struct remote_call c = { .route = ROUTE_POLICY_ASSIGN,
+				 .params = params,
+				 .body = &body };
+	struct jw w;
+
+	if (!cmd_target_check(&cmd_target, e) || !remote_open(&r, REMOTE_TOKEN, e))
+		return false;
+	jw_init(&w, &body);
+	jw_obj(&w, NULL);
+	if (!cmd_target_write(&r, &w, "target", &cmd_target, e))
+		return false;
+	jw_end(&w);
+	return jw_finish(&w, e) &&
+	       cmd_call_and_print(&r, &c, item_cols, ARRAY_SIZE(item_cols), e);
+}
+
+bool cmd_policy_list(int argc, char **argv, struct err *e)
+{
+	CLEANUP(remote_done) struct remote r = { 0 };
+
+	return remote_open(&r, REMOTE_TOKEN, e) &&
+	       cmd_print_list(&r, ROUTE_POLICY_LIST, NULL, list_cols, ARRAY_SIZE(list_cols),
+			      "no policies; `valise policy publish FILE` makes one", e);
+}
+
+/* The settings of a bundle, one on a line. */
+static bool print_settings(const struct jval *item, struct err *e)
+{
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	CLEANUP(buf_done) struct buf b = BUF_INIT(4 * LIMIT_POLICY_JSON);
+	const struct jval *settings;
+	const char *text;
+	size_t n;
+
+	if (!jobj_text(&text, &n, item, "bundle", LIMIT_POLICY_JSON, e) ||
+	    !jdoc_parse(&d, text, n, e) || !jobj_obj(&settings, jdoc_root(d), "settings", e))
+		return false;
+	for (struct jiter it = jobj_first(settings); it.val; it = jobj_next(settings, it)) {
+		if (!buf_printf(&b, e, "  %s = ", it.key) ||
+		    !cjson_encode_json(&b, it.val, e) || !buf_add_str(&b, "\n", e))
+			return false;
+	}
+	return out_write(&b, e);
+}
+
+bool cmd_policy_show(int argc, char **argv, struct err *e)
+{
+	CLEANUP(remote_done) struct remote r = { 0 };
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	const char *const params[] = { argv[0], NULL };
+	struct remote_call c = { .route = ROUTE_POLICY_GET, .params = params };
+
+	if (!remote_open(&r, REMOTE_TOKEN, e) || !remote_do(&r, &c, NULL, &d, e))
+		return false;
+	if (!d)
+		return err_set(e, E_FORMAT, "the server answered nothing");
+	return cmd_print_item(jdoc_root(d), item_cols, ARRAY_SIZE(item_cols), e) &&
+	       (opts_json() || print_settings(jdoc_root(d), e));
+}
+
+/* One key of the explanation: {"value", "rule", "from", "candidates"} (proto/policy.h). */
+static bool explain_row(struct jw *w, const char *key, const struct jval *v, struct err *e)
+{
+	CLEANUP(buf_done) struct buf value = BUF_INIT(LIMIT_POLICY_JSON);
+	CLEANUP(buf_done) struct buf from = BUF_INIT(LIMIT_POLICY_JSON);
+	static const struct out_col name = { "", "from.name", OUT_TEXT };
+	static const struct out_col version = { "", "from.version", OUT_TEXT };
+	static const struct out_col level = { "", "from.level", OUT_TEXT };
+	const struct jval *found = jobj_opt(v, "value");
+	const struct jval *winner = jobj_opt(v, "from");
+	const struct jval *candidates = jobj_opt(v, "candidates");
+
+	if (found && !cjson_encode_json(&value, found, e))
+		return false;
+	if (winner && jval_type(winner) == J_OBJ && jobj_has(winner, "version")) {
+		if (!out_cell(&from, v, &name, e) || !buf_add_str(&from, " version ", e) ||
+		    !out_cell(&from, v, &version, e) || !buf_add_str(&from, ", for ", e) ||
+		    !out_cell(&from, v, &level, e))
+			return false;
+	} else if (!buf_add_str(&from,
+				candidates && jval_type(candidates) == J_ARR &&
+						jarr_n(candidates) > 0
+					? "several together"
+					: "default",
+				e)) {
+		return false;
+	}
+	jw_obj(w, NULL);
+	jw_str(w, "key", key);
+	jw_str(w, "value", buf_str(&value));
+	jw_str(w, "from", buf_str(&from));
+	jw_end(w);
+	return true;
+}
+
+static bool print_explained(const struct jval *keys, struct err *e)
+{
+	static const struct out_col cols[] = {
+		{ "KEY", "key", OUT_TEXT },
+		{ "VALUE", "value", OUT_TEXT },
+		{ "FROM", "from", OUT_TEXT },
+	};
+	CLEANUP(out_table_freep) struct out_table *t = NULL;
+	CLEANUP(buf_done) struct buf b = BUF_INIT(16 * LIMIT_POLICY_JSON);
+	CLEANUP(buf_done) struct buf text = BUF_INIT(16 * LIMIT_POLICY_JSON);
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	struct jw w;
+
+	jw_init(&w, &b);
+	jw_arr(&w, NULL);
+	for (struct jiter it = jobj_first(keys); it.val; it = jobj_next(keys, it)) {
+		if (jval_type(it.val) == J_OBJ && !explain_row(&w, it.key, it.val, e))
+			return false;
+	}
+	jw_end(&w);
+	if (!jw_finish(&w, e) || !jdoc_parse(&d, b.p, b.n, e) ||
+	    !out_table_new(&t, cols, ARRAY_SIZE(cols), e))
+		return false;
+	for (size_t i = 0; i < jarr_n(jdoc_root(d)); i++) {
+		if (!out_table_add(t, jarr_at(jdoc_root(d), i), e))
+			return false;
+	}
+	return out_table_draw(t, out_color(stdout), &text, e) && out_write(&text, e);
+}
+
+bool cmd_policy_explain(int argc, char **argv, struct err *e)
+{
+	CLEANUP(remote_done) struct remote r = { 0 };
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	char id[DEVICE_ID_SIZE];
+	const char *const params[] = { id, NULL };
+	struct remote_call c = { .route = ROUTE_DEVICE_POLICY, .params = params };
+	const struct jval *keys;
+
+	if (!remote_open(&r, REMOTE_TOKEN, e) || !cmd_find_device(&r, argv[0], id, e) ||
+	    !remote_do(&r, &c, NULL, &d, e))
+		return false;
+	if (!d || !jval_is_obj(jdoc_root(d), e))
+		return err_set(e, E_FORMAT, "the server answered no policy");
+	if (opts_json())
+		return out_json(jdoc_root(d), e);
+	keys = jobj_opt(jdoc_root(d), "settings");
+	return print_explained(keys ? keys : jdoc_root(d), e);
+}

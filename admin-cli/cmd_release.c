@@ -1,0 +1,87 @@
+#include "admin-cli/ask.h"
+#include "admin-cli/cmd.h"
+#include "base/text.h"
+#include "proto/release.h"
+
+static const char *opt_reason;
+
+const struct cli_opt withdraw_opts[] = {
+	{ "reason", 0, "TEXT", "why; goes into the audit log", CLI_STRING, &opt_reason },
+	{ 0 },
+};
+
+static const struct out_col list_cols[] = {
+	{ "PRODUCT", "product", OUT_TEXT },
+	{ "VERSION", "version", OUT_TEXT },
+	{ "SECURITY", "security_version", OUT_TEXT },
+	{ "DOWNLOAD", "download_size", OUT_BYTES },
+	{ "STATE", "state", OUT_TEXT },
+	{ "PUBLISHED", "published_at", OUT_TEXT },
+	{ "BY", "published_by", OUT_TEXT },
+};
+static const struct out_col item_cols[] = {
+	{ "product", "product", OUT_TEXT },
+	{ "version", "version", OUT_TEXT },
+	{ "security version", "security_version", OUT_TEXT },
+	{ "data schema", "data_schema", OUT_TEXT },
+	{ "state", "state", OUT_TEXT },
+	{ "download", "download_size", OUT_BYTES },
+	{ "release.json", "sha256", OUT_TEXT },
+	{ "components", "release.components", OUT_LIST },
+	{ "models", "release.models", OUT_LIST },
+	{ "health deadline", "release.health.deadline_s", OUT_TEXT },
+	{ "published", "published_at", OUT_TEXT },
+	{ "by", "published_by", OUT_TEXT },
+	{ "withdrawn", "withdrawn_at", OUT_TEXT },
+};
+
+bool cmd_release_list(int argc, char **argv, struct err *e)
+{
+	CLEANUP(remote_done) struct remote r = { 0 };
+	char query[LIMIT_NAME + 16] = "";
+
+	if (argc > 0 && !name_is_valid(argv[0], LIMIT_NAME))
+		return err_set(e, E_USAGE, "\"%.80s\" is no name for a product", argv[0]);
+	if (argc > 0)
+		snprintf(query, sizeof(query), "product=%s", argv[0]);
+	return remote_open(&r, REMOTE_TOKEN, e) &&
+	       cmd_print_list(&r, ROUTE_RELEASE_LIST, argc > 0 ? query : NULL, list_cols,
+			      ARRAY_SIZE(list_cols),
+			      "no releases; `valise publish DIR` makes one", e);
+}
+
+bool cmd_release_show(int argc, char **argv, struct err *e)
+{
+	CLEANUP(remote_done) struct remote r = { 0 };
+	struct release_ref ref;
+	const char *const params[] = { ref.product, ref.version, NULL };
+	struct remote_call c = { .route = ROUTE_RELEASE_GET, .params = params };
+
+	return release_ref_parse(&ref, argv[0], e) && remote_open(&r, REMOTE_TOKEN, e) &&
+	       cmd_call_and_print(&r, &c, item_cols, ARRAY_SIZE(item_cols), e);
+}
+
+bool cmd_release_withdraw(int argc, char **argv, struct err *e)
+{
+	CLEANUP(remote_done) struct remote r = { 0 };
+	CLEANUP(buf_done) struct buf body = BUF_INIT(LIMIT_SMALL_BODY);
+	struct release_ref ref;
+	const char *const params[] = { ref.product, ref.version, NULL };
+	struct remote_call c = { .route = ROUTE_RELEASE_WITHDRAW,
+				 .params = params,
+				 .body = &body };
+	struct jw w;
+	char question[RELEASE_REF_SIZE + 80];
+
+	if (!release_ref_parse(&ref, argv[0], e) || !remote_open(&r, REMOTE_TOKEN, e))
+		return false;
+	snprintf(question, sizeof(question),
+		 "Withdraw %s?  Its version cannot be published again.", argv[0]);
+	jw_init(&w, &body);
+	jw_obj(&w, NULL);
+	if (opt_reason)
+		jw_str(&w, "reason", opt_reason);
+	jw_end(&w);
+	return jw_finish(&w, e) && ask_confirm(question, e) &&
+	       cmd_call_and_print(&r, &c, item_cols, ARRAY_SIZE(item_cols), e);
+}

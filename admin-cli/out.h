@@ -1,0 +1,57 @@
+/* admin-cli/out.h - what the tool prints: tables and records for people, JSON for programs.
+ *
+ * A column is a title and the way to a member of the server's JSON ("applied.release"); what is missing or
+ * null shows as "-".  Control characters become '?': nothing that a handset reported moves the cursor.
+ * With -o json the server's JSON is printed as one line, members sorted, all pages of a list in one
+ * {"items": [...]}. */
+#ifndef VALISE_ADMIN_CLI_OUT_H
+#define VALISE_ADMIN_CLI_OUT_H
+
+#include "base/buf.h"
+#include "proto/jread.h"
+
+#include <stdio.h>
+
+enum out_kind {
+	OUT_TEXT,   /* texts, numbers, booleans as they are */
+	OUT_BYTES,  /* 12.3 MB */
+	OUT_ID,     /* first 12 characters */
+	OUT_LIST,   /* elements or keys, joined with commas */
+	OUT_TARGET, /* {"all": true}, {"group": "x"}, {"device": "x"}: all, group x, device x */
+	OUT_PAIRS,  /* {"base": 3}: base=3 */
+};
+
+struct out_col {
+	const char *title;
+	const char *path;
+	enum out_kind kind;
+};
+
+/* One cell as text, appended. */
+bool out_cell(struct buf *out, const struct jval *item, const struct out_col *col,
+	      struct err *e) MUST_USE;
+
+struct out_table;
+bool out_table_new(struct out_table **ret, const struct out_col *cols, size_t n_cols,
+		   struct err *e) MUST_USE;
+void out_table_free(struct out_table *t);
+DEFINE_CLEANUP(struct out_table, out_table_free);
+bool out_table_add(struct out_table *t, const struct jval *item, struct err *e) MUST_USE;
+/* Titles (bold with `color`) and rows, columns aligned by code points; the last is not padded. */
+bool out_table_draw(const struct out_table *t, bool color, struct buf *out,
+		    struct err *e) MUST_USE;
+
+/* "title: value" lines; members that are missing are left out. */
+bool out_record(struct buf *out, const struct jval *item, const struct out_col *cols,
+		size_t n_cols, struct err *e) MUST_USE;
+
+/* Whether escape sequences may be written: a terminal, and no NO_COLOR (https://no-color.org). */
+bool out_color(FILE *f);
+/* Whether the locale's character set is UTF-8. */
+bool out_utf8(void);
+
+/* Writes all to standard output; E_SYSTEM if that fails (a full disk is not success). */
+bool out_write(const struct buf *b, struct err *e) MUST_USE;
+bool out_json(const struct jval *v, struct err *e) MUST_USE; /* and a line end */
+
+#endif
