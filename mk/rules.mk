@@ -59,10 +59,10 @@ need-packages:
 
 # For editors and clang tools; paths are relative to "directory".
 compile_commands.json: $(B)/files $(B)/flags
-	$(file >$@.tmp,[)
-	$(foreach s,$(SRCS) $(TEST_SRCS),$(file >>$@.tmp,{"directory": "$(CURDIR)"$(comma) \
+	$(file >$(B)/commands,[)
+	$(foreach s,$(SRCS) $(TEST_SRCS),$(file >>$(B)/commands,{"directory": "$(CURDIR)"$(comma) \
 		"file": "$(s)"$(comma) "command": "$(CC) $(CPPFLAGS_OURS) $(CFLAGS_OURS) -c $(s)"}$(comma)))
-	$(Q)sed '$$s/,$$//' $@.tmp >$@ && echo ']' >>$@ && rm $@.tmp
+	$(Q)sed '$$s/,$$//' $(B)/commands >$@ && echo ']' >>$@
 
 -include $(patsubst %.c,$(B)/obj/%.d,$(SRCS) $(TEST_SRCS))
 
