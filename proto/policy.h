@@ -109,6 +109,8 @@ struct policy {
 
 /* E_FORMAT names key and what is allowed: "settings: vm.vcpus_max: 0 is not within 1 and 64". */
 bool policy_parse(struct policy **ret, const void *p, size_t n, struct err *e) MUST_USE;
+/* The canonical bytes: keys sorted, hosts and windows in their normal form.  What the CLI signs. */
+bool policy_encode(const struct policy *p, struct buf *out, struct err *e) MUST_USE;
 void policy_free(struct policy *p);
 DEFINE_CLEANUP(struct policy, policy_free);
 
