@@ -126,13 +126,14 @@ static void read_components(struct sf *in, struct httpsig *s)
 {
 	sf_take(in, '(');
 	while (!in->bad && *in->p != ')') {
-		char *name = s->components[s->n_components];
+		char *name;
 
 		if (s->n_components == HTTPSIG_COMPONENTS ||
 		    (s->n_components > 0 && !sf_take(in, ' '))) {
 			in->bad = true;
 			return;
 		}
+		name = s->components[s->n_components];
 		sf_string(in, name);
 		if (in->bad || is_component(s, s->n_components, name)) {
 			in->bad = true;

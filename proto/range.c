@@ -75,11 +75,14 @@ static enum range_result part(uint64_t *ret_start, uint64_t *ret_n, uint64_t fir
 enum range_result range_parse(uint64_t *ret_start, uint64_t *ret_n, const char *value, size_t n,
 			      uint64_t size)
 {
-	struct cursor c = { value, value + n };
+	struct cursor c;
 	uint64_t first = 0, last = UINT64_MAX;
 	bool has_first, has_last;
 
-	if (!value || !read_unit(&c))
+	if (!value)
+		return RANGE_WHOLE;
+	c = (struct cursor){ value, value + n };
+	if (!read_unit(&c))
 		return RANGE_WHOLE;
 	skip_blanks(&c);
 	has_first = read_number(&c, &first);

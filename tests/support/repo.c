@@ -412,7 +412,7 @@ uint64_t repo_local_version(struct repo *r, const char *role)
 	const struct jval *signed_part;
 	char name[TUF_FILE_NAME_SIZE];
 	const struct repo_file *f;
-	uint64_t version;
+	uint64_t version = 0;
 	struct err e;
 
 	must(tuf_file_name(name, role, 0, &e), &e);
