@@ -165,6 +165,7 @@ static bool send_chunk(struct job *j, struct https_answer *a, struct err *e)
 				   .n_headers = ARRAY_SIZE(headers),
 				   .body = j->chunk,
 				   .body_n = n,
+				   .once = true,
 				   .on_sent = chunk_sent,
 				   .arg = j };
 

@@ -348,7 +348,7 @@ static int on_seek(void *arg, curl_off_t offset, int origin)
 {
 	struct transfer *t = arg;
 
-	if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > t->body_n)
+	if (t->r->once || origin != SEEK_SET || offset < 0 || (uint64_t)offset > t->body_n)
 		return CURL_SEEKFUNC_FAIL;
 	t->sent = (uint64_t)offset;
 	return CURL_SEEKFUNC_OK;

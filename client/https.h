@@ -92,6 +92,9 @@ struct https_request {
 	uint64_t body_offset, body_fd_n;
 	/* Told how much of the body is on its way, and may be NULL. */
 	void (*on_sent)(void *arg, uint64_t bytes);
+	/* The body goes over at most once: a kept connection that breaks is then E_NETWORK, where curl
+	 * would open another and begin again.  For callers that know better how to go on. */
+	bool once;
 
 	/* The answer's body goes to a.body, or, for a 2xx, piece by piece to on_data.  on_head is
 	 * called once before the first byte of a 2xx; either returns false to stop, with *e set,
