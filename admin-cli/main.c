@@ -1,0 +1,109 @@
+/* admin-cli/main.c - `valise`: what administrators and CI type.  The table of its commands. */
+#include "admin-cli/cmd.h"
+#include "admin-cli/opts.h"
+
+#include <locale.h>
+
+static const struct cli_command commands[] = {
+	{ "init", "", "set a new server up: keys, roots, first token", init_opts, 0, 0,
+	  cmd_init,
+	  .long_help =
+		  "Makes key files (sealed with a passphrase), the first root of the image\n"
+		  "repository and of the director, and the targets role that delegates to one\n"
+		  "publisher per product and to the security team; uploads them; makes an API\n"
+		  "token of your own in place of the bootstrap token.  May be broken off and\n"
+		  "repeated.\n\n"
+		  "Keys are below keys/ of the home.  Take image-root-* and director-root-* off\n"
+		  "this machine afterwards: they are needed to change keys, and for nothing\n"
+		  "else." },
+	{ "login", "URL", "remember a server and a token", login_opts, 1, 1, cmd_login,
+	  .long_help =
+		  "Give --pin (`valised pin` prints it) or --ca-file unless the system trusts\n"
+		  "the server's certificate.  The token comes from --token-file, VALISE_TOKEN,\n"
+		  "or is asked for; it is kept with mode 0600 when the server has accepted it." },
+	{ "status", "", "what the server has and how it is", NULL, 0, 0, cmd_status },
+
+	{ "publish", "DIR", "sign and upload the release in a folder", publish_opts, 1, 1,
+	  cmd_publish,
+	  .long_help =
+		  "DIR holds release.in.json and the files that it names.  Builds hash trees\n"
+		  "and compressed objects, uploads what the server lacks, signs and publishes.\n"
+		  "Broken off at any point it can be run again and goes on where it was;\n"
+		  "publishing the same again does nothing and succeeds." },
+	{ "release list", "[PRODUCT]", "list releases", NULL, 0, 1, cmd_release_list },
+	{ "release show", "PRODUCT/VERSION", "one release", NULL, 1, 1, cmd_release_show },
+	{ "release withdraw", "PRODUCT/VERSION", "give a release to no one any more",
+	  withdraw_opts, 1, 1, cmd_release_withdraw,
+	  .long_help = "Devices that run it keep it.  The version cannot be published again." },
+
+	{ "enrol new", "", "make a ticket for a handset", enrol_new_opts, 0, 0, cmd_enrol_new,
+	  .long_help =
+		  "Prints the ticket's text and, on a terminal, a QR code.  A ticket is good\n"
+		  "for one handset." },
+	{ "enrol list", "", "list tickets", NULL, 0, 0, cmd_enrol_list },
+	{ "enrol revoke", "TICKET", "end a ticket that was not used", NULL, 1, 1,
+	  cmd_enrol_revoke },
+
+	{ "device list", "", "list handsets", device_list_opts, 0, 0, cmd_device_list },
+	{ "device show", "DEVICE", "one handset: releases, policies, last events", NULL, 1, 1,
+	  cmd_device_show, .long_help = "DEVICE is an id, the beginning of one, or a name." },
+	{ "device approve", "DEVICE", "let a waiting handset in", NULL, 1, 1,
+	  cmd_device_approve,
+	  .long_help = "Compare the fingerprint with the one that the handset shows." },
+	{ "device revoke", "DEVICE", "shut a handset out", device_revoke_opts, 1, 1,
+	  cmd_device_revoke },
+
+	{ "rollout start", "PRODUCT/VERSION", "give a release to all, a group or one handset",
+	  target_opts, 1, 1, cmd_rollout_start },
+	{ "rollout status", "[ROLLOUT]", "how far rollouts are", NULL, 0, 1,
+	  cmd_rollout_status },
+
+	{ "policy check", "FILE", "check a policy bundle without a server", NULL, 1, 1,
+	  cmd_policy_check },
+	{ "policy publish", "FILE", "sign and publish a policy bundle", policy_publish_opts, 1,
+	  1, cmd_policy_publish,
+	  .long_help = "FILE is JSON with `name` and `settings`; `version` (the next one),\n"
+		       "`issued_at` and `not_before` (now) may be left out." },
+	{ "policy assign", "NAME", "say to whom a policy applies", target_opts, 1, 1,
+	  cmd_policy_assign },
+	{ "policy list", "", "list policies", NULL, 0, 0, cmd_policy_list },
+	{ "policy show", "NAME", "one policy", NULL, 1, 1, cmd_policy_show },
+	{ "policy explain", "DEVICE", "which bundle decides which setting of a handset", NULL,
+	  1, 1, cmd_policy_explain },
+
+	{ "token new", "NAME", "make an API token", token_new_opts, 1, 1, cmd_token_new },
+	{ "token list", "", "list API tokens", NULL, 0, 0, cmd_token_list },
+	{ "token revoke", "TOKEN", "end an API token", NULL, 1, 1, cmd_token_revoke },
+
+	{ "key list", "", "list key files", NULL, 0, 0, cmd_key_list },
+	{ "key new", "NAME", "make a key file; prints its public half", key_new_opts, 1, 1,
+	  cmd_key_new },
+	{ "key export", "NAME", "print a key's public half", NULL, 1, 1, cmd_key_export },
+	{ "key import", "FILE", "take a key file into the store", key_import_opts, 1, 1,
+	  cmd_key_import },
+	{ "key passwd", "NAME", "seal a key with another passphrase", NULL, 1, 1,
+	  cmd_key_passwd,
+	  .long_help = "Without a terminal VALISE_NEW_PASSPHRASE_FILE names the new one." },
+	{ 0 },
+};
+
+static const struct cli_program program = {
+	.name = "valise",
+	.summary = "publish virtual phones, enrol handsets, roll out, set policies",
+	.opts = opts_table,
+	.commands = commands,
+	.footer = "Files: ~/.config/valise (or $VALISE_HOME, --home) holds config, token,\n"
+		  "keys/, roots/, uploads/.\n\n"
+		  "Environment: VALISE_HOME, VALISE_SERVER, VALISE_PIN, VALISE_TOKEN,\n"
+		  "VALISE_PASSPHRASE_FILE, NO_COLOR, https_proxy, no_proxy.\n\n"
+		  "Exit status: 0 success; 64 usage; 65 bad data; 66 not found; 69 no server;\n"
+		  "71 system; 73 exists already; 74 disk full; 75 try again later; 76 not\n"
+		  "trusted; 77 not allowed; 78 settings.",
+};
+
+int main(int argc, char **argv)
+{
+	/* Only the character set: numbers and errors are the same everywhere. */
+	setlocale(LC_CTYPE, "");
+	return cli_main(&program, argc, argv);
+}
