@@ -37,9 +37,12 @@ cppcheck: $(GENERATED) ## look for bugs without running anything
 		--enable=warning,performance,portability --inline-suppr -I . -I $(B)/gen \
 		-D_GNU_SOURCE -D__linux__ -D__x86_64__ --suppressions-list=mk/cppcheck.txt $(SRCS)
 
-demo: ## servers, images, a handset: the whole thing on this machine
+demo: ## the main job on this machine: server, phone images, a handset, an update, a rollback
 	$(Q)deploy/install-packages demo
 	$(Q)$(MAKE) all
-	$(Q)deploy/demo
+	$(Q)BUILD='$(CURDIR)/$(B)' deploy/demo/demo start
 
-.PHONY: check check-all units-and-replay clang clang-programs sanitized sanitized-run graph format-check cppcheck demo
+demo-stop: ## end the server and the agent that the demo left running
+	$(Q)deploy/demo/demo stop
+
+.PHONY: check check-all units-and-replay clang clang-programs sanitized sanitized-run graph format-check cppcheck demo demo-stop
