@@ -329,8 +329,9 @@ static bool director_put(struct db *db, void *ctx, struct err *e)
 		    " AND excluded.snapshot_version > director.snapshot_version"
 		    " AND excluded.targets_version > director.targets_version",
 		    I(number), I(d->plan), I(d->timestamp_version), I(d->snapshot_version),
-		    I(d->targets_version), I(d->refresh_at), I(d->expires_at), S(d->timestamp),
-		    S(d->snapshot), S(d->targets)))
+		    I(d->targets_version), I(d->refresh_at), I(d->expires_at),
+		    B(d->timestamp, strlen(d->timestamp)), B(d->snapshot, strlen(d->snapshot)),
+		    B(d->targets, strlen(d->targets))))
 		return false;
 	if (db_changes(db) != 1)
 		return err_set(e, E_CONFLICT,
