@@ -56,8 +56,6 @@ const struct conf_row settings_rows[] = {
 	  .help = "tests: moves the time of day that install windows are compared with" },
 	{ "test.crash", CONF_STRING, AT(test_crash), "", .max = 64,
 	  .help = "tests: the agent kills itself when it gets there (agent/crashpoint.h)" },
-	{ "test.plain_http", CONF_BOOL, AT(test_plain_http), "no",
-	  .help = "tests: http:// to a server on the loopback interface" },
 };
 const size_t settings_n_rows = ARRAY_SIZE(settings_rows);
 

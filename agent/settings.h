@@ -22,7 +22,6 @@ struct settings {
 	uint64_t log_level;
 	uint64_t test_poll_s, test_deadline_s, test_window_shift_s;
 	char *test_crash;
-	bool test_plain_http;
 };
 
 enum settings_network { COST_UNMETERED, COST_METERED, COST_FROM_FILE };

@@ -1,5 +1,6 @@
 #include "agent/stage.h"
 
+#include "agent/copy.h"
 #include "agent/crashpoint.h"
 #include "agent/stage_priv.h"
 #include "base/file.h"
@@ -9,19 +10,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/fs.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
-
-static bool is_cancelled(const struct stage *s)
-{
-	return s->cancel && atomic_load(s->cancel);
-}
 
 static bool check_cancel(const struct stage *s, struct err *e)
 {
-	return is_cancelled(s) ? err_set(e, E_CANCELLED, "stopped") : true;
+	return s->cancel && atomic_load(s->cancel) ? err_set(e, E_CANCELLED, "stopped") : true;
 }
 
 /* ---- small objects, whole into memory ---------------------------------------------------- */
@@ -118,12 +112,8 @@ static bool copy_seed(const struct stage *s, const struct component *c, int fd)
 	/* Of another length it is damaged, and would change ours. */
 	if (from < 0 || !fd_size(from, &size, &ignored) || size != geo.padded_size)
 		return false;
-	if (ioctl(fd, FICLONE, from) == 0)
-		return true;
-	off_t in = 0, out = 0;
-	while (!is_cancelled(s) && copy_file_range(from, &in, fd, &out, 16 << 20, 0) > 0)
-		;
-	return true;
+	/* What a failed copy left is looked at like all else. */
+	return copy_content(fd, from, s->cancel, &ignored) || ignored.code != E_CANCELLED;
 }
 
 /* Group by group, so that a flipped bit costs one frame and not the file. */
