@@ -124,9 +124,23 @@ static bool write_image(struct buf *out, const struct buf *meta, const struct bu
 	    archive_write_set_options(a, "volume-id=cidata,!pad") != ARCHIVE_OK ||
 	    archive_write_open(a, &sink, NULL, take_bytes, NULL) != ARCHIVE_OK)
 		return archive_fail(a, e);
-	if (!add_file(a, "meta-data", meta, at_s, e) || !add_file(a, "user-data", user, at_s, e))
+	if (!add_file(a, "meta-data", meta, at_s, e) ||
+	    !add_file(a, "user-data", user, at_s, e))
 		return false;
 	return archive_write_close(a) == ARCHIVE_OK ? true : archive_fail(a, e);
+}
+
+/* libarchive keeps to ECMA-119's d-characters, which are upper case; NoCloud's label is not, and everyone
+ * who writes it (genisoimage -V cidata) writes it as it is.  Primary volume descriptor: sector 16,
+ * volume identifier at byte 40 (ECMA-119, 8.4.7). */
+static bool fix_label(struct buf *image, struct err *e)
+{
+	static const size_t at = 16 * 2048 + 40;
+
+	if (image->n < at + 6 || memcmp(image->p + at, "CIDATA", 6) != 0)
+		return err_set(e, E_INTERNAL, "ISO 9660: no volume label");
+	memcpy(image->p + at, "cidata", 6);
+	return true;
 }
 
 /* Sealed against changes, and opened again so that the receiver cannot even try. */
@@ -140,7 +154,8 @@ static bool to_memory_file(int *ret, const struct buf *image, struct err *e)
 		return err_sys(e, errno, "memory file");
 	if (!write_all(fd, image->p, image->n, e))
 		return false;
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_WRITE | F_SEAL_SEAL) <
+	    0)
 		return err_sys(e, errno, "memory file: seal");
 	/* Readable for the monitor's own account, which opens it by /proc/self/fd. */
 	if (fchmod(fd, 0444) < 0)
@@ -157,7 +172,8 @@ bool configdrive_make(int *ret, const struct configdrive *c, struct err *e)
 	CLEANUP(buf_done) struct buf image = BUF_INIT(IMAGE_MAX);
 
 	if (!write_meta(&meta, c, e) || !write_user(&user, c, e) ||
-	    !write_image(&image, &meta, &user, c->made_s, e) || !to_memory_file(ret, &image, e))
+	    !write_image(&image, &meta, &user, c->made_s, e) || !fix_label(&image, e) ||
+	    !to_memory_file(ret, &image, e))
 		return err_wrap(e, "configuration drive");
 	return true;
 }

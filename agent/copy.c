@@ -19,7 +19,8 @@ static bool copy_range(int to, int from, off_t at, off_t end, const atomic_bool 
 
 		if (cancel && atomic_load(cancel))
 			return err_set(e, E_CANCELLED, "stopped");
-		ssize_t n = copy_file_range(from, &in, to, &out, left < PIECE ? left : PIECE, 0);
+		ssize_t n =
+			copy_file_range(from, &in, to, &out, left < PIECE ? left : PIECE, 0);
 		if (n < 0)
 			return err_sys(e, errno, "copy");
 		if (n == 0)

@@ -83,8 +83,8 @@ static bool store_enrolment(const struct enrolment *en, int state_dirfd, struct 
 	return jw_finish(&w, e) && file_replace(state_dirfd, ENROLMENT, 0600, out.p, out.n, e);
 }
 
-bool enrolment_connect(struct https **ret, const struct enrolment *en, const struct settings *set,
-		       const atomic_bool *cancel, struct err *e)
+bool enrolment_connect(struct https **ret, const struct enrolment *en,
+		       const struct settings *set, const atomic_bool *cancel, struct err *e)
 {
 	struct https_config c = HTTPS_CONFIG_INIT(en->url);
 
@@ -139,7 +139,8 @@ bool enrolment_ask(struct enrolment *en, int state_dirfd, const struct identity 
 	    !enrol_answer_parse(&answer, a.body.p, a.body.n, e))
 		return err_wrap(e, "enrolment");
 	if (strcmp(answer.device, id->device) != 0)
-		return err_set(e, E_UNTRUSTED, "enrolment: the server calls this device %s, it is %s",
+		return err_set(e, E_UNTRUSTED,
+			       "enrolment: the server calls this device %s, it is %s",
 			       answer.device, id->device);
 	en->pending = answer.state == DEVICE_PENDING;
 	en->poll_s = answer.poll_s;
@@ -162,7 +163,8 @@ static bool forget_server(int state_dirfd, struct err *e)
 					    "events" };
 
 	/* First, so that a half-forgotten server is not talked to. */
-	if (!file_remove(state_dirfd, ENROLMENT, e) || !file_remove(state_dirfd, "commit.0", e) ||
+	if (!file_remove(state_dirfd, ENROLMENT, e) ||
+	    !file_remove(state_dirfd, "commit.0", e) ||
 	    !file_remove(state_dirfd, "commit.1", e))
 		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)

@@ -32,8 +32,9 @@ struct enrolment {
 bool enrolment_load(struct enrolment *ret, int state_dirfd, struct err *e) MUST_USE;
 
 /* A client for the server; cancel as in client/https.h. */
-bool enrolment_connect(struct https **ret, const struct enrolment *en, const struct settings *set,
-		       const atomic_bool *cancel, struct err *e) MUST_USE;
+bool enrolment_connect(struct https **ret, const struct enrolment *en,
+		       const struct settings *set, const atomic_bool *cancel,
+		       struct err *e) MUST_USE;
 
 struct enrol_options {
 	const char *ticket;

@@ -14,8 +14,8 @@ struct kind {
 static const struct kind signing_kind = { "signing.key", "device-signing", KEYFILE_ED25519 };
 static const struct kind sealing_kind = { "sealing.key", "device-sealing", KEYFILE_X25519 };
 
-static bool load_key(struct secret **ret, uint8_t ret_pub[static KEYFILE_PUBLIC_SIZE], int dirfd,
-		     const struct kind *kind, struct err *e)
+static bool load_key(struct secret **ret, uint8_t ret_pub[static KEYFILE_PUBLIC_SIZE],
+		     int dirfd, const struct kind *kind, struct err *e)
 {
 	CLEANUP(buf_done) struct buf raw = BUF_INIT(LIMIT_SECRET_FILE);
 	CLEANUP(secret_freep) struct secret *key = NULL;
@@ -28,7 +28,8 @@ static bool load_key(struct secret **ret, uint8_t ret_pub[static KEYFILE_PUBLIC_
 	if (!ok)
 		return err_wrap(e, "identity: %s", kind->file);
 	if (info.type != kind->type)
-		return err_set(e, E_CORRUPT, "identity: %s is a key of another type", kind->file);
+		return err_set(e, E_CORRUPT, "identity: %s is a key of another type",
+			       kind->file);
 	memcpy(ret_pub, info.public, KEYFILE_PUBLIC_SIZE);
 	*ret = TAKE(key);
 	return true;

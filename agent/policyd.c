@@ -136,7 +136,8 @@ static const struct known *known_find(const struct known_list *list, const char 
 	return NULL;
 }
 
-static bool load_bundles(struct applied *a, const struct known_list *k, int dirfd, struct err *e)
+static bool load_bundles(struct applied *a, const struct known_list *k, int dirfd,
+			 struct err *e)
 {
 	if (!grow(a, k->n, e))
 		return false;
@@ -145,7 +146,8 @@ static bool load_bundles(struct applied *a, const struct known_list *k, int dirf
 
 		if (!it->holds)
 			continue;
-		if (!read_bundle(&a->bundles[a->n], dirfd, it->name, it->version, it->digest, e))
+		if (!read_bundle(&a->bundles[a->n], dirfd, it->name, it->version, it->digest,
+				 e))
 			return err_wrap(e, "policy %s", it->name);
 		a->levels[a->n] = it->level;
 		memcpy(a->digests[a->n], it->digest, SHA256_SIZE);
@@ -254,10 +256,12 @@ static bool take_bundle(struct applied *a, bool *waits, int dirfd, struct https 
 	struct err missing;
 
 	if (known && known->version > want->item.number)
-		return err_set(e, E_ROLLBACK, "version %" PRIu64 " was applied, %" PRIu64 " came",
+		return err_set(e, E_ROLLBACK,
+			       "version %" PRIu64 " was applied, %" PRIu64 " came",
 			       known->version, want->item.number);
-	bool have = known && memcmp(known->digest, digest, SHA256_SIZE) == 0 &&
-		    read_bundle(&p, dirfd, known->name, known->version, known->digest, &missing);
+	bool have =
+		known && memcmp(known->digest, digest, SHA256_SIZE) == 0 &&
+		read_bundle(&p, dirfd, known->name, known->version, known->digest, &missing);
 	if (!have && !fetch_bundle(&p, &raw, https, &want->item, e))
 		return false;
 	if (!have && p->not_before_s > now_s) {
@@ -314,8 +318,8 @@ bool policyd_apply(struct applied **ret, bool *ret_changed, bool *ret_waits, int
 	if (!grow(a, w->n_policies, e))
 		return false;
 	for (size_t i = 0; i < w->n_policies; i++)
-		if (!take_bundle(a, &waits, policies_dirfd, https, before, &w->policies[i], now_s,
-				 e))
+		if (!take_bundle(a, &waits, policies_dirfd, https, before, &w->policies[i],
+				 now_s, e))
 			return err_wrap(e, "policy %s", w->policies[i].item.name);
 	/* Whether they fit together is found out before they hold. */
 	if (!merge(a, e))

@@ -18,7 +18,8 @@ static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
 
 const struct conf_row settings_rows[] = {
 	{ "state_dir", CONF_STRING, AT(state_dir), "/var/lib/valise-agent", .min = 1,
-	  .max = PATH_MAX_BYTES, .help = "everything that the agent keeps; it writes nowhere else" },
+	  .max = PATH_MAX_BYTES,
+	  .help = "everything that the agent keeps; it writes nowhere else" },
 	{ "vm.monitor", CONF_STRING, AT(vmm), "valise-vmm", .min = 1, .max = PATH_MAX_BYTES,
 	  .help = "program that runs the virtual phone; a bare name is looked up beside this one" },
 	{ "vm.engine", CONF_CHOICE, AT(engine), "auto", .choices = engines,

@@ -68,7 +68,8 @@ bool slot_release(struct release **ret, int slot_dirfd, const struct release_id 
 
 bool slot_component(int *ret_fd, int slot_dirfd, const struct component *c, struct err *e)
 {
-	CLEANUP(fd_closep) int fd = openat(slot_dirfd, c->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP(fd_closep)
+	int fd = openat(slot_dirfd, c->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	struct verity_geo geo;
 	uint64_t size;
 

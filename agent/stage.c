@@ -43,7 +43,8 @@ static bool get_part(const struct stage *s, const uint8_t sha256_want[static SHA
 			   e))
 		return false;
 	if (out->n != to - from)
-		return err_set(e, E_CORRUPT, "%zu bytes instead of %" PRIu64, out->n, to - from);
+		return err_set(e, E_CORRUPT, "%zu bytes instead of %" PRIu64, out->n,
+			       to - from);
 	return true;
 }
 
@@ -80,8 +81,8 @@ static bool tree_from_source(struct verity_tree **ret, const struct stage *s,
 	return verity_tree_new(ret, c->size, c->salt, c->root, upper.p, upper.n, e);
 }
 
-static bool load_tree(struct verity_tree **ret, const struct stage *s, const struct component *c,
-		      const struct verity_geo *geo, struct err *e)
+static bool load_tree(struct verity_tree **ret, const struct stage *s,
+		      const struct component *c, const struct verity_geo *geo, struct err *e)
 {
 	if (geo->upper_size != c->tree_size)
 		return err_set(e, E_FORMAT, "tree: wrong size in the manifest");
@@ -116,11 +117,29 @@ static bool copy_seed(const struct stage *s, const struct component *c, int fd)
 	return copy_content(fd, from, s->cancel, &ignored) || ignored.code != E_CANCELLED;
 }
 
+/* Reads a group; holes, which most of a fresh file is, without asking the disk for zeros. */
+static bool read_group(const struct stage_file *f, off_t *next_data, uint8_t *p, size_t n,
+		       uint64_t at, struct err *e)
+{
+	if (*next_data < (off_t)at) {
+		*next_data = lseek(f->fd, (off_t)at, SEEK_DATA);
+		if (*next_data < 0)
+			*next_data =
+				errno == ENXIO ? (off_t)f->tree->geo.padded_size : (off_t)at;
+	}
+	if (*next_data >= (off_t)(at + n)) {
+		memset(p, 0, n);
+		return true;
+	}
+	return pread_all(f->fd, p, n, at, e);
+}
+
 /* Group by group, so that a flipped bit costs one frame and not the file. */
 static bool scan(struct stage_file *f, const struct stage *s, struct err *e)
 {
 	uint8_t *p = malloc(VERITY_GROUP);
 	bool ok = p || err_nomem(e);
+	off_t next_data = -1;
 
 	for (uint64_t g = 0; ok && g < f->tree->geo.groups; g++) {
 		size_t n = verity_group_size(&f->tree->geo, g);
@@ -129,7 +148,7 @@ static bool scan(struct stage_file *f, const struct stage *s, struct err *e)
 
 		if (stage_file_is_good(f, g))
 			continue;
-		ok = check_cancel(s, e) && pread_all(f->fd, p, n, g * VERITY_GROUP, e);
+		ok = check_cancel(s, e) && read_group(f, &next_data, p, n, g * VERITY_GROUP, e);
 		if (!ok || !verity_group_check(f->tree, g, p, n, leaf, &differs))
 			continue;
 		ok = stage_file_put_leaf(f, g, leaf, e);
@@ -210,8 +229,7 @@ static bool take_stream(void *arg, const void *p, size_t n, struct err *e)
 		size_t take = stage_unit_add(r->open, bytes, n);
 		bytes += take;
 		n -= take;
-		if (stage_unit_is_full(r->open) &&
-		    !stage_pool_give(r->pool, TAKE(r->open), e))
+		if (stage_unit_is_full(r->open) && !stage_pool_give(r->pool, TAKE(r->open), e))
 			return false;
 		if (atomic_load(&r->s->progress->done_bytes) >=
 		    atomic_load(&r->s->progress->total_bytes) / 2)
@@ -268,8 +286,8 @@ static bool load_table(struct stage_file *f, const struct stage *s, const struct
 	if (size > c->object_size)
 		return err_set(e, E_CORRUPT, "object: too short for its table");
 	CLEANUP(buf_done) struct buf tail = BUF_INIT(size);
-	if (!get_part(s, c->object_sha256, c->object_size, c->object_size - size, c->object_size,
-		      &tail, e) ||
+	if (!get_part(s, c->object_sha256, c->object_size, c->object_size - size,
+		      c->object_size, &tail, e) ||
 	    !seekable_table_parse(&f->table, tail.p, tail.n, c->object_size, c->size,
 				  c->frame_size, e))
 		return err_wrap(e, "object: table");
@@ -289,7 +307,8 @@ static bool stage_component(const struct stage *s, const struct component *c, st
 		return false;
 	if (!stage_file_all_good(&f) && copy_seed(s, c, f.fd) && !scan(&f, s, e))
 		return false;
-	if (!stage_file_all_good(&f) && (!load_table(&f, s, c, e) || !fetch_missing(&f, s, c, e)))
+	if (!stage_file_all_good(&f) &&
+	    (!load_table(&f, s, c, e) || !fetch_missing(&f, s, c, e)))
 		return false;
 	if (!stage_file_all_good(&f))
 		return err_set(e, E_INTERNAL, "groups are missing at the end");
@@ -332,8 +351,8 @@ bool stage_run(const struct stage *s, struct err *e)
 	const struct release *r = s->release;
 
 	start_progress(s);
-	if (!slot_names_fit(r, s->model, e) ||
-	    !slot_clear_for(s->slot_dirfd, r, s->model, e) || !check_room(s, e))
+	if (!slot_names_fit(r, s->model, e) || !slot_clear_for(s->slot_dirfd, r, s->model, e) ||
+	    !check_room(s, e))
 		return err_wrap(e, "%s/%s", r->product, r->version);
 	for (size_t i = 0; i < r->n_components; i++) {
 		const struct component *c = &r->components[i];

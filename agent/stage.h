@@ -54,7 +54,7 @@ struct stage {
 
 	struct stage_source source;
 	uint64_t reserve_bytes;
-	unsigned threads; /* 0: one per processor, at most 4 */
+	unsigned threads;          /* 0: one per processor, at most 4 */
 	const atomic_bool *cancel; /* may be NULL */
 	struct stage_progress *progress;
 };

@@ -285,8 +285,8 @@ static bool pool_error(struct stage_pool *p, struct err *e)
 bool stage_pool_unit(struct stage_pool *p, uint64_t unit, struct stage_unit **ret,
 		     struct err *e)
 {
-	uint64_t want = stage_unit_object_start(p->f, unit + 1) -
-			stage_unit_object_start(p->f, unit);
+	uint64_t want =
+		stage_unit_object_start(p->f, unit + 1) - stage_unit_object_start(p->f, unit);
 	struct stage_unit *u;
 
 	if (!pool_error(p, e))

@@ -238,8 +238,7 @@ bool state_load(struct state *ret, int dirfd, struct err *e)
 		if (e->code == E_NOT_FOUND)
 			*e = e_b;
 		err_wrap(e, "no good state record");
-		return e->code == E_NOT_FOUND ? false
-					      : err_hint(e, "enrol this handset again");
+		return e->code == E_NOT_FOUND ? false : err_hint(e, "enrol this handset again");
 	}
 	*ret = have_b && (!have_a || b.generation > a.generation) ? b : a;
 	return true;

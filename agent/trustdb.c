@@ -65,8 +65,8 @@ bool dir_empty_at(int dirfd, const char *name, struct err *e)
 
 struct repo {
 	int dirfd;
-	const char *base;    /* "/tuf/image/" */
-	struct https *https; /* NULL: nothing can be fetched */
+	const char *base;                  /* "/tuf/image/" */
+	struct https *https;               /* NULL: nothing can be fetched */
 	const struct trustdb_input *texts; /* the director's; NULL for the image repository */
 };
 
@@ -103,7 +103,7 @@ static bool repo_fetch(void *ctx, struct buf *ret, const char *name, size_t max_
 	char path[LIMIT_PATH];
 
 	if (in && in->timestamp.p && !ends_with(name, ".root.json"))
-		span = strcmp(name, "timestamp.json") == 0     ? &in->timestamp
+		span = strcmp(name, "timestamp.json") == 0 ? &in->timestamp
 		       : ends_with(name, ".snapshot.json") ? &in->snapshot
 		       : ends_with(name, ".targets.json")  ? &in->targets
 							   : NULL;
@@ -215,7 +215,8 @@ static bool take_release(struct wanted *w, struct trustdb *t, const struct trust
 	if (strcmp(w->manifest->product, item->name) != 0 ||
 	    strcmp(w->manifest->version, item->version) != 0 ||
 	    w->manifest->security_version != item->number)
-		return err_set(e, E_UNTRUSTED, "the manifest is of %s/%s, security version %" PRIu64,
+		return err_set(e, E_UNTRUSTED,
+			       "the manifest is of %s/%s, security version %" PRIu64,
 			       w->manifest->product, w->manifest->version,
 			       w->manifest->security_version);
 	memcpy(w->release.product, item->name, sizeof(w->release.product));
@@ -278,7 +279,8 @@ static bool open_client(struct tuf_client **ret, const struct tuf_client_io *io,
 static bool take_want(struct wanted *w, struct trustdb *t, const struct trustdb_input *in,
 		      struct tuf_client *director, struct tuf_client *image, struct err *e)
 {
-	struct uptane_check check = { in->device, in->timestamp.p ? in->nonce : NULL, in->floor };
+	struct uptane_check check = { in->device, in->timestamp.p ? in->nonce : NULL,
+				      in->floor };
 	CLEANUP(uptane_want_done) struct uptane_want u = { 0 };
 	const struct tuf_meta *targets = tuf_client_meta(director, TUF_TARGETS);
 
@@ -311,8 +313,8 @@ bool trustdb_evaluate(struct wanted **ret, struct trustdb *t, const struct trust
 	if (!w)
 		return err_nomem(e);
 	/* The director first: what it names may be newer than our copy of the image repository. */
-	if (!open_client(&director, &director_io, in->now_s, in->timestamp.p != NULL, "director",
-			 e) ||
+	if (!open_client(&director, &director_io, in->now_s, in->timestamp.p != NULL,
+			 "director", e) ||
 	    !open_client(&image, &image_io, in->now_s, in->https && in->refresh_image,
 			 "image repository", e) ||
 	    !take_want(w, t, in, director, image, e))

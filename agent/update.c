@@ -68,8 +68,7 @@ static struct update_step wanted(struct state *s, const struct update_event *ev)
 	const char *rollout = ev->rollout ? ev->rollout : "";
 	bool same_target = release_id_same(&ev->target, &s->target);
 	bool same_rollout = strcmp(s->rollout, rollout) == 0;
-	bool runs = s->active != SLOT_NONE &&
-		    release_id_same(&ev->target, &s->slot[s->active]);
+	bool runs = s->active != SLOT_NONE && release_id_same(&ev->target, &s->slot[s->active]);
 	bool was_fetching = s->update == UPDATE_FETCHING;
 
 	/* A trial ends first; the next check-in brings the other release again. */

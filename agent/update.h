@@ -47,10 +47,10 @@ enum {
 };
 
 enum update_event_kind {
-	EV_WANTED,        /* target, rollout: verified in both repositories, not below the floor */
-	EV_UNWANTED,      /* the director names no release */
-	EV_MAY_FETCH,     /* gates are open */
-	EV_FETCHED,       /* the target slot is whole, verified and durable */
+	EV_WANTED,    /* target, rollout: verified in both repositories, not below the floor */
+	EV_UNWANTED,  /* the director names no release */
+	EV_MAY_FETCH, /* gates are open */
+	EV_FETCHED,   /* the target slot is whole, verified and durable */
 	EV_FETCH_FAILED,  /* code, text */
 	EV_MAY_INSTALL,   /* gates are open */
 	EV_TRIAL_BOOT,    /* the trial slot is about to be booted */

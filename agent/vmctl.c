@@ -194,7 +194,8 @@ static bool fill_spec(struct launch_spec *s, struct inheritance *h, struct vm *v
 		return false;
 	const struct model *m = release_model(r, plan->model);
 	if (!m)
-		return err_set(e, E_UNSUPPORTED, "the release has no model \"%s\"", plan->model);
+		return err_set(e, E_UNSUPPORTED, "the release has no model \"%s\"",
+			       plan->model);
 	struct policy_limits limits = policy_narrow(plan->policy->merged, r, m);
 
 	vm->health_deadline_s = limits.health_deadline_s;
@@ -272,7 +273,8 @@ static void find_monitor(char *out, size_t size, const char *name)
 }
 
 /* Between fork and exec: only calls that are safe there, as other threads may hold locks. */
-static NORETURN void become_monitor(char *const argv[], const struct inheritance *h, int exec_fd)
+static NORETURN void become_monitor(char *const argv[], const struct inheritance *h,
+				    int exec_fd)
 {
 	sigset_t none;
 

@@ -34,10 +34,10 @@ struct vm {
 	char engine[LIMIT_NAME + 1];
 	bool heard_exit;
 };
-#define VM_INIT                                              \
-	((struct vm){ .control_fd = -1,                      \
-		      .console_fd = -1,                      \
-		      .slot = SLOT_NONE,                     \
+#define VM_INIT                          \
+	((struct vm){ .control_fd = -1,  \
+		      .console_fd = -1,  \
+		      .slot = SLOT_NONE, \
 		      .in = { .max = LIMIT_CONTROL_LINE } })
 
 /* What to boot. */

@@ -63,10 +63,10 @@ static void other_programs_read_label_and_files(void **state)
 				  "valise-version: 1.0.0\n");
 	n = read_back_at(tmpdir_fd(state), "files/user-data", text, sizeof(text) - 1);
 	text[n] = '\0';
-	assert_string_equal(
-		text, "#cloud-config\n"
-		      "{\"hostname\":\"work-phone\",\"valise\":{\"apps\":{\"config\":"
-		      "{\"mail.server\":\"imap.acme.example\",\"mail.port\":993}}}}\n");
+	assert_string_equal(text,
+			    "#cloud-config\n"
+			    "{\"hostname\":\"work-phone\",\"valise\":{\"apps\":{\"config\":"
+			    "{\"mail.server\":\"imap.acme.example\",\"mail.port\":993}}}}\n");
 }
 
 static void the_label_is_where_the_standard_says(void **state)
@@ -129,15 +129,13 @@ static void running_out_of_memory_or_disk_is_an_error(void **state)
 {
 	struct err e;
 
-	FAULT_EACH(n, FAULT_ALLOC)
-	{
+	FAULT_EACH(n, FAULT_ALLOC) {
 		CLEANUP(fd_closep) int fd = -1;
 		bool ok = configdrive_make(&fd, &sample, &e);
 
 		assert_true(ok ? fd >= 0 : e.code == E_NOMEM && fd == -1);
 	}
-	FAULT_EACH(n, FAULT_WRITE)
-	{
+	FAULT_EACH(n, FAULT_WRITE) {
 		CLEANUP(fd_closep) int fd = -1;
 
 		assert_true(configdrive_make(&fd, &sample, &e) || e.code == E_NO_SPACE);

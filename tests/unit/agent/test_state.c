@@ -229,8 +229,7 @@ static void a_failed_save_leaves_a_record_to_load(void **state)
 
 	assert_ok(state_save(&s, dirfd, &e), &e);
 	assert_ok(state_save(&s, dirfd, &e), &e);
-	FAULT_EACH(n, FAULT_WRITE)
-	{
+	FAULT_EACH(n, FAULT_WRITE) {
 		uint64_t before = s.generation;
 
 		if (!state_save(&s, dirfd, &e)) {
@@ -240,8 +239,7 @@ static void a_failed_save_leaves_a_record_to_load(void **state)
 		assert_ok(state_load(&got, dirfd, &e), &e);
 		assert_int_equal(got.generation, s.generation);
 	}
-	FAULT_EACH(n, FAULT_SYNC)
-	{
+	FAULT_EACH(n, FAULT_SYNC) {
 		bool ok = state_save(&s, dirfd, &e);
 		struct err ignored;
 

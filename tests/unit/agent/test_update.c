@@ -125,7 +125,7 @@ static void every_state_in_flight_has_a_deadline_and_a_next_step(void **state)
 		assert_int_equal(s.deadline_s, 0);
 		assert_true(s.reason[0] != '\0');
 		assert_int_equal(step.act, u == UPDATE_FETCHING ? ACT_STOP_FETCH
-					   : u == UPDATE_TRIAL	? ACT_BOOT_ACTIVE
+					   : u == UPDATE_TRIAL  ? ACT_BOOT_ACTIVE
 								: ACT_NOTHING);
 		assert_int_equal(s.active, SLOT_A);
 	}
@@ -405,10 +405,12 @@ int main(void)
 		cmocka_unit_test(a_final_error_stops_at_once_and_a_temporary_one_never),
 		cmocka_unit_test(another_release_replaces_the_one_under_way_but_not_a_trial),
 		cmocka_unit_test(wanting_what_runs_withdraws_what_is_under_way),
-		cmocka_unit_test(another_rollout_of_the_release_under_way_only_changes_its_name),
+		cmocka_unit_test(
+			another_rollout_of_the_release_under_way_only_changes_its_name),
 		cmocka_unit_test(a_first_installation_has_nothing_to_go_back_to),
 		cmocka_unit_test(a_damaged_slot_falls_back_to_the_other_and_is_repaired),
-		cmocka_unit_test(a_damaged_slot_never_falls_back_below_the_floor_or_to_a_bad_one),
+		cmocka_unit_test(
+			a_damaged_slot_never_falls_back_below_the_floor_or_to_a_bad_one),
 		cmocka_unit_test(a_damaged_slot_hands_over_to_a_staged_release),
 		cmocka_unit_test(random_histories_never_leave_the_record_impossible),
 	};

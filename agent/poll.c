@@ -1,0 +1,99 @@
+#include "agent/poll.h"
+
+#include "base/cli.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+
+static bool send_checkin(struct poll_job *j, struct checkin_answer *ret,
+			 char nonce_hex[static HEX_SIZE(CHECKIN_NONCE)], struct err *e)
+{
+	CLEANUP(buf_done) struct buf body = BUF_INIT(LIMIT_CHECKIN_BODY);
+	CLEANUP(https_answer_done) struct https_answer a = HTTPS_ANSWER_INIT;
+	struct checkin_request *r = &j->request;
+
+	rng_fill(j->rng, r->nonce, sizeof(r->nonce));
+	hex_encode(nonce_hex, r->nonce, sizeof(r->nonce));
+	r->agent = VALISE_VERSION;
+	r->events = j->events->v;
+	r->n_events = j->events->n;
+	r->image_ts = j->image_ts;
+	r->director_ts = j->director_ts;
+	r->image_root = j->image_root;
+	r->director_root = j->director_root;
+	if (!checkin_request_encode(r, &body, e))
+		return err_wrap(e, "check-in");
+	j->bytes_up = body.n;
+	bool ok = signed_post(j->server, "/v1/checkin", body.p, body.n,
+			      r->n_events ? SIGNED_BY_IDENTITY : SIGNED_BY_SESSION,
+			      LIMIT_CHECKIN_ANSWER, &a, e) &&
+		  checkin_answer_parse(ret, a.body.p, a.body.n, e);
+	j->retry_after_s = a.retry_after_s;
+	j->bytes_down = a.body.n;
+	return ok ? true : err_wrap(e, "check-in");
+}
+
+/* The later of trusted time and the server's word: a lie can only make it refuse what is valid. */
+static int64_t expiry_time(const struct poll_job *j)
+{
+	return j->server_s > j->now_s ? j->server_s : j->now_s;
+}
+
+static bool evaluate(struct poll_job *j, const struct checkin_answer *a, const char *nonce,
+		     struct err *e)
+{
+	struct trustdb_input in = {
+		.https = j->server->https,
+		.now_s = expiry_time(j),
+		.device = j->identity->device,
+		.nonce = nonce,
+		.floor = j->floor,
+		.timestamp = a->timestamp,
+		.snapshot = a->snapshot,
+		.targets = a->targets,
+		.refresh_image = a->timestamp.p || a->image_ts != 0 || j->image_ts == 0,
+	};
+
+	if (!trustdb_evaluate(&j->wanted, j->trust, &in, e))
+		return false;
+	j->fresh = a->timestamp.p != NULL;
+	return policyd_apply(&j->policy, &j->policy_changed, &j->policy_waits,
+			     j->policies_dirfd, j->server->https, j->wanted, in.now_s, e);
+}
+
+void poll_job_run(void *poll_job)
+{
+	struct poll_job *j = poll_job;
+	struct checkin_answer a = { 0 };
+	char nonce[HEX_SIZE(CHECKIN_NONCE)];
+
+	j->retry_after_s = -1;
+	if (j->enrolment.pending && !enrolment_ask(&j->enrolment, j->state_dirfd, j->identity,
+						   j->server->https, j->clock, j->rng, &j->err))
+		return;
+	if (!send_checkin(j, &a, nonce, &j->err))
+		return;
+	j->ok = true;
+	j->poll_s = a.poll_s;
+	j->ack = a.ack;
+	j->server_s = signed_server_time_s(j->server);
+	/* A server that has nothing for us sends nothing, and then there is nothing to evaluate. */
+	if (a.timestamp.p || (j->director_ts != 0 && (a.image_ts != 0 || j->evaluate))) {
+		j->evaluated = true;
+		if (!evaluate(j, &a, nonce, &j->why_not)) {
+			wanted_free(TAKE(j->wanted));
+			applied_free(TAKE(j->policy));
+		}
+	}
+	checkin_answer_done(&a);
+}
+
+void poll_job_free(struct poll_job *j)
+{
+	if (!j)
+		return;
+	events_batch_free(j->events);
+	wanted_free(j->wanted);
+	applied_free(j->policy);
+	free(j);
+}

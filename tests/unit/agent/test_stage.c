@@ -1,0 +1,549 @@
+#include "tests/support/unit.h"
+
+#include "agent/stage.h"
+#include "base/file.h"
+#include "proto/seekable.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A release with a kernel (small: no tree) and a disk, and a source that serves their objects. */
+enum { KERNEL_BYTES = 5000, DISK_BYTES = 9 * 1048576 + 777 };
+
+struct object {
+	struct buf b;
+	uint8_t sha256[SHA256_SIZE];
+};
+
+struct world {
+	struct release release;
+	struct component components[2];
+	struct model model;
+	uint8_t *plain[2];
+	struct object objects[4]; /* kernel.zst, system.zst, system.tree, none */
+	size_t n_objects;
+
+	/* The source's behaviour and what it saw. */
+	uint64_t cut_after; /* bytes of answers until the network goes; UINT64_MAX: never */
+	uint64_t served;
+	unsigned gets;
+
+	struct stage_progress progress;
+	struct stage stage;
+	int slot, seed_slot;
+};
+
+static void fill(uint8_t *p, size_t n, uint64_t x)
+{
+	/* Half of it compressible, so that frames differ in size. */
+	for (size_t i = 0; i < n; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		p[i] = i / 4096 % 3 == 1 ? (uint8_t)(i / 64) : (uint8_t)x;
+	}
+	/* A hole of two groups, as images have. */
+	if (n > 3 * VERITY_GROUP)
+		memset(p + VERITY_GROUP, 0, 2 * VERITY_GROUP);
+}
+
+static bool add_bytes(void *arg, const void *p, size_t n, struct err *e)
+{
+	return buf_add(arg, p, n, e);
+}
+
+static struct object *new_object(struct world *w)
+{
+	struct object *o = &w->objects[w->n_objects++];
+
+	o->b = BUF_INIT(64 << 20);
+	return o;
+}
+
+static void make_component(struct world *w, struct component *c, const char *name,
+			   enum component_kind kind, const uint8_t *plain, size_t n,
+			   uint32_t frame_size)
+{
+	CLEANUP(verity_build_freep) struct verity_build *b = NULL;
+	CLEANUP(seekable_enc_freep) struct seekable_enc *z = NULL;
+	struct err e;
+
+	*c = (struct component){ .kind = kind, .size = n, .frame_size = frame_size };
+	memcpy(c->name, name, strlen(name) + 1);
+	sha256(c->sha256, plain, n);
+	release_salt(c->salt, w->release.product, w->release.version, name);
+	assert_ok(verity_build_new(&b, c->salt, false, &e), &e);
+	assert_ok(verity_build_add(b, plain, n, &e), &e);
+	assert_ok(verity_build_finish(b, c->root, &e), &e);
+
+	struct object *object = new_object(w);
+	assert_ok(seekable_enc_new(&z, frame_size, 1, 1, add_bytes, &object->b, &e), &e);
+	assert_ok(seekable_enc_add(z, plain, n, &e), &e);
+	assert_ok(seekable_enc_finish(z, &c->object_size, &e), &e);
+	assert_int_equal(c->object_size, object->b.n);
+	sha256(object->sha256, object->b.p, object->b.n);
+	memcpy(c->object_sha256, object->sha256, SHA256_SIZE);
+
+	struct verity_geo geo;
+	assert_ok(verity_geo_init(&geo, n, &e), &e);
+	c->tree_size = geo.upper_size;
+	if (geo.upper_size > 0) {
+		struct object *tree = new_object(w);
+		assert_ok(verity_build_upper(b, &tree->b, &e), &e);
+		sha256(tree->sha256, tree->b.p, tree->b.n);
+		memcpy(c->tree_sha256, tree->sha256, SHA256_SIZE);
+	}
+}
+
+static bool serve(void *ctx, const uint8_t digest[static SHA256_SIZE], uint64_t object_size,
+		  uint64_t from, uint64_t to, stage_sink *sink, void *arg, struct err *e)
+{
+	struct world *w = ctx;
+
+	w->gets++;
+	for (size_t i = 0; i < w->n_objects; i++) {
+		const struct object *o = &w->objects[i];
+
+		if (memcmp(o->sha256, digest, SHA256_SIZE) != 0)
+			continue;
+		assert_true(o->b.n == object_size && from < to && to <= object_size);
+		while (from < to) {
+			uint64_t n = to - from < 7001 ? to - from : 7001;
+
+			if (n > w->cut_after - w->served)
+				n = w->cut_after - w->served;
+			if (n == 0)
+				return err_set(e, E_NETWORK, "cut");
+			w->served += n;
+			if (!sink(arg, o->b.p + from, n, e))
+				return false;
+			from += n;
+		}
+		return true;
+	}
+	return err_set(e, E_NOT_FOUND, "no such object");
+}
+
+static struct world *world_new(void **state, const char *version, uint32_t frame_size)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	struct err e;
+
+	assert_non_null(w);
+	memcpy(w->release.product, "acme", 5);
+	memcpy(w->release.version, version, strlen(version) + 1);
+	w->plain[0] = malloc(KERNEL_BYTES);
+	w->plain[1] = malloc(DISK_BYTES);
+	assert_non_null(w->plain[0]);
+	assert_non_null(w->plain[1]);
+	fill(w->plain[0], KERNEL_BYTES, 7);
+	fill(w->plain[1], DISK_BYTES, 99);
+	make_component(w, &w->components[0], "kernel", COMPONENT_KERNEL, w->plain[0],
+		       KERNEL_BYTES, frame_size);
+	make_component(w, &w->components[1], "system", COMPONENT_DISK, w->plain[1], DISK_BYTES,
+		       frame_size);
+	w->release.components = w->components;
+	w->release.n_components = 2;
+	w->model = (struct model){
+		.name = "m", .kernel = 0, .initrd = -1, .disks = { 1 }, .n_disks = 1
+	};
+	w->release.models = &w->model;
+	w->release.n_models = 1;
+	w->cut_after = UINT64_MAX;
+	w->seed_slot = -1;
+	assert_ok(slot_open(&w->slot, tmpdir_fd(state), SLOT_A, &e), &e);
+	w->stage = (struct stage){
+		.slot_dirfd = w->slot,
+		.release = &w->release,
+		.model = &w->model,
+		.manifest = "the manifest",
+		.manifest_n = 12,
+		.seed_dirfd = -1,
+		.source = { serve, w },
+		.threads = 2,
+		.progress = &w->progress,
+	};
+	return w;
+}
+
+static void world_free(struct world *w)
+{
+	for (size_t i = 0; i < w->n_objects; i++)
+		buf_done(&w->objects[i].b);
+	free(w->plain[0]);
+	free(w->plain[1]);
+	fd_closep(&w->slot);
+	fd_closep(&w->seed_slot);
+	free(w);
+}
+
+/* What is there is exactly the release: plain bytes, zeros behind, and a hash area that fits. */
+static void assert_slot_whole(struct world *w, int slot)
+{
+	for (size_t i = 0; i < 2; i++) {
+		const struct component *c = &w->components[i];
+		struct verity_geo geo;
+		struct err e;
+		int fd = -1;
+
+		assert_ok(slot_component(&fd, slot, c, &e), &e);
+		assert_ok(verity_geo_init(&geo, c->size, &e), &e);
+		uint8_t *all = malloc(geo.padded_size);
+		assert_ok(pread_all(fd, all, geo.padded_size, 0, &e), &e);
+		assert_memory_equal(all, w->plain[i], c->size);
+		for (uint64_t at = c->size; at < geo.padded_size; at++)
+			assert_int_equal(all[at], 0);
+		free(all);
+		close(fd);
+
+		CLEANUP(verity_build_freep) struct verity_build *b = NULL;
+		CLEANUP(buf_done) struct buf want = BUF_INIT(geo.area_size);
+		CLEANUP(buf_done) struct buf have = BUF_INIT(geo.area_size + 1);
+		char name[SLOT_FILE_SIZE];
+		uint8_t root[SHA256_SIZE];
+
+		assert_ok(verity_build_new(&b, c->salt, true, &e), &e);
+		assert_ok(verity_build_add(b, w->plain[i], c->size, &e), &e);
+		assert_ok(verity_build_finish(b, root, &e), &e);
+		assert_ok(verity_build_area(b, &want, &e), &e);
+		slot_hash_name(name, c->name);
+		assert_ok(read_file_at(slot, name, &have, &e), &e);
+		assert_int_equal(have.n, want.n);
+		assert_memory_equal(have.p, want.p, want.n);
+	}
+	char manifest[32];
+	assert_int_equal(read_back_at(slot, "release.json", manifest, sizeof(manifest)), 12);
+}
+
+static uint64_t object_bytes(const struct world *w)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < w->n_objects; i++)
+		n += w->objects[i].b.n;
+	return n;
+}
+
+static void a_release_is_staged_whole(void **state)
+{
+	static const uint32_t frame_sizes[] = { 4096, 131072, VERITY_GROUP, 1048576 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(frame_sizes); i++) {
+		struct world *w = world_new(state, "1.0", frame_sizes[i]);
+		struct err e;
+
+		assert_int_equal(unlinkat(w->slot, "system", 0) == 0, i > 0);
+		assert_ok(stage_run(&w->stage, &e), &e);
+		assert_slot_whole(w, w->slot);
+		assert_int_equal(atomic_load(&w->progress.done_bytes),
+				 KERNEL_BYTES + DISK_BYTES);
+		assert_true(w->served <= object_bytes(w));
+		world_free(w);
+	}
+}
+
+static void a_second_run_asks_for_nothing(void **state)
+{
+	struct world *w = world_new(state, "1.0", 1048576);
+	struct err e;
+
+	assert_ok(stage_run(&w->stage, &e), &e);
+	w->gets = 0;
+	assert_ok(stage_run(&w->stage, &e), &e);
+	assert_int_equal(w->gets, 0);
+	assert_slot_whole(w, w->slot);
+	world_free(w);
+}
+
+static void a_cut_anywhere_resumes_without_fetching_twice(void **state)
+{
+	struct err e;
+
+	for (unsigned eighth = 0; eighth < 16; eighth++) {
+		struct world *w = world_new(state, "1.0", 262144);
+		uint64_t all = object_bytes(w);
+
+		unlinkat(w->slot, "system", 0);
+		unlinkat(w->slot, "system.hash", 0);
+		unlinkat(w->slot, "kernel", 0);
+		w->cut_after = all * eighth / 16;
+		assert_fails(stage_run(&w->stage, &e), &e, E_NETWORK);
+		assert_false(file_exists_at(w->slot, "release.json"));
+		uint64_t first = w->served;
+		w->cut_after = UINT64_MAX;
+		w->served = 0;
+		assert_ok(stage_run(&w->stage, &e), &e);
+		assert_slot_whole(w, w->slot);
+		/* Lost are at most the unit that was cut, its neighbour in a thread's hands, and the
+		 * table. */
+		assert_true(first + w->served <= all + 2 * (VERITY_GROUP + 1024) + 4096);
+		world_free(w);
+	}
+}
+
+static void a_power_cut_at_any_write_leaves_what_can_be_finished(void **state)
+{
+	struct err e;
+	unsigned n = 1;
+
+	for (bool more = true; more; n += 3) {
+		struct world *w = world_new(state, "1.0", 1048576);
+		struct err ignored;
+
+		unlinkat(w->slot, "system", 0);
+		fault_arm(FAULT_WRITE, n);
+		bool ok = stage_run(&w->stage, &e);
+		more = fault_disarm();
+		if (more)
+			assert_int_equal(ok ? E_NO_SPACE : e.code, E_NO_SPACE);
+		assert_true(ok || !file_exists_at(w->slot, "release.json"));
+		assert_ok(stage_run(&w->stage, &ignored), &ignored);
+		assert_slot_whole(w, w->slot);
+		world_free(w);
+	}
+	assert_true(n > 20);
+}
+
+static void a_flipped_bit_in_the_slot_costs_one_frame(void **state)
+{
+	struct world *w = world_new(state, "1.0", 1048576);
+	struct err e;
+
+	assert_ok(stage_run(&w->stage, &e), &e);
+	CLEANUP(fd_closep) int fd = openat(w->slot, "system", O_RDWR | O_CLOEXEC);
+	uint8_t byte;
+	assert_ok(pread_all(fd, &byte, 1, 5000000, &e), &e);
+	byte ^= 4;
+	assert_ok(pwrite_all(fd, &byte, 1, 5000000, &e), &e);
+	w->served = 0;
+	assert_ok(stage_run(&w->stage, &e), &e);
+	assert_slot_whole(w, w->slot);
+	assert_true(w->served > 0 && w->served < 1048576 + 65536);
+	world_free(w);
+}
+
+static void a_flipped_bit_in_an_object_is_never_written(void **state)
+{
+	struct err e;
+
+	/* In the kernel's and the system's frames, the table, the tree. */
+	for (unsigned where = 0; where < 40; where++) {
+		struct world *w = world_new(state, "1.0", 1048576);
+		struct object *o = &w->objects[where % w->n_objects];
+		size_t bit = (o->b.n - 1) * 8 * (where / w->n_objects) / (40 / w->n_objects);
+
+		unlinkat(w->slot, "system", 0);
+		unlinkat(w->slot, "system.hash", 0);
+		unlinkat(w->slot, "kernel", 0);
+		flip_bit(o->b.p, bit);
+		bool ok = stage_run(&w->stage, &e);
+		/* zstd has bits that mean nothing; then the result is right all the same. */
+		if (ok) {
+			assert_slot_whole(w, w->slot);
+		} else {
+			assert_int_equal(e.code, E_CORRUPT);
+			assert_non_null(strstr(e.text, "acme/1.0: "));
+			assert_false(file_exists_at(w->slot, "release.json"));
+		}
+		flip_bit(o->b.p, bit);
+		assert_ok(stage_run(&w->stage, &e), &e);
+		assert_slot_whole(w, w->slot);
+		world_free(w);
+	}
+}
+
+static void room_is_checked_before_the_first_byte(void **state)
+{
+	struct world *w = world_new(state, "1.0", 1048576);
+	uint64_t free_bytes;
+	struct err e;
+
+	assert_ok(fs_free_bytes(w->slot, &free_bytes, &e), &e);
+	w->stage.reserve_bytes = free_bytes - 1048576;
+	assert_fails(stage_run(&w->stage, &e), &e, E_NO_SPACE);
+	assert_int_equal(w->gets, 0);
+	assert_non_null(strstr(e.text, "beside a reserve of"));
+	/* What the slot holds counts. */
+	w->stage.reserve_bytes = 0;
+	assert_ok(stage_run(&w->stage, &e), &e);
+	assert_ok(fs_free_bytes(w->slot, &free_bytes, &e), &e);
+	if (free_bytes > 8 << 20) {
+		w->stage.reserve_bytes = free_bytes - (4 << 20);
+		assert_ok(stage_run(&w->stage, &e), &e);
+	}
+	world_free(w);
+}
+
+static void the_same_content_in_the_active_slot_is_copied(void **state)
+{
+	struct world *old = world_new(state, "1.0", 1048576);
+	struct world *new = world_new(state, "1.1", 1048576);
+	struct err e;
+
+	assert_ok(stage_run(&old->stage, &e), &e);
+	fd_closep(&new->slot);
+	assert_ok(slot_open(&new->slot, tmpdir_fd(state), SLOT_B, &e), &e);
+	new->stage.slot_dirfd = new->slot;
+	new->stage.seed_dirfd = old->slot;
+	new->stage.seed = &old->release;
+	/* Another salt, so another root; the bytes are the same. */
+	assert_memory_not_equal(old->components[1].root, new->components[1].root, SHA256_SIZE);
+	assert_ok(stage_run(&new->stage, &e), &e);
+	assert_slot_whole(new, new->slot);
+	assert_slot_whole(old, old->slot);
+	assert_true(new->served <= new->components[1].tree_size);
+
+	/* A damaged seed costs the download of what is damaged, and does no harm. */
+	CLEANUP(fd_closep) int fd = openat(old->slot, "system", O_RDWR | O_CLOEXEC);
+	assert_ok(pwrite_all(fd, "damage", 6, 3000000, &e), &e);
+	assert_int_equal(unlinkat(new->slot, "system", 0), 0);
+	new->served = 0;
+	assert_ok(stage_run(&new->stage, &e), &e);
+	assert_slot_whole(new, new->slot);
+	assert_true(new->served > 0 && new->served < 1048576 + 65536);
+	world_free(old);
+	world_free(new);
+}
+
+static void what_another_release_left_is_cleared_first(void **state)
+{
+	struct world *w = world_new(state, "1.0", 1048576);
+	struct err e;
+
+	write_file_at(w->slot, "oldthing", "x", 1);
+	write_file_at(w->slot, "oldthing.hash", "x", 1);
+	write_file_at(w->slot, "release.json", "{}", 2);
+	/* Longer than it will be. */
+	uint8_t *junk = malloc(DISK_BYTES + 100000);
+	memset(junk, 0xee, DISK_BYTES + 100000);
+	write_file_at(w->slot, "system", junk, DISK_BYTES + 100000);
+	free(junk);
+	w->cut_after = 0;
+	assert_fails(stage_run(&w->stage, &e), &e, E_NETWORK);
+	assert_false(file_exists_at(w->slot, "oldthing"));
+	assert_false(file_exists_at(w->slot, "release.json"));
+	w->cut_after = UINT64_MAX;
+	assert_ok(stage_run(&w->stage, &e), &e);
+	assert_slot_whole(w, w->slot);
+	world_free(w);
+}
+
+static void components_of_other_models_are_not_fetched(void **state)
+{
+	struct world *w = world_new(state, "1.0", 1048576);
+	struct err e;
+
+	w->model.n_disks = 0;
+	assert_ok(stage_run(&w->stage, &e), &e);
+	assert_false(file_exists_at(w->slot, "system"));
+	assert_true(w->served < 65536);
+	world_free(w);
+}
+
+static void names_that_would_collide_in_a_slot_are_refused(void **state)
+{
+	struct world *w = world_new(state, "1.0", 1048576);
+	struct err e;
+
+	memcpy(w->components[0].name, "system.hash", 12);
+	assert_fails(stage_run(&w->stage, &e), &e, E_FORMAT);
+	memcpy(w->components[0].name, "release.json", 13);
+	assert_fails(stage_run(&w->stage, &e), &e, E_FORMAT);
+	assert_int_equal(w->gets, 0);
+	world_free(w);
+}
+
+static void cancelling_stops_it(void **state)
+{
+	struct world *w = world_new(state, "1.0", 1048576);
+	atomic_bool cancel = true;
+	struct err e;
+
+	w->stage.cancel = &cancel;
+	assert_fails(stage_run(&w->stage, &e), &e, E_CANCELLED);
+	assert_int_equal(w->gets, 0);
+	world_free(w);
+}
+
+static void a_component_beyond_4_gib_needs_no_room_for_its_holes(void **state)
+{
+	enum { MIB = 1048576 };
+	uint64_t size = (UINT64_C(4) << 30) + 5 * MIB + 123;
+	struct world *w = world_new(state, "1.0", MIB);
+	struct component *c = &w->components[1];
+	CLEANUP(buf_done) struct buf upper = BUF_INIT(4 << 20);
+	struct err e;
+
+	/* A sparse plain file: something at the start, beyond 4 GiB and at the end. */
+	CLEANUP(fd_closep)
+	int fd = openat(tmpdir_fd(state), "plain", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	static const uint64_t at[] = { 0, 12345678, (UINT64_C(4) << 30) + 77 };
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++)
+		assert_ok(pwrite_all(fd, "something", 9, at[i], &e), &e);
+	assert_ok(pwrite_all(fd, "end", 3, size - 3, &e), &e);
+
+	c->size = size;
+	assert_ok(verity_fd_root(c->root, &upper, -1, fd, size, c->salt, NULL, &e), &e);
+	buf_reset(&w->objects[1].b);
+	CLEANUP(seekable_enc_freep) struct seekable_enc *z = NULL;
+	assert_ok(seekable_enc_new(&z, MIB, 1, 2, add_bytes, &w->objects[1].b, &e), &e);
+	uint8_t *piece = malloc(MIB);
+	for (uint64_t from = 0; from < size; from += MIB) {
+		size_t n = size - from < MIB ? size - from : MIB;
+		bool data = n < MIB;
+
+		for (size_t i = 0; i < ARRAY_SIZE(at); i++)
+			data |= at[i] / MIB == from / MIB;
+		memset(piece, 0, n);
+		if (data)
+			assert_ok(pread_all(fd, piece, n, from, &e), &e);
+		assert_ok(seekable_enc_add(z, piece, n, &e), &e);
+	}
+	assert_ok(seekable_enc_finish(z, &c->object_size, &e), &e);
+	sha256(w->objects[1].sha256, w->objects[1].b.p, w->objects[1].b.n);
+	memcpy(c->object_sha256, w->objects[1].sha256, SHA256_SIZE);
+	buf_reset(&w->objects[2].b);
+	assert_ok(buf_add(&w->objects[2].b, upper.p, upper.n, &e), &e);
+	sha256(w->objects[2].sha256, upper.p, upper.n);
+	memcpy(c->tree_sha256, w->objects[2].sha256, SHA256_SIZE);
+	c->tree_size = upper.n;
+
+	uint64_t free_bytes;
+	assert_ok(fs_free_bytes(w->slot, &free_bytes, &e), &e);
+	if (free_bytes < size + (UINT64_C(64) << 20)) {
+		free(piece);
+		world_free(w);
+		skip();
+	}
+	assert_ok(stage_run(&w->stage, &e), &e);
+	CLEANUP(fd_closep) int staged = -1;
+	assert_ok(slot_component(&staged, w->slot, c, &e), &e);
+	assert_ok(verity_fd_check_root(staged, size, c->salt, c->root, NULL, &e), &e);
+	struct stat st;
+	assert_int_equal(fstat(staged, &st), 0);
+	assert_true(st.st_blocks * 512 < 16 * MIB);
+	free(piece);
+	world_free(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TMPDIR_TEST(a_release_is_staged_whole),
+		TMPDIR_TEST(a_second_run_asks_for_nothing),
+		TMPDIR_TEST(a_cut_anywhere_resumes_without_fetching_twice),
+		TMPDIR_TEST(a_power_cut_at_any_write_leaves_what_can_be_finished),
+		TMPDIR_TEST(a_flipped_bit_in_the_slot_costs_one_frame),
+		TMPDIR_TEST(a_flipped_bit_in_an_object_is_never_written),
+		TMPDIR_TEST(room_is_checked_before_the_first_byte),
+		TMPDIR_TEST(the_same_content_in_the_active_slot_is_copied),
+		TMPDIR_TEST(what_another_release_left_is_cleared_first),
+		TMPDIR_TEST(components_of_other_models_are_not_fetched),
+		TMPDIR_TEST(names_that_would_collide_in_a_slot_are_refused),
+		TMPDIR_TEST(cancelling_stops_it),
+		TMPDIR_TEST(a_component_beyond_4_gib_needs_no_room_for_its_holes),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
