@@ -1,5 +1,6 @@
 #include "proto/health.h"
 
+#include "base/text.h"
 #include "proto/jread.h"
 #include "proto/jwrite.h"
 
@@ -34,9 +35,11 @@ static bool read_checks(struct health *ret, const struct jval *o, struct err *e)
 
 		if (ret->n_checks == HEALTH_CHECKS)
 			return err_set(e, E_TOO_BIG, "more than %d", HEALTH_CHECKS);
+		if (!name_is_valid(it.key, LIMIT_NAME))
+			return err_set(e, E_FORMAT, "\"%.64s\" is no name", it.key);
 		if (!jval_get_str(&found, it.val, LIMIT_HEALTH_LINE, e))
-			return err_wrap(e, "%.64s", it.key);
-		copy_cut(c->name, LIMIT_NAME, it.key);
+			return err_wrap(e, "%s", it.key);
+		memcpy(c->name, it.key, strlen(it.key) + 1);
 		copy_cut(c->found, HEALTH_CHECK_TEXT, found);
 		ret->n_checks++;
 	}

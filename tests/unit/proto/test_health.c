@@ -52,6 +52,7 @@ static void a_hostile_report_is_refused(void **state)
 		"{\"v\":1," BOOT ",\"state\":1}",
 		"{\"v\":1," BOOT ",\"state\":\"healthy\",\"checks\":[]}",
 		"{\"v\":1," BOOT ",\"state\":\"healthy\",\"checks\":{\"a\":1}}",
+		"{\"v\":1," BOOT ",\"state\":\"healthy\",\"checks\":{\"A b\":\"\"}}",
 		"{\"v\":1," BOOT ",\"state\":\"healthy\",\"detail\":\"\\u001b[2J\"}",
 		"{\"v\":1," BOOT ",\"state\":\"healthy\",\"detail\":7}",
 		"{\"v\":1,\"boot\":\"00\",\"state\":\"healthy\"}",
