@@ -1,10 +1,10 @@
+#include "admin-cli/bundle.h"
 #include "admin-cli/cmd.h"
 #include "admin-cli/keys.h"
 #include "admin-cli/opts.h"
 #include "admin-cli/roles.h"
 #include "base/clock.h"
 #include "base/io.h"
-#include "base/text.h"
 #include "proto/cjson.h"
 #include "proto/policy.h"
 
@@ -40,43 +40,6 @@ static const struct out_col item_cols[] = {
 	{ "by", "published_by", OUT_TEXT },
 };
 
-/* ---- a bundle out of what people write --------------------------------------------------- */
-
-/* *ret is the version that a file leaves open: 0 if it names one. */
-static bool fill_in(struct buf *out, const struct jval *in, uint64_t next_version,
-		    struct err *e)
-{
-	CLEANUP(buf_done) struct buf settings = BUF_INIT(LIMIT_POLICY_JSON);
-	static const char *const keys[] = { "_type",     "format",     "name",     "version",
-					    "issued_at", "not_before", "settings", NULL };
-	int64_t now_s = clock_wall_s(clock_system()), at_s = now_s;
-	uint64_t version = next_version, format = 1;
-	const struct jval *s;
-	const char *name;
-	struct jw w;
-
-	if (!jval_is_obj(in, e) || !jobj_only(in, keys, e) ||
-	    !jobj_name(&name, in, "name", e) || !jobj_get(&s, in, "settings", e) ||
-	    !cjson_encode_json(&settings, s, e) ||
-	    (jobj_has(in, "format") && !jobj_u64(&format, in, "format", 1, 1, e)) ||
-	    (jobj_has(in, "version") &&
-	     !jobj_u64(&version, in, "version", 1, (uint64_t)J_INT_MAX, e)) ||
-	    (jobj_has(in, "issued_at") && !jobj_time(&now_s, in, "issued_at", e)) ||
-	    (jobj_has(in, "not_before") && !jobj_time(&at_s, in, "not_before", e)))
-		return false;
-	jw_init(&w, out); /* members sorted: canonical */
-	jw_obj(&w, NULL);
-	jw_str(&w, "_type", "policy");
-	jw_u64(&w, "format", format);
-	jw_time(&w, "issued_at", now_s);
-	jw_str(&w, "name", name);
-	jw_time(&w, "not_before", at_s);
-	jw_raw(&w, "settings", buf_str(&settings), settings.n);
-	jw_u64(&w, "version", version);
-	jw_end(&w);
-	return jw_finish(&w, e);
-}
-
 static bool read_input(struct jdoc **ret, const char *path, struct err *e)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_POLICY_JSON);
@@ -90,8 +53,9 @@ static bool read_input(struct jdoc **ret, const char *path, struct err *e)
 static bool build(struct buf *out, struct policy **ret, const struct jval *in, const char *path,
 		  uint64_t next_version, struct err *e)
 {
-	return (fill_in(out, in, next_version, e) && policy_parse(ret, out->p, out->n, e)) ||
-	       err_wrap(e, "%s", path);
+	int64_t now_s = clock_wall_s(clock_system());
+
+	return bundle_fill_in(out, ret, in, next_version, now_s, e) || err_wrap(e, "%s", path);
 }
 
 bool cmd_policy_check(int argc, char **argv, struct err *e)
@@ -111,39 +75,14 @@ bool cmd_policy_check(int argc, char **argv, struct err *e)
 
 /* ---- publish ----------------------------------------------------------------------------- */
 
-/* The version after the newest one that the role names for this bundle. */
-static bool next_version(uint64_t *ret, const struct role *role, const char *name,
-			 struct err *e)
-{
-	char prefix[LIMIT_NAME + 16];
-	size_t n = (size_t)snprintf(prefix, sizeof(prefix), "policies/%s/", name);
-
-	*ret = 1;
-	if (!role->meta)
-		return true;
-	for (struct jiter it = jobj_first(role->meta->targets); it.val;
-	     it = jobj_next(role->meta->targets, it)) {
-		size_t len = strlen(it.key);
-		uint64_t v;
-
-		if (len <= n + 5 || strncmp(it.key, prefix, n) != 0 ||
-		    !u64_parse(&v, it.key + n, len - n - 5))
-			continue;
-		if (v >= (uint64_t)J_INT_MAX)
-			return err_set(e, E_TOO_BIG, "version %" PRIu64 " is the last one", v);
-		if (v >= *ret)
-			*ret = v + 1;
-	}
-	return true;
-}
-
 /* A file without version is the next version, unless its settings are those of the newest: then
  * nothing is to be done, so that the same publish repeated succeeds quietly. */
 static bool choose_version(uint64_t *ret, struct remote *r, const char *name, struct err *e)
 {
 	CLEANUP(role_done) struct role role = ROLE_INIT;
 
-	return role_load(&role, r, "policies", e) && next_version(ret, &role, name, e);
+	return role_load(&role, r, "policies", e) &&
+	       bundle_next_version(ret, role.meta, name, e);
 }
 
 static bool same_as_newest(bool *ret, struct remote *r, const char *name, const struct jval *in,

@@ -257,7 +257,8 @@ static bool do_piece(const struct init *i, const struct keyring *k, size_t n,
 		tell(i, false, "", p->what);
 		return true;
 	}
-	if (!send_text(i, p->put, &text, e))
+	/* Its answer may have been lost: what counts is what the server has now. */
+	if (!send_text(i, p->put, &text, e) && !server_has(i, p->get, p->served_as, &text))
 		return err_wrap(e, "%s", p->what);
 	tell(i, true, "", p->what);
 	return true;

@@ -132,6 +132,7 @@ static bool send_call(struct remote *r, const struct remote_call *c, struct http
 		headers[q.n_headers++] = "Content-Type: application/json";
 		q.body = c->body->p;
 		q.body_n = c->body->n;
+		q.once = true; /* a second ticket or rollout is nothing to make by accident */
 	}
 	return https_do(r->https, &q, a, e);
 }
