@@ -12,6 +12,7 @@
 struct duty {
 	const char *name;
 	const struct settings *settings;
+	const char *empty_dir; /* an empty folder that nobody may write, to be locked up in */
 	pid_t parent;
 	int control; /* web: channel to mgr */
 	int keys,

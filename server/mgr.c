@@ -65,6 +65,7 @@ struct mgr {
 	const struct clock *clock;
 	int signals, state_dir, key_dir, lock, listen_tcp, listen_unix;
 	uint16_t port;
+	char empty_dir[1100];
 	sigset_t old_mask;
 	struct generation gens[GENERATIONS];
 	struct generation *serving; /* NULL until the first is ready */
@@ -103,6 +104,7 @@ static NORETURN void be_child(struct mgr *m, struct generation *g, enum duty_kin
 	struct duty d = {
 		.name = duties[kind].name,
 		.settings = &g->settings,
+		.empty_dir = m->empty_dir,
 		.parent = parent,
 		.control = control,
 		.keys = -1,
@@ -620,7 +622,10 @@ static bool open_state(struct mgr *m, const struct settings *s, struct err *e)
 	}
 
 	CLEANUP(fd_closep) int run = -1;
-	if (!dir_open_at(&run, m->state_dir, "run", 0755, e))
+	CLEANUP(fd_closep) int empty = -1;
+	snprintf(m->empty_dir, sizeof(m->empty_dir), "%s/empty", s->state_dir);
+	if (!dir_open_at(&run, m->state_dir, "run", 0755, e) ||
+	    !dir_open_at(&empty, m->state_dir, "empty", 0555, e))
 		return false;
 	m->lock = openat(run, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (m->lock < 0)

@@ -6,7 +6,6 @@
 #include <pwd.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,7 +16,7 @@ bool identity_get(struct identity *ret, const char *user, struct err *e)
 	int rc;
 
 	*ret = (struct identity){ .change = false };
-	if (geteuid() != 0)
+	if (geteuid() != 0 || !user[0])
 		return true;
 	rc = getpwnam_r(user, &pw, room, sizeof(room), &found);
 	if (!found) {
@@ -96,20 +95,4 @@ bool proc_drop(const struct identity *id, const char *root_dir, pid_t parent,
 		return err_set(e, E_CANCELLED, "the parent is gone");
 	*ret_chrooted = chrooted;
 	return true;
-}
-
-static bool set_limit(int what, uint64_t n, const char *name, struct err *e)
-{
-	struct rlimit l = { n, n };
-
-	if (n && setrlimit((__rlimit_resource_t)what, &l) < 0)
-		return err_sys(e, errno, "limit of %s", name);
-	return true;
-}
-
-bool proc_limit(uint64_t cpu_s, uint64_t memory, uint64_t files, struct err *e)
-{
-	return set_limit(RLIMIT_CPU, cpu_s, "processor time", e) &&
-	       set_limit(RLIMIT_AS, memory, "memory", e) &&
-	       set_limit(RLIMIT_NOFILE, files, "files", e);
 }

@@ -16,7 +16,7 @@
 #include <sys/types.h>
 
 struct identity {
-	bool change; /* false: not root, or the setting says root: stay as we are */
+	bool change; /* false: not root, or the setting is empty or root: stay as we are */
 	uid_t uid;
 	gid_t gid;
 };
@@ -36,8 +36,5 @@ bool proc_keep_fds(const int *fds, size_t n, struct err *e) MUST_USE;
  * way back is closed. */
 bool proc_drop(const struct identity *id, const char *root_dir, pid_t parent,
 	       bool *ret_chrooted, struct err *e) MUST_USE;
-
-/* CPU seconds, bytes of address space and number of open files; 0 leaves a limit alone. */
-bool proc_limit(uint64_t cpu_s, uint64_t memory, uint64_t files, struct err *e) MUST_USE;
 
 #endif

@@ -25,7 +25,7 @@ struct settings {
 	uint64_t client_rate, client_burst, device_rate, device_burst;
 	uint64_t stop_deadline_s;
 
-	uint64_t poll_s, lease_s, session_s, clock_skew_s;
+	uint64_t poll_s, lease_s, session_s;
 	uint64_t seen_s;
 
 	uint64_t upload_max, disk_reserve, gc_interval_s;

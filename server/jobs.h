@@ -1,0 +1,42 @@
+/* server/jobs.h - web's table of jobs that work processes do.
+ *
+ *	(none) --jobs_start--> waiting --TAKEN--> running --VERIFIED--> good
+ *	                          ^                  |  \---FAILED_JOB--> bad (why)
+ *	                          +-- worker lost ---+   twice lost: bad (it crashed)
+ *
+ * A job is known by what is checked (server/job.h) and the hash of the object: asking again joins the one
+ * under way, and what was found is remembered for an hour, so a publish that was cut off
+ * and comes again does not start from nothing. */
+#ifndef VALISE_SERVER_JOBS_H
+#define VALISE_SERVER_JOBS_H
+
+#include "base/clock.h"
+#include "server/job.h"
+
+enum { JOBS_MAX = 256 };
+
+struct jobs;
+/* fd is borrowed: the channel to the work processes.  Starts a thread that hears them. */
+bool jobs_new(struct jobs **ret, int fd, const struct clock *clock, uint32_t first_id,
+	      struct err *e) MUST_USE;
+/* Whoever waits in jobs_verify gets E_BUSY at once. */
+void jobs_stop(struct jobs *j);
+void jobs_free(struct jobs *j); /* nobody may be in jobs_verify; NULL is fine */
+
+/* Checks one object and waits.  open is called when a descriptor is needed (again after a lost
+ * worker).  E_BUSY: not done within wait_ms, or too many jobs; ask again.  Else job_verify's errors. */
+bool jobs_verify(struct jobs *j, const struct job *job,
+		 const uint8_t object[static SHA256_SIZE],
+		 bool (*open)(void *arg, int *ret_fd, struct err *e), void *arg,
+		 int64_t wait_ms, struct err *e) MUST_USE;
+
+/* mgr says that a work process ended without an answer. */
+void jobs_worker_lost(struct jobs *j, uint32_t pid);
+
+struct jobs_stats {
+	uint64_t started, good, bad, lost;
+	unsigned waiting, running;
+};
+void jobs_stats(struct jobs *j, struct jobs_stats *ret);
+
+#endif
