@@ -1,0 +1,242 @@
+/* server/api_releases.c - publishing, listing, withdrawing. */
+#include "server/api.h"
+#include "server/api_json.h"
+#include "server/repo.h"
+#include "base/io.h"
+#include "base/text.h"
+#include "storage/objects.h"
+
+#include <inttypes.h>
+
+/* ---- JSON ---------------------------------------------------------------------------------- */
+
+static void write_row(struct jw *w, const struct release_row *row)
+{
+	jw_str(w, "product", row->product);
+	jw_str(w, "version", row->version);
+	jw_u64(w, "security_version", row->security_version);
+	jw_u64(w, "data_schema", row->data_schema);
+	jw_str(w, "state", row->withdrawn_at ? "withdrawn" : "published");
+	jw_hex(w, "sha256", row->manifest_sha256, SHA256_SIZE);
+	jw_u64(w, "download_size", row->download_size);
+	jw_time(w, "published_at", row->published_at);
+	jw_str(w, "published_by", row->published_by);
+	api_time(w, "withdrawn_at", row->withdrawn_at);
+}
+
+static bool send_release(struct req *r, unsigned status, const char *product,
+			 const char *version, struct err *e)
+{
+	CLEANUP(release_full_done) struct release_full full = { 0 };
+	struct jw w;
+
+	if (!releases_get(r->web->store, product, version, &full, e))
+		return false;
+	reply_json(r, status, &w);
+	jw_obj(&w, NULL);
+	write_row(&w, &full.row);
+	jw_raw(&w, "release", full.manifest, full.row.manifest_size);
+	jw_end(&w);
+	return reply_json_end(&w, e);
+}
+
+bool api_release_list(struct req *r, struct err *e)
+{
+	struct release_page page = { 0 };
+	char product[LIMIT_NAME + 1];
+	int64_t after;
+	size_t limit;
+	struct jw w;
+
+	if (!req_page_number(r, 'n', &after, &limit, e) ||
+	    !req_query(r, "product", product, sizeof(product), e) ||
+	    !releases_list(r->web->store, product, after, limit, &page, e))
+		return false;
+	reply_json(r, 200, &w);
+	jw_obj(&w, NULL);
+	jw_arr(&w, "items");
+	for (size_t i = 0; i < page.n; i++) {
+		jw_obj(&w, NULL);
+		write_row(&w, &page.items[i]);
+		jw_end(&w);
+	}
+	jw_end(&w);
+	reply_next(&w, page.more, 'n', page.n > 0 ? page.items[page.n - 1].number : 0);
+	jw_end(&w);
+	release_page_done(&page);
+	return reply_json_end(&w, e);
+}
+
+bool api_release_get(struct req *r, struct err *e)
+{
+	return send_release(r, 200, r->params[0], r->params[1], e);
+}
+
+bool api_release_withdraw(struct req *r, struct err *e)
+{
+	char reason[LIMIT_TEXT + 1];
+
+	if (!api_reason(r, reason, e) ||
+	    !releases_withdraw(r->web->store, r->params[0], r->params[1], reason, r->actor, e))
+		return false;
+	log_info("release.withdrawn", "id=%s release=%s/%s actor=%s", r->id, r->params[0],
+		 r->params[1], r->actor);
+	return send_release(r, 200, r->params[0], r->params[1], e);
+}
+
+/* ---- publishing ----------------------------------------------------------------------------- */
+
+struct publish {
+	struct jdoc *doc;
+	const char *manifest, *role;
+	size_t manifest_n, role_n;
+	struct release *release;
+};
+
+static void publish_done(struct publish *p)
+{
+	release_free(p->release);
+	jdoc_free(p->doc);
+}
+
+static bool read_body(struct publish *p, struct req *r, struct err *e)
+{
+	static const char *const keys[] = { "release", "targets", NULL };
+
+	return api_body(r, keys, false, &p->doc, e) &&
+	       jobj_text(&p->manifest, &p->manifest_n, jdoc_root(p->doc), "release",
+			 LIMIT_RELEASE_JSON, e) &&
+	       jobj_text(&p->role, &p->role_n, jdoc_root(p->doc), "targets", LIMIT_TUF_TARGETS,
+			 e) &&
+	       (release_parse(&p->release, p->manifest, p->manifest_n, e) ||
+		err_wrap(e, "release"));
+}
+
+/* A version is published once and for ever: *ret_same when this is it again. */
+static bool look_for_same(struct req *r, const struct publish *p, bool *ret_same, struct err *e)
+{
+	CLEANUP(release_full_done) struct release_full full = { 0 };
+	uint8_t sha[SHA256_SIZE];
+	char hex[HEX_SIZE(SHA256_SIZE)];
+
+	*ret_same = false;
+	if (!releases_get(r->web->store, p->release->product, p->release->version, &full, e))
+		return e->code == E_NOT_FOUND;
+	sha256(sha, p->manifest, p->manifest_n);
+	if (memcmp(sha, full.row.manifest_sha256, SHA256_SIZE) != 0) {
+		hex_encode(hex, full.row.manifest_sha256, SHA256_SIZE);
+		return err_set(
+			e, E_EXISTS,
+			"%s/%s was published with another content (release.json %.16s...)",
+			p->release->product, p->release->version, hex);
+	}
+	if (full.row.withdrawn_at)
+		return err_set(e, E_GONE, "%s/%s was withdrawn", p->release->product,
+			       p->release->version);
+	*ret_same = true;
+	return true;
+}
+
+static bool need_object(struct req *r, const char *what,
+			const uint8_t sha256[static SHA256_SIZE], uint64_t size,
+			struct buf *missing, struct err *e)
+{
+	char hex[HEX_SIZE(SHA256_SIZE)];
+	CLEANUP(fd_closep) int fd = -1;
+	uint64_t have;
+
+	if (objects_open(r->web->store, sha256, &fd, &have, e))
+		return have == size ? true
+				    : err_set(e, E_CORRUPT,
+					      "%s: %" PRIu64 " bytes are stored, not %" PRIu64,
+					      what, have, size);
+	if (e->code != E_NOT_FOUND)
+		return false;
+	hex_encode(hex, sha256, SHA256_SIZE);
+	return buf_printf(missing, e, "%s%s", missing->n ? ", " : "", hex);
+}
+
+static bool have_objects(struct req *r, const struct release *rel, struct err *e)
+{
+	CLEANUP(buf_done) struct buf missing = BUF_INIT(2 * LIMIT_COMPONENTS * 70);
+
+	for (size_t i = 0; i < rel->n_components; i++) {
+		const struct component *c = &rel->components[i];
+
+		if (!need_object(r, c->name, c->object_sha256, c->object_size, &missing, e) ||
+		    (c->tree_size > 0 &&
+		     !need_object(r, c->name, c->tree_sha256, c->tree_size, &missing, e)))
+			return false;
+	}
+	if (missing.n == 0)
+		return true;
+	err_set(e, E_CONFLICT, "objects are missing: %s", buf_str(&missing));
+	return err_hint(e,
+			"upload them, then publish again; POST /v1/objects/missing lists all");
+}
+
+struct open_arg {
+	struct store *store;
+	const uint8_t *sha256;
+};
+
+static bool open_object(void *arg, int *ret_fd, struct err *e)
+{
+	struct open_arg *a = arg;
+	uint64_t size;
+
+	return objects_open(a->store, a->sha256, ret_fd, &size, e);
+}
+
+/* Every component is decoded and measured by a work process before anybody can see the release. */
+static bool verify_objects(struct req *r, const struct release *rel, struct err *e)
+{
+	int64_t until =
+		clock_boot_ms(r->web->clock) + (int64_t)r->web->settings->publish_wait_s * 1000;
+
+	for (size_t i = 0; i < rel->n_components; i++) {
+		const struct component *c = &rel->components[i];
+		struct open_arg arg = { r->web->store, c->object_sha256 };
+		int64_t left = until - clock_boot_ms(r->web->clock);
+		struct job job;
+
+		job_of(&job, c);
+		if (!jobs_verify(r->web->jobs, &job, c->object_sha256, open_object, &arg,
+				 left > 0 ? left : 0, e))
+			return err_wrap(e, "%s", c->name);
+	}
+	return true;
+}
+
+static bool publish(struct req *r, struct publish *p, enum release_put *ret, struct err *e)
+{
+	bool same;
+
+	*ret = RELEASE_SAME;
+	if (!look_for_same(r, p, &same, e) || same)
+		return same;
+	return repo_check_release(r->web, p->release, p->manifest, p->manifest_n, p->role,
+				  p->role_n, e) &&
+	       have_objects(r, p->release, e) && verify_objects(r, p->release, e) &&
+	       repo_publish_release(r->web, p->release, p->manifest, p->manifest_n, p->role,
+				    p->role_n, r->actor, ret, e);
+}
+
+bool api_release_new(struct req *r, struct err *e)
+{
+	CLEANUP(publish_done) struct publish p = { .doc = NULL };
+	enum release_put put;
+
+	if (!read_body(&p, r, e))
+		return false;
+	if (!publish(r, &p, &put, e)) {
+		err_wrap(e, "%s/%s", p.release->product, p.release->version);
+		log_warn("release.refused", "id=%s actor=%s %s", r->id, r->actor, log_err(e).s);
+		return false;
+	}
+	if (put == RELEASE_CREATED)
+		log_info("release.published", "id=%s release=%s/%s actor=%s", r->id,
+			 p.release->product, p.release->version, r->actor);
+	return send_release(r, put == RELEASE_CREATED ? 201 : 200, p.release->product,
+			    p.release->version, e);
+}

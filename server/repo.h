@@ -1,0 +1,50 @@
+/* server/repo.h - the image repository: what is published, with fresh snapshot and timestamp.
+ *
+ * Every change (targets, a product's role, policies) goes live together with a snapshot that
+ * lists it and a timestamp, in one step of the store.  Changes happen one at a time in this
+ * process (repo_lock); a change by another process makes ours E_CONFLICT, and it is built anew.
+ *
+ * What is checked here, before anything is asked to be signed:
+ *   - a root: signed by the previous root's threshold and its own; version one higher; lists the
+ *     online keys of this server for the online roles
+ *   - targets: signed by the root's threshold; delegates only; roles and patterns are those of
+ *     docs/FORMATS.md section 3
+ *   - a product's role or `policies`: signed by the threshold of the delegation in the newest
+ *     targets; not expired; lists this release or bundle exactly, and nothing that others published
+ *     is gone or changed */
+#ifndef VALISE_SERVER_REPO_H
+#define VALISE_SERVER_REPO_H
+
+#include "proto/policy.h"
+#include "proto/release.h"
+#include "server/web.h"
+#include "storage/policies.h"
+#include "storage/releases.h"
+
+/* Makes snapshot and timestamp when there are none although root and targets are there, and
+ * again at half of their life; for a timer.  Nothing to do is success. */
+bool repo_refresh(struct web *w, struct err *e) MUST_USE;
+
+/* A root or targets as signed offline; *ret_version is its version.  The same bytes again succeed. */
+bool repo_put_root(struct web *w, enum tuf_repo repo, const void *p, size_t n,
+		   const char *actor, uint64_t *ret_version, struct err *e) MUST_USE;
+bool repo_put_targets(struct web *w, const void *p, size_t n, const char *actor,
+		      uint64_t *ret_version, struct err *e) MUST_USE;
+
+/* A release that was parsed; its objects have been checked.  `role` is the product's role. */
+bool repo_check_release(struct web *w, const struct release *r, const void *manifest,
+			size_t manifest_n, const void *role, size_t role_n,
+			struct err *e) MUST_USE;
+bool repo_publish_release(struct web *w, const struct release *r, const void *manifest,
+			  size_t manifest_n, const void *role, size_t role_n, const char *actor,
+			  enum release_put *ret, struct err *e) MUST_USE;
+
+bool repo_publish_policy(struct web *w, const struct policy *p, const void *bundle,
+			 size_t bundle_n, const void *role, size_t role_n, const char *actor,
+			 enum policy_put *ret, struct err *e) MUST_USE;
+
+/* Whether roots, targets and timestamp are not expired: what /readyz asks.  A server that has none
+ * of them yet is ready too: to be set up. */
+bool repo_ready(struct web *w, struct err *e) MUST_USE;
+
+#endif

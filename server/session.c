@@ -1,0 +1,49 @@
+#include "server/session.h"
+#include "base/bytes.h"
+#include "base/sha256.h"
+#include "base/text.h"
+
+#include <inttypes.h>
+
+void session_make(char id[static SESSION_ID_SIZE], const char *device, int64_t expires_s,
+		  const struct rng *rng)
+{
+	uint64_t r;
+
+	rng_fill(rng, &r, sizeof(r));
+	snprintf(id, SESSION_ID_SIZE, "%.32s.%016" PRIx64 ".%016" PRIx64, device,
+		 (uint64_t)expires_s, r);
+}
+
+void session_key(uint8_t out[static SESSION_KEY], const struct secret *secret, const char *id)
+{
+	char text[17 + SESSION_ID_SIZE] = "valise-session-1";
+	size_t n = strnlen(id, SESSION_ID_SIZE - 1);
+
+	memcpy(text + 17, id, n);
+	hmac_sha256(out, secret->p, secret->n, text, 17 + n);
+}
+
+bool session_parse(char ret_device[static DEVICE_ID_SIZE], const char *id, int64_t now_s,
+		   struct err *e)
+{
+	char device[DEVICE_ID_SIZE];
+	uint8_t expires[8], random[8];
+	uint64_t at = 0;
+
+	if (strlen(id) != SESSION_ID_SIZE - 1 || id[32] != '.' || id[49] != '.' ||
+	    !hex_decode(expires, 8, id + 33, 16) || !hex_decode(random, 8, id + 50, 16))
+		return err_set(e, E_AUTH, "not a session");
+	memcpy(device, id, 32);
+	device[32] = 0;
+	for (int i = 0; i < 8; i++)
+		at = at << 8 | expires[i];
+	if (!device_id_is_valid(device))
+		return err_set(e, E_AUTH, "not a session");
+	if (at > INT64_MAX || (int64_t)at <= now_s) {
+		err_set(e, E_AUTH, "the session is over");
+		return err_hint(e, "start a new session");
+	}
+	memcpy(ret_device, device, sizeof(device));
+	return true;
+}

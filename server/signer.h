@@ -1,0 +1,25 @@
+/* server/signer.h - web's side of the channel to the keys process.
+ *
+ * One request at a time, in order; callers wait (they run in the pool).  When the keys process does
+ * not answer within 5 s (it crashed and is being started again) the caller gets E_BUSY and tries
+ * later; an answer that comes too late is recognised by its id and dropped. */
+#ifndef VALISE_SERVER_SIGNER_H
+#define VALISE_SERVER_SIGNER_H
+
+#include "server/sign.h"
+
+struct signer;
+/* fd is borrowed.  Asks for the public keys, so that a wrong set-up shows at the start. */
+bool signer_new(struct signer **ret, int fd, uint32_t first_id, struct err *e) MUST_USE;
+void signer_free(struct signer *s);
+
+/* Public keys by role: ONLINE_N of SIG_PUBLIC_SIZE bytes; never change. */
+const uint8_t (*signer_keys(const struct signer *s))[SIG_PUBLIC_SIZE];
+
+/* *ret borrows from text (limit at least IPC_MAX).  E_DENIED, E_RATE, ...: refused (server/sign.h). */
+bool signer_director(struct signer *s, const struct sign_director *r, struct buf *text,
+		     struct sign_answer *ret, struct err *e) MUST_USE;
+bool signer_image(struct signer *s, const struct sign_image *r, struct buf *text,
+		  struct sign_answer *ret, struct err *e) MUST_USE;
+
+#endif

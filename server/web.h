@@ -1,0 +1,55 @@
+/* server/web.h - the web process: what all its handlers share.
+ *
+ *	file            knows
+ *	web.c           set-up of the process, control messages from mgr, timers, draining
+ *	web_http.c      libmicrohttpd: connections, bodies, parking, answers
+ *	web_guard.c     which requests are refused before anybody interprets them
+ *	web_tls.c       certificates, session tickets
+ *	web_route.c     path to handler, limits, who may
+ *	web_auth.c      bearer tokens, device signatures
+ *	web_reply.c     answers and errors
+ *	api_*.c         one noun each: decode, call storage, encode; nothing of HTTP but server/req.h
+ *
+ * Threads: those of libmicrohttpd (never block), the pool (handlers that write or wait), one for
+ * timers, one that hears the work processes, and the main one, which listens to mgr. */
+#ifndef VALISE_SERVER_WEB_H
+#define VALISE_SERVER_WEB_H
+
+#include "server/jobs.h"
+#include "server/metrics.h"
+#include "server/nonces.h"
+#include "server/pool.h"
+#include "server/rate.h"
+#include "server/settings.h"
+#include "server/signer.h"
+#include "storage/store.h"
+
+#include <pthread.h>
+
+struct web {
+	const struct settings *settings;
+	const struct clock *clock;
+	const struct rng *rng;
+	struct store *store;
+	struct signer *signer;
+	struct jobs *jobs;
+	struct pool *pool;
+	struct nonces *nonces;
+	struct rates *clients, *devices;
+	struct secret *session_secret;
+	struct metrics metrics;
+	pthread_mutex_t repo_lock; /* server/repo.h */
+	int64_t started_s, started_ms;
+	bool draining; /* atomic: answers end their connections */
+	uint64_t next_request;
+	bool has_pin; /* TLS is on: SHA-256 of the SubjectPublicKeyInfo */
+	uint8_t pin[SHA256_SIZE];
+};
+
+/* Open, migrated and started but for the listening; freed in reverse. */
+bool web_services_start(struct web *w, const struct settings *s, int keys, int work,
+			struct secret **session_secret, const char *state_dir,
+			struct err *e) MUST_USE;
+void web_services_stop(struct web *w);
+
+#endif

@@ -1,0 +1,215 @@
+#include "server/web_auth.h"
+#include "server/session.h"
+#include "base/text.h"
+#include "proto/httpsig.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <strings.h>
+
+/* ---- tokens ------------------------------------------------------------------------------- */
+
+bool web_auth_token(struct req *r, unsigned scopes, struct err *e)
+{
+	const char *value = req_header(r, "Authorization");
+	const char *text = value && strncasecmp(value, "Bearer ", 7) == 0 ? value + 7 : NULL;
+
+	if (!text)
+		return err_set(e, E_AUTH, "a token is needed: Authorization: Bearer vt_...");
+	if (!tokens_check(r->web->store, text, strlen(text), &r->token, e)) {
+		if (e->code == E_AUTH)
+			metric_add(&r->web->metrics.refused_auth, 1);
+		return false;
+	}
+	snprintf(r->actor, sizeof(r->actor), "token:k%" PRId64, r->token.number);
+	if (!scope_allows(r->token.scopes, scopes == SCOPE_ANY ? 0 : scopes))
+		return err_set(e, E_DENIED, "token k%" PRId64 " lacks the scope for this",
+			       r->token.number);
+	return true;
+}
+
+/* ---- device signatures -------------------------------------------------------------------- */
+
+struct signed_req {
+	struct httpsig sig;
+	struct httpsig_field digest;
+	struct httpsig_msg msg;
+	char authority[LIMIT_URL + 1];
+	char query[LIMIT_URL + 2];
+};
+
+/* Host in lower case, without the scheme's default port.  Behind a proxy the scheme is the one
+ * that the client used: https always, but for plain listeners of tests and measurements. */
+static bool authority_of(char *out, size_t size, const char *host)
+{
+	size_t n = host ? strlen(host) : 0;
+
+	if (n == 0 || n >= size)
+		return false;
+	for (size_t i = 0; i <= n; i++)
+		out[i] = (char)tolower((unsigned char)host[i]);
+	if (n > 4 && strcmp(out + n - 4, ":443") == 0)
+		out[n - 4] = 0;
+	return true;
+}
+
+static bool read_signature(struct req *r, struct signed_req *s, struct err *e)
+{
+	const char *input = req_header(r, "Signature-Input");
+	const char *signature = req_header(r, "Signature");
+	const char *digest = req_header(r, "Content-Digest");
+
+	if (!input || !signature || !digest)
+		return err_set(e, E_AUTH, "the request is not signed");
+	if (!authority_of(s->authority, sizeof(s->authority), r->host))
+		return err_set(e, E_FORMAT, "Host: missing or too long");
+	if (snprintf(s->query, sizeof(s->query), "?%s", r->query ? r->query : "") >=
+	    (int)sizeof(s->query))
+		return err_set(e, E_FORMAT, "the query is too long");
+	s->digest = (struct httpsig_field){ "content-digest", digest };
+	s->msg = (struct httpsig_msg){
+		.method = api_method_names[r->method],
+		.authority = s->authority,
+		.path = r->path,
+		.query = s->query,
+		.fields = &s->digest,
+		.n_fields = 1,
+	};
+	return httpsig_parse(&s->sig, input, signature, e) && httpsig_check_profile(&s->sig, e);
+}
+
+/* Everything but the key: digest of the body, clock. */
+static bool check_frame(struct req *r, struct signed_req *s, bool *ret_answered, struct err *e)
+{
+	int64_t now_s = clock_wall_s(r->web->clock);
+
+	if (!httpsig_check_digest(s->digest.value, r->body.p, r->body.n, e))
+		return false;
+	if (httpsig_check_time(&s->sig, now_s, r->web->started_s, e))
+		return true;
+	if (e->code == E_AUTH) {
+		metric_add(&r->web->metrics.refused_clock, 1);
+		reply_clock_error(r, e);
+		*ret_answered = true;
+	}
+	return false;
+}
+
+/* After the signature was found right. */
+static bool check_once(struct req *r, const struct signed_req *s, struct err *e)
+{
+	const struct settings *set = r->web->settings;
+	int64_t now_ms = clock_boot_ms(r->web->clock);
+	uint32_t wait_s;
+
+	if (!nonces_add(r->web->nonces, s->sig.keyid, s->sig.nonce, now_ms, e)) {
+		if (e->code == E_AUTH)
+			metric_add(&r->web->metrics.refused_replay, 1);
+		return false;
+	}
+	if (rates_take(r->web->devices, r->device.id, DEVICE_ID_SIZE, set->device_rate,
+		       set->device_burst, now_ms, &wait_s))
+		return true;
+	metric_add(&r->web->metrics.refused_rate, 1);
+	reply_header(&r->reply, "Retry-After", "%u", wait_s);
+	return err_set(e, E_RATE, "this device asks too often");
+}
+
+static bool is_served(const struct req *r, struct err *e)
+{
+	switch (r->device.state) {
+	case DEVICE_ACTIVE:
+	case DEVICE_LOCKED:
+		return true;
+	case DEVICE_PENDING:
+		err_set(e, E_DENIED, "this device waits for approval");
+		return err_hint(e, "ask an administrator, who sees it as pending");
+	default:
+		err_set(e, E_DENIED, "this device was revoked");
+		return err_hint(e, "enrol it again with a new ticket");
+	}
+}
+
+static bool verify_own(struct req *r, const struct signed_req *s, const uint8_t *identity,
+		       struct err *e)
+{
+	struct httpsig_key key = { .alg = HTTPSIG_ED25519, .public = identity };
+
+	return httpsig_verify(&s->sig, &s->msg, &key, e);
+}
+
+static bool verify_session(struct req *r, const struct signed_req *s, struct err *e)
+{
+	uint8_t bytes[SESSION_KEY];
+	/* Not struct secret's guarded memory: this is made for every poll and wiped at once. */
+	struct secret secret = { bytes, sizeof(bytes) };
+	struct httpsig_key key = { .alg = HTTPSIG_HMAC_SHA256, .secret = &secret };
+	bool ok;
+
+	session_key(bytes, r->web->session_secret, s->sig.keyid);
+	ok = httpsig_verify(&s->sig, &s->msg, &key, e);
+	wipe(bytes, sizeof(bytes));
+	return ok;
+}
+
+static bool find_device(struct req *r, const char *id, struct err *e)
+{
+	if (!device_id_is_valid(id))
+		return err_set(e, E_AUTH, "keyid: not a device");
+	if (devices_checkin(r->web->store, id, &r->device, e))
+		return true;
+	/* Whether an id exists is nobody's business. */
+	return e->code == E_NOT_FOUND ? err_set(e, E_AUTH, "the signature is not right")
+				      : false;
+}
+
+static bool refused(struct req *r, const struct err *e)
+{
+	if (e->code == E_AUTH)
+		metric_add(&r->web->metrics.refused_auth, 1);
+	return false;
+}
+
+bool web_auth_device(struct req *r, bool session, bool *ret_answered, struct err *e)
+{
+	struct signed_req s;
+	char id[DEVICE_ID_SIZE];
+	bool by_session, ok;
+
+	*ret_answered = false;
+	if (!read_signature(r, &s, e) || !check_frame(r, &s, ret_answered, e))
+		return *ret_answered ? false : refused(r, e);
+	by_session = s.sig.alg == HTTPSIG_HMAC_SHA256;
+	if (by_session && !session)
+		return err_set(e, E_AUTH, "this has to be signed with the device's own key");
+	if (by_session) {
+		/* The cheap proof first: only who holds the key makes us read the database. */
+		ok = session_parse(id, s.sig.keyid, clock_wall_s(r->web->clock), e) &&
+		     verify_session(r, &s, e) && find_device(r, id, e);
+	} else {
+		ok = find_device(r, s.sig.keyid, e) && verify_own(r, &s, r->device.identity, e);
+	}
+	if (!ok)
+		return refused(r, e);
+	snprintf(r->actor, sizeof(r->actor), "device:%.32s", r->device.id);
+	r->by_own_key = !by_session;
+	return check_once(r, &s, e) && is_served(r, e);
+}
+
+bool web_auth_key(struct req *r, const uint8_t *identity, bool *ret_answered, struct err *e)
+{
+	struct signed_req s;
+	char id[DEVICE_ID_SIZE];
+
+	*ret_answered = false;
+	if (!read_signature(r, &s, e) || !check_frame(r, &s, ret_answered, e))
+		return *ret_answered ? false : refused(r, e);
+	device_id_of(id, identity);
+	if (s.sig.alg != HTTPSIG_ED25519 || strcmp(s.sig.keyid, id) != 0)
+		return err_set(e, E_AUTH, "keyid: not the id of the key in the body");
+	if (!verify_own(r, &s, identity, e))
+		return refused(r, e);
+	memcpy(r->device.id, id, sizeof(id));
+	snprintf(r->actor, sizeof(r->actor), "device:%.32s", id);
+	return check_once(r, &s, e);
+}

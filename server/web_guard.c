@@ -1,0 +1,116 @@
+#include "server/web_guard.h"
+#include "base/text.h"
+
+#include <strings.h>
+
+/* RFC 9110 section 5.6.2 */
+static bool is_token(const char *s)
+{
+	if (!*s)
+		return false;
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+		bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+			  (c >= '0' && c <= '9') || strchr("!#$%&'*+-.^_`|~", c);
+
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+void guard_field(struct guard *g, const char *name, const char *value, size_t value_n)
+{
+	const struct {
+		const char *name;
+		unsigned *count;
+	} counted[] = {
+		{ "Content-Length", &g->content_length },
+		{ "Transfer-Encoding", &g->transfer_encoding },
+		{ "Host", &g->host },
+		{ "Authorization", &g->authorization },
+		{ "Signature", &g->signature },
+		{ "Signature-Input", &g->signature_input },
+		{ "Content-Digest", &g->content_digest },
+		{ "X-Forwarded-For", &g->proxied },
+		{ "X-Real-IP", &g->proxied },
+		{ "Forwarded", &g->proxied },
+	};
+
+	if (!is_token(name))
+		g->bad_name = true;
+	for (size_t i = 0; i < ARRAY_SIZE(counted); i++) {
+		if (strcasecmp(name, counted[i].name) == 0)
+			++*counted[i].count;
+	}
+	if (strcasecmp(name, "Content-Length") == 0 && !u64_parse(&g->length, value, value_n))
+		g->bad_length = true;
+	if (strcasecmp(name, "Transfer-Encoding") == 0 &&
+	    (value_n != 7 || strncasecmp(value, "chunked", 7) != 0))
+		g->bad_encoding = true;
+}
+
+bool guard_check(const struct guard *g, bool http_1_1, struct err *e)
+{
+	if (g->bad_name)
+		return err_set(e, E_FORMAT, "a header field's name is not a token");
+	if (g->content_length > 1 || g->bad_length)
+		return err_set(e, E_FORMAT, "Content-Length: doubled or not a number");
+	if (g->transfer_encoding > 1 || g->bad_encoding)
+		return err_set(e, E_FORMAT, "Transfer-Encoding: only one, and only chunked");
+	if (g->content_length && g->transfer_encoding)
+		return err_set(e, E_FORMAT, "Content-Length together with Transfer-Encoding");
+	if (g->transfer_encoding && !http_1_1)
+		return err_set(e, E_FORMAT, "Transfer-Encoding in HTTP/1.0");
+	if (g->host > 1 || (g->host == 0 && http_1_1))
+		return err_set(e, E_FORMAT, "Host: exactly one is needed");
+	if (g->authorization > 1 || g->signature > 1 || g->signature_input > 1 ||
+	    g->content_digest > 1)
+		return err_set(e, E_FORMAT, "a field that says who is asking stands twice");
+	return true;
+}
+
+static bool is_hex(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+static bool segments_ok(const char *path, size_t n)
+{
+	size_t start = 1;
+
+	for (size_t i = 1; i <= n; i++) {
+		if (i < n && path[i] != '/')
+			continue;
+		size_t len = i - start;
+		const char *s = path + start;
+
+		/* "/" alone has one empty segment and is fine. */
+		if ((len == 0 && n > 1) || (len == 1 && s[0] == '.') ||
+		    (len == 2 && s[0] == '.' && s[1] == '.'))
+			return false;
+		start = i + 1;
+	}
+	return true;
+}
+
+bool guard_target(const char *uri, size_t n, struct err *e)
+{
+	const char *query = memchr(uri, '?', n);
+	size_t path_n = query ? (size_t)(query - uri) : n;
+
+	if (n == 0 || uri[0] != '/')
+		return err_set(e, E_FORMAT, "the request target does not begin with a slash");
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)uri[i];
+
+		if (c == '%' && i + 2 < n && is_hex(uri[i + 1]) && is_hex(uri[i + 2]))
+			continue;
+		if (c <= ' ' || c >= 0x7f || c == '%' || strchr("\"#<>\\^`{|}", c))
+			return err_set(e, E_FORMAT,
+				       "a character of the request target must be encoded");
+	}
+	if (!segments_ok(uri, path_n))
+		return err_set(e, E_FORMAT, "the path has an empty, \".\" or \"..\" segment");
+	return true;
+}
