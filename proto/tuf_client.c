@@ -258,21 +258,21 @@ static bool refresh_root(struct tuf_client *c, struct err *e)
 
 /* ---- timestamp (section 5.4) -------------------------------------------------------------- */
 
-/* The stored file, if the current root's keys signed it; else f->m stays NULL. */
+/* The stored file, if the current root's keys signed it; else f->m stays NULL.  Want of memory must
+ * not look like a file that does not count: it is what protects from rollback. */
 static bool load_trusted(const struct tuf_client *c, struct file *f, enum tuf_type type,
 			 struct err *e)
 {
-	struct err why;
 	bool there;
 
 	if (!load_raw(c, f, &there, type, tuf_type_name(type), e))
 		return false;
-	if (there && tuf_parse(&f->m, type, f->raw.p, f->raw.n, &why) &&
-	    tuf_verify(f->m, role_of(c, type), &why))
+	if (!there || (tuf_parse(&f->m, type, f->raw.p, f->raw.n, e) &&
+		       tuf_verify(f->m, role_of(c, type), e)))
 		return true;
 	tuf_free(f->m);
 	f->m = NULL;
-	return true;
+	return e->code != E_NOMEM || err_wrap(e, "stored %s", tuf_type_name(type));
 }
 
 /* Section 5.4.3. */

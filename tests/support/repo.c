@@ -31,13 +31,15 @@ void repo_del(struct repo_dir *d, const char *name)
 	*f = d->files[--d->n];
 }
 
-void repo_put(struct repo_dir *d, const char *name, const void *p, size_t n)
+static bool put(struct repo_dir *d, const char *name, const void *p, size_t n)
 {
 	struct repo_file *f;
 	uint8_t *copy = malloc(n + 1);
 
-	if (!copy || d->n == REPO_FILES)
-		abort();
+	if (!copy || d->n == REPO_FILES) {
+		free(copy);
+		return false;
+	}
 	if (n > 0)
 		memcpy(copy, p, n);
 	repo_del(d, name);
@@ -45,6 +47,13 @@ void repo_put(struct repo_dir *d, const char *name, const void *p, size_t n)
 	snprintf(f->name, sizeof(f->name), "%s", name);
 	f->p = copy;
 	f->n = n;
+	return true;
+}
+
+void repo_put(struct repo_dir *d, const char *name, const void *p, size_t n)
+{
+	if (!put(d, name, p, n))
+		abort();
 }
 
 static struct repo_dir *dir_new(void)
@@ -103,8 +112,7 @@ static bool io_store(void *ctx, const char *name, const void *p, size_t n, struc
 
 	if (r->store_fails != E_NONE)
 		return err_set(e, r->store_fails, "%s", name);
-	repo_put(r->local, name, p, n);
-	return true;
+	return put(r->local, name, p, n) || err_nomem(e);
 }
 
 static bool io_remove(void *ctx, const char *name, struct err *e)
