@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 void fd_closep(int *fd)
@@ -129,7 +130,11 @@ bool fd_size(int fd, uint64_t *ret, struct err *e)
 {
 	struct stat st;
 
-	if (fstat(fd, &st) < 0)
+	/* The C library's fstat is newfstatat with an empty path.  A call that can take paths is
+	 * refused in sandboxes (base/sandbox.c), so this is the call that takes a descriptor only.
+	 * Where the library is 64 bits wide, its struct stat is the kernel's. */
+	_Static_assert(sizeof(void *) == 8, "struct stat is the kernel's on 64-bit machines");
+	if (syscall(SYS_fstat, fd, &st) < 0)
 		return err_sys(e, errno, "fstat");
 	*ret = (uint64_t)st.st_size;
 	return true;
