@@ -1,0 +1,100 @@
+/* delta/delta.h - makes one image out of an older one and the little that is new.
+ *
+ * Any bytes to any bytes; nothing is known about files or file systems.  What helps is seen anyway:
+ * long and short matches anywhere in the old image, executables whose code moved (x86_64), and
+ * streams that a transform can take apart and put together bit-exactly (transform.h).
+ *
+ * Making one, in the server's work process or the tool:
+ *
+ *	struct delta_job job = { .old_fd = a, .new_fd = b, .out_fd = c, .scratch_fd = -1,
+ *				 .threads = 2, .progress = tell, .ctx = me };
+ *	struct delta_info made;
+ *	if (!delta_create(&job, &made, e)) ...   // out_fd holds nothing of use then
+ *
+ * Time is linear in the sizes.  Memory stays below 1 GiB whatever the sizes are; the two images are
+ * mapped and must not shrink meanwhile.  The same input gives the same bytes for any number of threads.
+ *
+ * Applying, in the agent's sandboxed child or the tool:
+ *
+ *	CLEANUP(delta_freep) struct delta *d = NULL;
+ *	if (!delta_open(&d, delta_fd, old_fd, e) ||
+ *	    !delta_apply(d, first_offset, emit, me, e)) ...
+ *
+ * Output comes in order, in segments of delta_info.segment_bytes (a multiple of 4 KiB; the last one
+ * is shorter), each verified against its hash in the delta before it is handed to emit.  So a
+ * damaged delta or another old image gives an error, never wrong bytes: what was emitted is right.
+ * Both descriptors are read by pread only and borrowed until delta_free.  Less than 32 MiB of
+ * memory is used, the segment included, and limits hold for hostile deltas as well: time and
+ * output are bounded by the sizes in the header, which LIMIT_DELTA_IMAGE bounds.
+ *
+ * Resuming: nothing has to be saved.  After a cut at any instruction open again and pass the
+ * offset of the first segment that was not committed (any multiple of segment_bytes).  The delta
+ * consists of independent frames of bounded coded size; the one that holds the offset is decoded
+ * from its beginning, without output until the offset, which costs at most a few seconds and
+ * usually milliseconds per MiB skipped.  No segment before the offset is read, written or fetched again.
+ *
+ * The container is documented in format.h, what is coded in it in code.h. */
+#ifndef VALISE_DELTA_DELTA_H
+#define VALISE_DELTA_DELTA_H
+
+#include "base/err.h"
+
+enum { DELTA_HASH_SIZE = 16 };
+
+/* What coded bytes are spent on; told by the encoder, kept in the header, shown by `info`. */
+#define DELTA_KIND_MAP(XX)                                                      \
+	XX(TABLES, "tables", "streams seen through and how to pack them again") \
+	XX(OPS, "commands", "which old ranges go where")                        \
+	XX(MARKS, "marks", "where copied bytes differ")                         \
+	XX(DIFFS, "differences", "what they are instead")                       \
+	XX(FIELDS, "addresses", "corrections of predicted addresses in code")   \
+	XX(INSERTS, "inserts", "bytes that are not in the old image")
+
+enum delta_kind {
+#define XX(name, word, help) DELTA_##name,
+	DELTA_KIND_MAP(XX)
+#undef XX
+		DELTA_KINDS
+};
+
+struct delta_info {
+	uint64_t old_size, new_size, delta_size;
+	uint32_t segment_bytes, frames, segments;
+	uint32_t streams_old, streams_new; /* seen through */
+	uint64_t ops, copied_bytes, zero_bytes, inserted_bytes, differing_bytes;
+	uint64_t spent_bytes[DELTA_KINDS]; /* rounded; their sum is about delta_size */
+};
+
+struct delta_job {
+	int old_fd, new_fd,
+		out_fd; /* borrowed; out_fd is written from offset 0 and truncated */
+	int scratch_fd; /* an empty unlinked file for unpacked streams; -1: in memory (memfd) */
+	unsigned threads;    /* 0 is 1 */
+	uint64_t output_max; /* give up (E_TOO_BIG) when the delta would be larger; 0: never */
+	/* Called from the calling thread now and then; false cancels: E_CANCELLED. */
+	bool (*progress)(void *ctx, uint64_t done, uint64_t total);
+	void *ctx;
+};
+
+bool delta_create(const struct delta_job *job, struct delta_info *ret, struct err *e) MUST_USE;
+
+struct delta;
+
+/* Reads and checks header, index and tables.  E_FORMAT: not a delta; E_UNSUPPORTED: a later
+ * version; E_CORRUPT: damaged, or the old image has another size. */
+bool delta_open(struct delta **ret, int delta_fd, int old_fd, struct err *e) MUST_USE;
+void delta_free(struct delta *d);
+DEFINE_CLEANUP(struct delta, delta_free);
+
+/* Only header and index: what `info` shows; needs no old image. */
+bool delta_look(struct delta_info *ret, int delta_fd, struct err *e) MUST_USE;
+void delta_describe(const struct delta *d, struct delta_info *ret);
+
+/* A verified segment: bytes n at offset of the new image.  False, with *e set, ends the work. */
+typedef bool delta_emit(void *ctx, uint64_t offset, const uint8_t *p, size_t n, struct err *e);
+
+/* From first_offset (a multiple of segment_bytes, at most new_size) to the end. */
+bool delta_apply(struct delta *d, uint64_t first_offset, delta_emit *emit, void *ctx,
+		 struct err *e) MUST_USE;
+
+#endif
