@@ -285,7 +285,7 @@ static NORETURN void become_monitor(char *const argv[], const struct inheritance
 	setpgid(0, 0);
 	for (size_t i = 0; i < h->n; i++)
 		fcntl(h->fds[i], F_SETFD, 0);
-	int null = open("/dev/null", O_RDWR);
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);
 		dup2(null, STDOUT_FILENO);
