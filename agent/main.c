@@ -3,6 +3,7 @@
 #include "agent/daemon.h"
 #include "agent/enrol.h"
 #include "agent/settings.h"
+#include "agent/tuf_command.h"
 #include "base/cli.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -319,6 +320,14 @@ static const struct cli_command commands[] = {
 	  .help = "check the settings and print a sample file with the defaults",
 	  .opts = no_opts,
 	  .run = cmd_settings },
+	{ .name = "tuf",
+	  .args = "init ROOT | refresh | download",
+	  .help = "the TUF client by itself, as the conformance suite drives it",
+	  .opts = tuf_command_opts,
+	  .min_args = 1,
+	  .max_args = 2,
+	  .run = tuf_command,
+	  .hidden = true },
 	{ 0 },
 };
 
