@@ -36,9 +36,9 @@ static const char *const calls_common[] = {
 
 /* Files by descriptor. */
 static const char *const calls_files[] = {
-	"copy_file_range", "dup",      "fadvise64", "fallocate",       "fdatasync",
-	"fstat",           "fsync",    "ftruncate", "lseek",           "pread64",
-	"preadv",          "pwrite64", "pwritev",   "sync_file_range", NULL,
+	"copy_file_range", "dup",       "fadvise64",       "fallocate", "fdatasync",
+	"fsync",           "ftruncate", "lseek",           "pread64",   "preadv",
+	"pwrite64",        "pwritev",   "sync_file_range", NULL,
 };
 
 /* A daemon: paths, sockets, event loops.  Not here, and that is the point: execve, ptrace, mount,
@@ -64,6 +64,7 @@ static const char *const calls_service[] = { "accept",
 					     "fchown",
 					     "fcntl",
 					     "flock",
+					     "fstat",
 					     "fstatfs",
 					     "getcwd",
 					     "getdents64",
@@ -135,13 +136,12 @@ static const char *const calls_service[] = { "accept",
 					     NULL };
 
 /* What libraries ask for on the side and can do without. */
-static const char *const calls_refused[] = { "access",   "faccessat",  "faccessat2",
-					     "getcwd",   "getrlimit",  "ioctl",
-					     "lstat",    "newfstatat", "open",
-					     "openat",   "prctl",      "prlimit64",
-					     "readlink", "readlinkat", "sched_getaffinity",
-					     "socket",   "stat",       "statx",
-					     "sysinfo",  "uname",      NULL };
+static const char *const calls_refused[] = {
+	"access",    "faccessat", "faccessat2", "getcwd",     "getrlimit",
+	"ioctl",     "lstat",     "open",       "openat",     "prctl",
+	"prlimit64", "readlink",  "socket",     "readlinkat", "sched_getaffinity",
+	"stat",      "statx",     "sysinfo",    "uname",      NULL
+};
 
 /* -- the filter ------------------------------------------------------------------------- */
 
@@ -193,6 +193,21 @@ static int add_signals(scmp_filter_ctx ctx)
 	return add_call(ctx, SCMP_ACT_ALLOW, "tgkill", &us, 1);
 }
 
+/* glibc's fstat() is newfstatat(fd, "", AT_EMPTY_PATH).  A filter cannot see that the path is
+ * empty; with another one a caller learns a file's size and dates, and can do no more. */
+static int add_fstat(scmp_filter_ctx ctx, bool files)
+{
+	const struct scmp_arg_cmp by_fd =
+		SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH);
+	const struct scmp_arg_cmp by_path = SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, 0);
+	uint32_t action = files ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EACCES);
+	int r = add_call(ctx, action, "newfstatat", &by_fd, 1);
+
+	if (r == 0)
+		r = add_call(ctx, SCMP_ACT_ERRNO(EACCES), "newfstatat", &by_path, 1);
+	return r ? r : add_call(ctx, action, "fstat", NULL, 0);
+}
+
 static int add_rules(scmp_filter_ctx ctx, const struct sandbox_rule *rules)
 {
 	int r = 0;
@@ -228,8 +243,8 @@ static int add_profile(scmp_filter_ctx ctx, const struct sandbox *s)
 		r = add_calls(ctx, SCMP_ACT_ALLOW, calls_service);
 	if (r == 0 && (s->threads || s->profile == SANDBOX_SERVICE))
 		r = add_threads(ctx);
-	if (r == 0 && s->profile == SANDBOX_SIGNER)
-		r = add_call(ctx, SCMP_ACT_ERRNO(EACCES), "fstat", NULL, 0);
+	if (r == 0 && s->profile != SANDBOX_SERVICE)
+		r = add_fstat(ctx, s->profile == SANDBOX_COMPUTE);
 	if (r == 0 && s->profile != SANDBOX_SERVICE)
 		r = add_calls(ctx, SCMP_ACT_ERRNO(EACCES), calls_refused);
 	return r ? r : add_rules(ctx, s->rules);

@@ -73,6 +73,24 @@ static bool open_a_socket(void *ctx, struct err *e)
 	return fd >= 0 ? true : err_sys(e, errno, "socket");
 }
 
+static bool ask_the_size(void *ctx, struct err *e)
+{
+	uint64_t size;
+
+	return fd_size(*(const int *)ctx, &size, e) &&
+	       (size == 4 || err_set(e, E_CORRUPT, "size %d", (int)size));
+}
+
+static void the_size_of_an_open_file_can_be_asked_for(void **state)
+{
+	const struct sandbox box = { .profile = SANDBOX_COMPUTE };
+	struct err e;
+
+	write_file_at(tmpdir_fd(state), "four", "1234", 4);
+	CLEANUP(fd_closep) int fd = openat(tmpdir_fd(state), "four", O_RDONLY | O_CLOEXEC);
+	assert_ok(sandbox_call(&box, ask_the_size, &fd, &fd, 1, &e), &e);
+}
+
 static void paths_and_sockets_are_refused(void **state)
 {
 	static const struct sandbox signer = { .profile = SANDBOX_SIGNER };
@@ -332,6 +350,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TMPDIR_TEST(compute_works_on_open_files),
 		TMPDIR_TEST(descriptors_that_are_not_kept_are_closed),
+		TMPDIR_TEST(the_size_of_an_open_file_can_be_asked_for),
 		cmocka_unit_test(paths_and_sockets_are_refused),
 		cmocka_unit_test(programs_processes_code_and_debugging_end_the_child),
 		cmocka_unit_test(threads_start_only_where_allowed),
