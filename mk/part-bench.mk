@@ -1,0 +1,11 @@
+# Measurements: every tests/bench/*.sh, as ratios to what the system's own tools do.
+
+##@ Measuring
+
+BENCHES := $(sort $(wildcard tests/bench/[a-z]*.sh))
+
+bench: programs $(TOOLS) ## measure (ONE=tests/bench/images.sh for one)
+	$(Q)for b in $(if $(ONE),$(ONE),$(BENCHES)); do \
+		TOP='$(CURDIR)' BUILD='$(CURDIR)/$(B)' "$$b" || exit 1; done
+
+.PHONY: bench
