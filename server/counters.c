@@ -108,7 +108,7 @@ static void unlock(const int *fd)
 static bool advance(int fd, bool director, uint64_t above, uint64_t step, uint64_t *ret_first,
 		    struct err *e)
 {
-	struct record r;
+	struct record r = { 0, 0, 0 };
 	uint64_t *n = director ? &r.director : &r.image;
 	int rc;
 

@@ -59,7 +59,7 @@ static bool own_tree(const struct identity *id, int dirfd, bool top, struct err 
 	return true;
 }
 
-static bool set_owners(const struct settings *s, int dirfd, struct err *e)
+static bool set_owners_at(const struct settings *s, int dirfd, struct err *e)
 {
 	struct identity id;
 
@@ -70,6 +70,25 @@ static bool set_owners(const struct settings *s, int dirfd, struct err *e)
 	if (fchown(dirfd, 0, id.gid) < 0 || fchmod(dirfd, 01770) < 0)
 		return err_sys(e, errno, "%s", s->state_dir);
 	return own_tree(&id, dirfd, true, e);
+}
+
+/* After every use of the store by root, successful or not: what it made there is the user's. */
+static bool set_owners(const struct settings *s, struct err *e)
+{
+	CLEANUP(fd_closep) int dirfd = open(s->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return dirfd < 0 ? err_sys(e, errno, "%s", s->state_dir) : set_owners_at(s, dirfd, e);
+}
+
+static bool give_back(const struct settings *s, bool ok, struct err *e)
+{
+	struct err later;
+
+	if (!ok) {
+		(void)!set_owners(s, &later); /* the first error is the one to tell */
+		return false;
+	}
+	return set_owners(s, e);
 }
 
 /* ---- pieces --------------------------------------------------------------------------------- */
@@ -124,9 +143,12 @@ static bool first_token(const struct settings *s, struct setup_made *ret, struct
 {
 	CLEANUP(store_freep) struct store *store = NULL;
 	struct token_page page = { 0 };
+	struct objects_gc gc;
 	bool there;
 
-	if (!open_store(&store, s, e) || !tokens_list(store, 0, 1, &page, e))
+	/* Collecting nothing makes the files that the store locks. */
+	if (!open_store(&store, s, e) || !objects_gc(store, &gc, e) ||
+	    !tokens_list(store, 0, 1, &page, e))
 		return false;
 	there = page.n > 0;
 	token_page_done(&page);
@@ -152,7 +174,7 @@ bool setup_init(const struct settings *s, const char *const *names, size_t n,
 	    !online_create(keys, rng_system(), false, e) ||
 	    !make_tls(dirfd, names, n, &made, e) || !pin_of(s, dirfd, ret->pin, e))
 		return false;
-	return first_token(s, ret, e) && set_owners(s, dirfd, e);
+	return give_back(s, first_token(s, ret, e), e);
 }
 
 bool setup_pin(const struct settings *s, uint8_t ret[static SHA256_SIZE], struct err *e)
@@ -164,8 +186,8 @@ bool setup_pin(const struct settings *s, uint8_t ret[static SHA256_SIZE], struct
 	return pin_of(s, dirfd, ret, e);
 }
 
-bool setup_token(const struct settings *s, const char *name, unsigned scopes, uint64_t ttl_s,
-		 struct setup_made *ret, struct err *e)
+static bool make_token(const struct settings *s, const char *name, unsigned scopes,
+		       uint64_t ttl_s, struct setup_made *ret, struct err *e)
 {
 	CLEANUP(store_freep) struct store *store = NULL;
 
@@ -175,6 +197,12 @@ bool setup_token(const struct settings *s, const char *name, unsigned scopes, ui
 	return open_store(&store, s, e) &&
 	       tokens_create(store, name, scopes, (int64_t)ttl_s, "console", &ret->token,
 			     ret->token_text, e);
+}
+
+bool setup_token(const struct settings *s, const char *name, unsigned scopes, uint64_t ttl_s,
+		 struct setup_made *ret, struct err *e)
+{
+	return give_back(s, make_token(s, name, scopes, ttl_s, ret, e), e);
 }
 
 /* ---- backup ---------------------------------------------------------------------------------- */
@@ -208,16 +236,21 @@ static bool copy_tls(const char *from, const char *to, struct err *e)
 	       copy_file(tls_a, tls_b, "cert.pem", 0444, e);
 }
 
-bool setup_backup(const struct settings *s, const char *dir, bool with_keys,
-		  struct backup_report *ret, struct err *e)
+static bool backup(const struct settings *s, const char *dir, bool with_keys,
+		   struct backup_report *ret, struct err *e)
 {
 	CLEANUP(store_freep) struct store *store = NULL;
 
 	if (access(s->state_dir, F_OK) < 0)
 		return err_sys(e, errno, "%s", s->state_dir);
-	if (!open_store(&store, s, e) || !backup_make(store, dir, with_keys, ret, e))
-		return false;
-	return !with_keys || copy_tls(s->state_dir, dir, e);
+	return open_store(&store, s, e) && backup_make(store, dir, with_keys, ret, e);
+}
+
+bool setup_backup(const struct settings *s, const char *dir, bool with_keys,
+		  struct backup_report *ret, struct err *e)
+{
+	return give_back(s, backup(s, dir, with_keys, ret, e), e) &&
+	       (!with_keys || copy_tls(s->state_dir, dir, e));
 }
 
 bool setup_restore(const struct settings *s, const char *dir, const char *const *names,
@@ -233,10 +266,10 @@ bool setup_restore(const struct settings *s, const char *dir, const char *const 
 	dirfd = open(s->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dirfd < 0)
 		return err_sys(e, errno, "%s", s->state_dir);
-	return make_tls(dirfd, names, n, ret_new_tls, e) && set_owners(s, dirfd, e);
+	return make_tls(dirfd, names, n, ret_new_tls, e) && set_owners_at(s, dirfd, e);
 }
 
-bool setup_check(const struct settings *s, struct setup_checked *ret, struct err *e)
+static bool check_store(const struct settings *s, struct setup_checked *ret, struct err *e)
 {
 	CLEANUP(store_freep) struct store *store = NULL;
 	struct object_totals t = { 0, 0 };
@@ -249,4 +282,9 @@ bool setup_check(const struct settings *s, struct setup_checked *ret, struct err
 		return false;
 	*ret = (struct setup_checked){ t.count, t.bytes, head.n };
 	return true;
+}
+
+bool setup_check(const struct settings *s, struct setup_checked *ret, struct err *e)
+{
+	return give_back(s, check_store(s, ret, e), e);
 }

@@ -96,6 +96,10 @@ static void fill_error(struct req *r, const struct err *why, int64_t server_time
 void reply_error(struct req *r, const struct err *e)
 {
 	fill_error(r, e, -1, NULL);
+	/* The client's mistakes are the client's to read; ours are for the operator too. */
+	if (r->reply.status >= 500 && r->reply.status != 501)
+		log_warn("http.failed", "id=%s route=%s status=%u %s", r->id,
+			 r->route ? r->route->id : "none", r->reply.status, log_err(e).s);
 }
 
 void reply_clock_error(struct req *r, const struct err *e)

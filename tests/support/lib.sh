@@ -1,0 +1,196 @@
+# tests/support/lib.sh - for scenario scripts in bash: `. "$TOP/tests/support/lib.sh"`.
+#
+# A script runs in its own $TMPDIR with $TOP and $BUILD set (tests/support/run).  What is started
+# here is ended when the script ends.  Nothing sleeps for a fixed time: wait_for polls a condition.
+# shellcheck shell=bash disable=SC2034
+
+set -eu -o pipefail
+bin=$BUILD/bin
+cd "$TMPDIR"
+unset VALISE_HOME VALISE_SERVER VALISE_PIN VALISE_TOKEN VALISE_PASSPHRASE_FILE XDG_CONFIG_HOME
+export HOME=$TMPDIR/home
+mkdir -p "$HOME"
+started=() # process ids to end
+
+say() {
+	echo "# $*"
+}
+
+# A failed expectation: says why and what the server said last.
+die() {
+	echo "FAILED: $*"
+	for log in "$TMPDIR"/*.log; do
+		[ -f "$log" ] && {
+			echo "--- ${log##*/}"
+			tail -n 40 "$log"
+		}
+	done
+	exit 1
+}
+
+skip() {
+	echo "$*"
+	exit 77
+}
+
+# wait_for SECONDS WHAT COMMAND...: until the command succeeds.
+wait_for() {
+	local until=$((SECONDS + $1)) what=$2
+	shift 2
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $until ] || die "waited in vain for $what"
+		sleep 0.05
+	done
+}
+
+is_gone() {
+	[ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null
+}
+
+end_all() {
+	local pid
+	for pid in "${started[@]}"; do
+		kill -TERM "$pid" 2>/dev/null || true
+	done
+	for pid in "${started[@]}"; do
+		for _ in $(seq 100); do
+			is_gone "$pid" && break
+			sleep 0.05
+		done
+		kill -KILL "$pid" 2>/dev/null || true
+	done
+}
+trap end_all EXIT
+
+# ---- a server -------------------------------------------------------------------------------
+
+# Settings that every test server has.  As root it gives its rights up to `nobody`.
+state=$TMPDIR/state
+server_settings=(--state "$state" --set listen.address=127.0.0.1 --set listen.port=0
+	--set log.level=debug --set disk.reserve=16M)
+if [ "$(id -u)" = 0 ]; then
+	server_settings+=(--set user=nobody)
+else
+	server_settings+=(--set user=)
+fi
+
+# Makes $state; sets $token (admin) and $pin.
+init_valised() {
+	"$bin/valised" init "${server_settings[@]}" --token-file "$TMPDIR/admin.token" >"$TMPDIR/init.out" ||
+		die "valised init"
+	token=$(cat "$TMPDIR/admin.token")
+	pin=$("$bin/valised" pin "${server_settings[@]}")
+}
+
+# start_valised [SETTING...]: starts it on $state and waits until it serves; sets $server_pid,
+# $port, $url.  Its log is server.log; a second start appends.
+start_valised() {
+	local more=() s
+	for s; do
+		more+=(--set "$s")
+	done
+	rm -f "$state/run/port"
+	"$bin/valised" run "${server_settings[@]}" "${more[@]}" >>"$TMPDIR/server.log" 2>&1 &
+	server_pid=$!
+	started+=("$server_pid")
+	wait_for 30 "the server's port" port_is_there
+	port=$(cat "$state/run/port")
+	url=https://127.0.0.1:$port
+	case " $* " in *" listen.tls=no "*) url=http://127.0.0.1:$port ;; esac
+	wait_for 30 "the server" curl -fsk -o /dev/null "$url/healthz"
+}
+port_is_there() {
+	[ -s "$state/run/port" ] || ! kill -0 "$server_pid"
+}
+
+# stop_valised [SIGNAL]: and waits for its end.
+stop_valised() {
+	kill "-${1:-TERM}" "$server_pid"
+	wait_for 60 "the server's end" is_gone "$server_pid"
+}
+
+# Process ids of the server's children by duty (keys, work, web).
+children() {
+	local p
+	for p in $(cat "/proc/$server_pid/task/$server_pid/children"); do
+		[ "$(cat "/proc/$p/comm" 2>/dev/null)" = "valised-$1" ] && echo "$p"
+	done
+	true
+}
+
+# ---- requests -------------------------------------------------------------------------------
+
+# api METHOD PATH [CURL OPTION...]: sets $status, $body (a file) and $headers (a file).  $auth is
+# the token; empty: none.
+auth=
+body=$TMPDIR/body
+headers=$TMPDIR/headers
+api() {
+	local method=$1 path=$2 with=()
+	shift 2
+	[ -z "$auth" ] || with=(-H "Authorization: Bearer $auth")
+	[ "$method" != HEAD ] || with+=(-I)
+	: >"$body"
+	status=$(curl -sk -X "$method" "${with[@]}" "$@" -D "$headers" -o "$body" -w '%{http_code}' "$url$path") ||
+		status=000
+}
+
+# wants STATUS METHOD PATH [...]: api, and the status must be this one.
+wants() {
+	local wanted=$1
+	shift
+	api "$@"
+	[ "$status" = "$wanted" ] || {
+		cat "$headers" "$body"
+		die "$1 $2: status $status, wanted $wanted"
+	}
+}
+
+# json FILTER: of the last body, as jq -r; fails the test when it is null or false.
+json() {
+	jq -er "$1" "$body" || {
+		cat "$body"
+		die "no $1 in the answer"
+	}
+}
+
+header() {
+	sed -n "s/^$1: *//Ip" "$headers" | tr -d '\r' | tail -n 1
+}
+
+metric() {
+	curl -sk "$url/metrics" | awk -v m="valise_$1" '$1 == m { print $2 }'
+}
+
+# ---- an organisation ------------------------------------------------------------------------
+
+# valise init against the running server: keys without passphrase below $HOME/.config/valise.
+init_organisation() {
+	"$bin/valise" init --server "$url" --pin "$pin" --token-file "$TMPDIR/admin.token" --no-passphrase \
+		--product "${1:-acme}" -q >"$TMPDIR/org.out" 2>&1 || {
+		cat "$TMPDIR/org.out"
+		die "valise init"
+	}
+	auth=$(cat "$HOME/.config/valise/token")
+}
+
+# make_release DIR PRODUCT VERSION [BYTES]: a description and files of pseudo-random text.
+make_release() {
+	local dir=$1 product=$2 version=$3 bytes=${4:-300000}
+	mkdir -p "$dir"
+	seq 1 20000 >"$dir/vmlinux"
+	# The same version gives the same bytes; half of it compresses.
+	{
+		openssl enc -aes-128-ctr -pass "pass:$version" -nosalt -pbkdf2 </dev/zero 2>/dev/null |
+			head -c $((bytes / 2)) || true
+		yes "$version" 2>/dev/null | head -c $((bytes / 2)) || true
+	} >"$dir/system.img"
+	cat >"$dir/release.in.json" <<-EOT
+		{ "product": "$product", "version": "$version", "security_version": 1, "data_schema": 1,
+		  "components": { "kernel": {"file": "vmlinux", "kind": "kernel"},
+		                  "system": {"file": "system.img", "kind": "disk"} },
+		  "models": { "compact": {"arch": "x86_64", "memory_mib": 128, "vcpus": 1, "kernel": "kernel",
+		                          "disks": ["system"], "cmdline": "console=ttyS0"} },
+		  "health": {"deadline_s": 60} }
+	EOT
+}
