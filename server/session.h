@@ -1,6 +1,6 @@
 /* server/session.h - session keys of devices, derived and never stored.
  *
- *	id  = <device id> "." <end of life, seconds since 1970, hex> "." <8 random bytes, hex>
+ *	id  = <device id> "." <end of life, seconds since 1970, 10 hex digits> "." <8 random bytes, hex>
  *	key = HMAC-SHA-256(session secret, "valise-session-1" NUL id)
  *
  * Whoever cannot compute the key cannot use the id, so an id needs no protection of its own. */
@@ -11,7 +11,7 @@
 #include "base/secret.h"
 #include "proto/enrol.h"
 
-enum { SESSION_ID_SIZE = 32 + 1 + 16 + 1 + 16 + 1 };
+enum { SESSION_ID_SIZE = 32 + 1 + 10 + 1 + 16 + 1 /* fits a keyid, proto/httpsig.h */ };
 
 void session_make(char id[static SESSION_ID_SIZE], const char *device, int64_t expires_s,
 		  const struct rng *rng);
