@@ -86,6 +86,14 @@ static bool differs(const struct role_update *u, const uint8_t *theirs, struct e
 	return err_hint(e, "what is published never changes; choose a new version");
 }
 
+/* What the role names may have been withdrawn since: the server has the last word.  It knows what it
+ * has by its contents, before it looks at the metadata that come along. */
+static bool confirm(struct remote *r, const struct role_update *u, const struct role *role,
+		    struct err *e)
+{
+	return post(r, u, &role->text, e) || e->code == E_CONFLICT;
+}
+
 static bool try_once(struct remote *r, const struct role_update *u, enum role_result *ret,
 		     struct err *e)
 {
@@ -101,7 +109,7 @@ static bool try_once(struct remote *r, const struct role_update *u, enum role_re
 		return differs(u, theirs, e);
 	*ret = there == ROLE_TARGET_SAME ? ROLE_WAS_THERE : ROLE_UPDATED;
 	if (there == ROLE_TARGET_SAME)
-		return true;
+		return confirm(r, u, &role, e);
 	return role_extend(&role, u->add, u->n_add, u->now_s + ROLE_LIFE_S, u->key, &targets,
 			   e) &&
 	       post(r, u, &targets, e);

@@ -19,7 +19,7 @@ static struct {
 	unsigned posts, uploads;
 	/* Before the first post is looked at, somebody else publishes this version with these bytes. */
 	const char *rival_version, *rival_bytes;
-	unsigned always_conflict;
+	bool always_conflict, withdrawn;
 } srv;
 
 static struct key publisher;
@@ -150,6 +150,10 @@ static void take_release(const struct stub_request *q, struct stub_answer *a)
 	assert_ok(buf_add(&posted, text, n, &e), &e);
 	if (srv.rival_version)
 		rival_publishes();
+	if (srv.withdrawn) {
+		fail_with(a, 410, "gone", "was withdrawn");
+		return;
+	}
 	if (srv.always_conflict || role_version(&posted) != role_version(&srv.role) + 1) {
 		fail_with(a, 409, "conflict", "not the next version");
 		return;
@@ -301,9 +305,15 @@ static void the_same_again_sends_nothing_and_succeeds(void **state)
 	prepare(state);
 	assert_ok(publish_release(&p, &e), &e);
 	assert_true(p.was_there);
-	assert_int_equal(srv.posts, 1);
 	assert_int_equal(srv.uploads, 3);
 	assert_int_equal(p.sent_bytes, 0);
+}
+
+static void what_was_withdrawn_is_not_unchanged(void **state)
+{
+	assert_ok(publish_release(&p, &e), &e);
+	srv.withdrawn = true;
+	assert_fails(publish_release(&p, &e), &e, E_GONE);
 }
 
 static void the_same_version_with_other_bytes_is_refused_before_anything_is_sent(void **state)
@@ -358,7 +368,7 @@ static void of_two_with_one_version_the_second_is_told_why(void **state)
 
 static void a_server_that_always_conflicts_is_given_up(void **state)
 {
-	srv.always_conflict = 1;
+	srv.always_conflict = true;
 	assert_fails(publish_release(&p, &e), &e, E_CONFLICT);
 	assert_int_equal(srv.posts, ROLE_TRIES);
 }
@@ -403,6 +413,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(a_release_is_published_with_all_its_objects_named_and_signed),
 		CASE(the_same_again_sends_nothing_and_succeeds),
+		CASE(what_was_withdrawn_is_not_unchanged),
 		CASE(the_same_version_with_other_bytes_is_refused_before_anything_is_sent),
 		CASE(what_the_server_has_is_not_sent_again),
 		CASE(a_rival_with_another_version_costs_a_second_try),
