@@ -1,0 +1,91 @@
+#!/bin/bash
+# A publish that is killed, a server that is killed, bytes that are altered: whole or not at all.
+. "$TOP/tests/support/lib.sh"
+init_valised
+start_valised
+init_organisation acme
+v=$bin/valise
+fails() {
+	local wanted=$1 text=$2 got=0
+	shift 2
+	"$@" >out 2>err </dev/null || got=$?
+	[ $got = "$wanted" ] && grep -qF -- "$text" err || die "$*: status $got; $(cat out err)"
+}
+uploads=$HOME/.config/valise/uploads
+remembered() { [ -n "$(ls -A "$uploads" 2>/dev/null)" ]; }
+stored() { find "$state/uploads" -type f -printf '%s\n' 2>/dev/null | awk '{ n += $1 } END { print n + 0 }'; }
+some_stored() { [ "$(stored)" -ge 8388608 ]; }
+releases() { "$v" -o json release list | jq '.items | length'; }
+
+say "a publish that is killed in the middle of an upload"
+mkdir big
+openssl enc -aes-128-ctr -pass pass:x -nosalt -pbkdf2 </dev/zero 2>/dev/null | head -c 60000000 >big/system.img || true
+seq 1 1000 >big/vmlinux
+cat >big/release.in.json <<'JSON'
+{ "product": "acme", "version": "1.0.0", "security_version": 1, "data_schema": 1,
+  "components": { "kernel": {"file": "vmlinux", "kind": "kernel"}, "system": {"file": "system.img", "kind": "disk"} },
+  "models": { "compact": {"arch": "x86_64", "memory_mib": 128, "vcpus": 1, "kernel": "kernel", "disks": ["system"], "cmdline": "a"} },
+  "health": {"deadline_s": 60} }
+JSON
+killed=no
+for _ in 1 2 3 4 5; do
+	"$v" -q publish --level 1 big >publish.out 2>publish.err &
+	pid=$!
+	wait_for 60 "a chunk on the server" sh -c "! kill -0 $pid 2>/dev/null || find '$state/uploads' -type f -size +8000k | grep -q ."
+	if kill -KILL $pid 2>/dev/null; then
+		wait $pid 2>/dev/null || true
+		if [ "$(releases)" = 0 ] && remembered; then
+			killed=yes
+			break
+		fi
+	fi
+	[ "$(releases)" = 0 ] || break
+done
+[ $killed = yes ] || die "the publish was never killed in time: $(cat publish.err)"
+before=$(stored)
+
+say "the same command goes on: what the server had is not sent again"
+"$v" -q -o json publish --level 1 big >again.json || die "publish after the kill"
+total=$("$v" -o json release show acme/1.0.0 | jq '.download_size')
+sent=$(jq .sent_bytes again.json)
+[ "$sent" -lt "$total" ] || die "sent $sent of $total again, though $before were there"
+jq -e '.result == "published"' again.json >/dev/null
+remembered && die "uploads are still remembered: $(ls "$uploads")"
+sha=$("$v" -o json release show acme/1.0.0 | jq -r '.release.components.system.object.sha256')
+curl -fsk "$url/objects/$sha" | zstd -dc | cmp - big/system.img
+
+say "a server that is killed in the middle and comes back: the publish waits and goes on"
+sed -i 's/"1.0.0"/"1.1.0"/' big/release.in.json
+openssl enc -aes-128-ctr -pass pass:y -nosalt -pbkdf2 </dev/zero 2>/dev/null | head -c 60000000 >big/system.img || true
+"$v" -q publish --level 1 big >publish.out 2>publish.err &
+pid=$!
+wait_for 60 "a chunk on the server" sh -c "! kill -0 $pid 2>/dev/null || find '$state/uploads' -type f -size +8000k | grep -q ."
+kill -KILL "$server_pid"
+wait_for 30 "the server's end" is_gone "$server_pid"
+wait_for 30 "the port" sh -c "! curl -sk -o /dev/null '$url/healthz'"
+start_valised "listen.port=$port"
+wait $pid || die "publish over a restart: $(cat publish.err)"
+"$v" -o json release list | jq -e '[.items[].version] == ["1.0.0", "1.1.0"]' >/dev/null
+
+say "a flipped bit in the server's copy of an upload is found at the end, and a new publish heals it"
+sed -i 's/"1.1.0"/"1.2.0"/' big/release.in.json
+openssl enc -aes-128-ctr -pass pass:z -nosalt -pbkdf2 </dev/zero 2>/dev/null | head -c 60000000 >big/system.img || true
+for _ in 1 2 3 4 5; do
+	"$v" -q publish --level 1 big >publish.out 2>publish.err &
+	pid=$!
+	wait_for 60 "a chunk on the server" sh -c "! kill -0 $pid 2>/dev/null || find '$state/uploads' -type f -size +8000k | grep -q ."
+	kill -KILL $pid 2>/dev/null && wait $pid 2>/dev/null || true
+	remembered && break
+done
+remembered || die "the publish was never killed in time"
+file=$(find "$state/uploads" -type f -size +8000k | head -n 1)
+byte=$(od -An -tu1 -j 4000000 -N 1 "$file" | tr -d ' ')
+printf "\\$(printf %o $((byte ^ 1)))" | dd of="$file" bs=1 seek=4000000 conv=notrunc status=none
+fails 65 "" "$v" -q publish --level 1 big
+remembered && die "a damaged upload is still remembered"
+[ "$("$v" -o json release list | jq '.items | length')" = 2 ] || die "half a release is visible"
+"$v" -q publish --level 1 big >/dev/null || die "publish after the damage"
+
+say "a file that changes while it is published is noticed"
+printf 'more' >>big/vmlinux
+fails 73 "other contents" "$v" -q publish --level 1 big
