@@ -422,7 +422,6 @@ static bool load_targets(struct tuf_client *c, struct file *f, const char *name,
 {
 	struct tuf_hashes h;
 	uint64_t version;
-	struct err why;
 	bool there;
 
 	/* A target that is not found is E_NOT_FOUND; this is a repository that is not whole. */
@@ -430,9 +429,11 @@ static bool load_targets(struct tuf_client *c, struct file *f, const char *name,
 		return err_set(e, E_CORRUPT, "delegated to, but not listed in the snapshot");
 	if (!load_raw(c, f, &there, TUF_TARGETS, name, e))
 		return false;
-	if (there && tuf_parse(&f->m, TUF_TARGETS, f->raw.p, f->raw.n, &why) &&
-	    check_targets(c, f, name, role, version, &h, &why))
+	if (there && tuf_parse(&f->m, TUF_TARGETS, f->raw.p, f->raw.n, e) &&
+	    check_targets(c, f, name, role, version, &h, e))
 		return true;
+	if (there && e->code == E_NOMEM)
+		return false;
 	if (c->stored_only)
 		return err_set(e, E_CORRUPT, "not stored, or not the one that is announced");
 	file_done(f);

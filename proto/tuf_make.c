@@ -13,15 +13,19 @@
 
 /* ---- public keys -------------------------------------------------------------------------- */
 
-static bool pubkey_from_canon(struct tuf_pubkey *ret, struct buf *canon, struct err *e)
+/* The id is over the canonical form, which is no JSON when it holds the line ends of a PEM text. */
+static bool pubkey_from(struct tuf_pubkey *ret, const struct jval *v, struct err *e)
 {
+	CLEANUP(buf_done) struct buf canon = BUF_INIT(LIMIT_TUF_ROOT);
+	CLEANUP(buf_done) struct buf json = BUF_INIT(LIMIT_TUF_ROOT);
 	struct tuf_pubkey k;
 	uint8_t hash[SHA256_SIZE];
 
-	sha256(hash, canon->p, canon->n);
-	hex_encode(k.id, hash, sizeof(hash));
-	if (!buf_take(canon, &k.json, NULL, e))
+	if (!cjson_encode(&canon, v, e) || !cjson_encode_json(&json, v, e) ||
+	    !buf_take(&json, &k.json, NULL, e))
 		return false;
+	sha256(hash, canon.p, canon.n);
+	hex_encode(k.id, hash, sizeof(hash));
 	*ret = k;
 	return true;
 }
@@ -30,6 +34,7 @@ bool tuf_pubkey_ed25519(struct tuf_pubkey *ret, const uint8_t pub[static SIG_PUB
 			struct err *e)
 {
 	CLEANUP(buf_done) struct buf b = BUF_INIT(SIG_PEM_MAX);
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	struct jw w;
 
 	jw_init(&w, &b);
@@ -40,7 +45,8 @@ bool tuf_pubkey_ed25519(struct tuf_pubkey *ret, const uint8_t pub[static SIG_PUB
 	jw_end(&w);
 	jw_str(&w, "scheme", "ed25519");
 	jw_end(&w);
-	return jw_finish(&w, e) && pubkey_from_canon(ret, &b, e);
+	return jw_finish(&w, e) && jdoc_parse(&d, b.p, b.n, e) &&
+	       pubkey_from(ret, jdoc_root(d), e);
 }
 
 bool tuf_keyid_ed25519(char ret[static TUF_KEYID_SIZE],
@@ -68,14 +74,15 @@ static bool key_of(struct sig_key *ret, const struct jval *v, struct err *e)
 
 bool tuf_pubkey_parse(struct tuf_pubkey *ret, const void *p, size_t n, struct err *e)
 {
-	CLEANUP(buf_done) struct buf canon = BUF_INIT(2 * SIG_PEM_MAX);
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	CLEANUP(sig_key_done) struct sig_key key = { 0 };
 
+	if (n > 2 * SIG_PEM_MAX)
+		return err_set(e, E_TOO_BIG, "public key: %zu bytes", n);
 	if (!jdoc_parse(&d, p, n, e) || !key_of(&key, jdoc_root(d), e) ||
-	    !cjson_encode(&canon, jdoc_root(d), e))
+	    !pubkey_from(ret, jdoc_root(d), e))
 		return err_wrap(e, "public key");
-	return pubkey_from_canon(ret, &canon, e);
+	return true;
 }
 
 void tuf_pubkey_done(struct tuf_pubkey *k)
@@ -100,15 +107,11 @@ bool tuf_pubkeys_of(struct tuf_pubkey **ret, size_t *ret_n, const struct tuf_rol
 
 	if (!keys)
 		return err_nomem(e);
-	for (size_t i = 0; i < role->n_keys; i++) {
-		CLEANUP(buf_done) struct buf canon = BUF_INIT(LIMIT_TUF_ROOT);
-
-		if (!cjson_encode(&canon, role->keys[i]->json, e) ||
-		    !pubkey_from_canon(&keys[i], &canon, e)) {
+	for (size_t i = 0; i < role->n_keys; i++)
+		if (!pubkey_from(&keys[i], role->keys[i]->json, e)) {
 			tuf_pubkeys_free(keys, i);
 			return false;
 		}
-	}
 	*ret = keys;
 	*ret_n = role->n_keys;
 	return true;

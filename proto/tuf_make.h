@@ -14,8 +14,8 @@
 
 /* A public key as it stands in metadata. */
 struct tuf_pubkey {
-	char id[TUF_KEYID_SIZE]; /* SHA-256 of json */
-	char *json;              /* canonical key object; heap */
+	char id[TUF_KEYID_SIZE]; /* SHA-256 of its canonical form */
+	char *json;              /* key object as JSON text, sorted; heap */
 };
 bool tuf_pubkey_ed25519(struct tuf_pubkey *ret, const uint8_t pub[static SIG_PUBLIC_SIZE],
 			struct err *e) MUST_USE;
