@@ -253,33 +253,37 @@ bool cmd_policy_show(int argc, char **argv, struct err *e)
 	       (opts_json() || print_settings(jdoc_root(d), e));
 }
 
+/* Who decided: "base version 3, for group", or what stands in for that. */
+static bool explain_from(struct buf *out, const struct jval *v, struct err *e)
+{
+	static const struct out_col parts[] = { { "", "from.name", OUT_TEXT },
+						{ " version ", "from.version", OUT_TEXT },
+						{ ", for ", "from.level", OUT_TEXT } };
+	const struct jval *value = jobj_opt(v, "value");
+	const struct jval *winner = jobj_opt(v, "from");
+	const struct jval *candidates = jobj_opt(v, "candidates");
+	bool several = candidates && jval_type(candidates) == J_ARR && jarr_n(candidates) > 0;
+
+	if (!value || jval_type(value) == J_NULL)
+		return buf_add_str(out, "not set", e);
+	if (!winner || jval_type(winner) != J_OBJ || !jobj_has(winner, "version"))
+		return buf_add_str(out, several ? "several together" : "default", e);
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		if (!buf_add_str(out, parts[i].title, e) || !out_cell(out, v, &parts[i], e))
+			return false;
+	}
+	return true;
+}
+
 /* One key of the explanation: {"value", "rule", "from", "candidates"} (proto/policy.h). */
 static bool explain_row(struct jw *w, const char *key, const struct jval *v, struct err *e)
 {
 	CLEANUP(buf_done) struct buf value = BUF_INIT(LIMIT_POLICY_JSON);
 	CLEANUP(buf_done) struct buf from = BUF_INIT(LIMIT_POLICY_JSON);
-	static const struct out_col name = { "", "from.name", OUT_TEXT };
-	static const struct out_col version = { "", "from.version", OUT_TEXT };
-	static const struct out_col level = { "", "from.level", OUT_TEXT };
-	const struct jval *found = jobj_opt(v, "value");
-	const struct jval *winner = jobj_opt(v, "from");
-	const struct jval *candidates = jobj_opt(v, "candidates");
+	static const struct out_col col = { "", "value", OUT_TEXT };
 
-	if (found && !cjson_encode_json(&value, found, e))
+	if (!out_cell(&value, v, &col, e) || !explain_from(&from, v, e))
 		return false;
-	if (winner && jval_type(winner) == J_OBJ && jobj_has(winner, "version")) {
-		if (!out_cell(&from, v, &name, e) || !buf_add_str(&from, " version ", e) ||
-		    !out_cell(&from, v, &version, e) || !buf_add_str(&from, ", for ", e) ||
-		    !out_cell(&from, v, &level, e))
-			return false;
-	} else if (!buf_add_str(&from,
-				candidates && jval_type(candidates) == J_ARR &&
-						jarr_n(candidates) > 0
-					? "several together"
-					: "default",
-				e)) {
-		return false;
-	}
 	jw_obj(w, NULL);
 	jw_str(w, "key", key);
 	jw_str(w, "value", buf_str(&value));
