@@ -15,7 +15,7 @@ $(B)/files: FORCE
 $(B)/obj/%.o: %.c $(B)/flags | $(GENERATED) need-packages
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(CPPFLAGS_OURS) $(CFLAGS_OURS) $(WERROR) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS_OURS) $(CPPFLAGS_TEST) $(CFLAGS_OURS) $(WERROR) -MMD -MP -c -o $@ $<
 
 # Written in a temporary first, as several makes may share a build folder.
 define archive

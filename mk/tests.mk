@@ -5,6 +5,9 @@ LIB_SUPPORT := $(B)/libsupport.a
 $(LIB_SUPPORT): $(call objs_of,$(SUPPORT_SRCS)) $(B)/files
 	$(archive)
 
+$(B)/obj/tests/unit/%.o $(call objs_of,$(SUPPORT_SRCS)): \
+	CPPFLAGS_TEST = -include tests/support/real.h
+
 # tests/support/fault.c decides for each of these whether the call fails.
 FAULT_CALLS := malloc calloc realloc reallocarray strdup strndup write pwrite fsync fdatasync \
 	ftruncate ftruncate64 pwrite64 renameat unlinkat

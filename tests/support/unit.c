@@ -58,7 +58,7 @@ void write_file_at(int dirfd, const char *name, const void *p, size_t n)
 
 	assert_true(fd >= 0);
 	for (size_t done = 0; done < n;) {
-		ssize_t r = __real_write(fd, (const uint8_t *)p + done, n - done);
+		ssize_t r = write(fd, (const uint8_t *)p + done, n - done);
 
 		assert_true(r > 0);
 		done += (size_t)r;

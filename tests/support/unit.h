@@ -30,18 +30,6 @@
 
 #include "tests/support/fault.h"
 
-/* The test's own allocations and files do not take part in faults: these are the library's calls. */
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t k, size_t n);
-void *__real_realloc(void *p, size_t n);
-char *__real_strdup(const char *s);
-ssize_t __real_write(int fd, const void *p, size_t n);
-#define malloc(n) __real_malloc(n)
-#define calloc(k, n) __real_calloc(k, n)
-#define realloc(p, n) __real_realloc(p, n)
-#undef strdup
-#define strdup(s) __real_strdup(s)
-
 /* A test with a folder of its own below $TMPDIR, removed with all it holds afterwards. */
 #define TMPDIR_TEST(f) cmocka_unit_test_setup_teardown(f, tmpdir_setup, tmpdir_teardown)
 int tmpdir_setup(void **state);
