@@ -58,6 +58,7 @@ bool object_place(struct store *s, const char *name, const uint8_t sha256[static
 	/* Two names of one file: rename then leaves both. */
 	if (unlinkat(s->uploads_fd, name, 0) != 0 && errno != ENOENT)
 		return err_sys(e, errno, "uploads/%s", name);
+	/* The folder itself too: another thread may just have made it. */
 	return fd_sync(dir, e) && fd_sync(s->objects_fd, e);
 }
 
