@@ -16,14 +16,40 @@
 #include "storage/tuf.h"
 #include "storage/uploads.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #define NOW 1795000000 /* of the fake clock at the start: 2026-11-18 */
 
+/* Tests draw random numbers from several threads. */
+struct fixture_rng {
+	struct rng base;
+	pthread_mutex_t *lock;
+	struct rng_fake fake;
+};
+
+static inline void fixture_rng_fill(const struct rng *r, void *p, size_t n)
+{
+	const struct fixture_rng *f = (const struct fixture_rng *)(const void *)r;
+
+	pthread_mutex_lock(f->lock);
+	rng_fill(&f->fake.base, p, n);
+	pthread_mutex_unlock(f->lock);
+}
+
+static inline void fixture_rng_init(struct fixture_rng *r, uint64_t seed)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+	r->base.fill = fixture_rng_fill;
+	r->lock = &lock;
+	rng_fake_init(&r->fake, seed);
+}
+
 /* One store per test program run; a fake clock and random numbers that are never the same twice. */
 struct fixture {
 	struct clock_fake clock;
-	struct rng_fake rng;
+	struct fixture_rng rng;
 	char path[512];
 	struct store *s;
 };
@@ -42,7 +68,7 @@ static inline void fixture_start(struct fixture *f, const char *dir, uint64_t se
 {
 	*f = (struct fixture){ 0 };
 	clock_fake_init(&f->clock, NOW);
-	rng_fake_init(&f->rng, seed);
+	fixture_rng_init(&f->rng, seed);
 	snprintf(f->path, sizeof(f->path), "%s/state", dir);
 	fixture_open(f);
 }

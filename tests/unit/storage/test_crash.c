@@ -295,7 +295,7 @@ static void a_first_start_cut_anywhere_starts_again(void **state)
 		struct err e;
 
 		clock_fake_init(&f.clock, NOW);
-		rng_fake_init(&f.rng, n);
+		fixture_rng_init(&f.rng, n);
 		snprintf(f.path, sizeof(f.path), "%s/%u", tmpdir_path(state), n);
 		r.f = &f;
 		*r.told = (struct told){ 0 };

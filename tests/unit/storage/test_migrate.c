@@ -148,9 +148,9 @@ static void schema_of(struct db *db, struct buf *out)
 
 static void upgrade_one(const char *dir, const char *name, unsigned schema)
 {
-	CLEANUP(buf_done)
-	struct buf sql = BUF_INIT(DUMP_MAX),
-		   fresh = BUF_INIT(DUMP_MAX), upgraded = BUF_INIT(DUMP_MAX);
+	CLEANUP(buf_done) struct buf sql = BUF_INIT(DUMP_MAX);
+	CLEANUP(buf_done) struct buf fresh = BUF_INIT(DUMP_MAX);
+	CLEANUP(buf_done) struct buf upgraded = BUF_INIT(DUMP_MAX);
 	CLEANUP(db_closep) struct db *db = open_empty(dir);
 	CLEANUP(fd_closep) int golden = golden_dir();
 	struct fixture f = { 0 };
@@ -170,7 +170,7 @@ static void upgrade_one(const char *dir, const char *name, unsigned schema)
 	db_close(TAKE(db));
 
 	clock_fake_init(&f.clock, NOW);
-	rng_fake_init(&f.rng, 1);
+	fixture_rng_init(&f.rng, 1);
 	snprintf(f.path, sizeof(f.path), "%s", dir);
 	fixture_open(&f);
 	assert_int_equal(stats_of(f.s).schema, migrate_newest());

@@ -132,6 +132,38 @@ static void collection_never_takes_what_a_release_needs(void **state)
 	assert_int_equal(t.count, 3); /* manifest, object, tree */
 }
 
+static void collection_never_takes_what_a_bundle_or_an_upload_needs(void **state)
+{
+	FIXTURE(f, state);
+	struct policy_new p = { .name = "base", .version = 1, .text = "{}", .n = 2 };
+	uint8_t sha[SHA256_SIZE];
+	struct upload_append *a;
+	enum policy_put put;
+	struct objects_gc gc;
+	struct upload u;
+	struct err e;
+
+	assert_ok(policies_publish(f.s, &p, "token:k1", &put, &e), &e);
+	clock_fake_advance(&f.clock, 2 * OBJECTS_GUARD_S * INT64_C(1000));
+	sha256(sha, "sent", 4);
+	assert_ok(uploads_create(f.s, sha, 4, 1, &u, &e), &e);
+	assert_ok(upload_begin(&a, f.s, u.id, 1, 0, &e), &e);
+	assert_ok(upload_write(a, "sent", 4, &e), &e);
+	assert_ok(upload_end(&a, NULL, &u, &e), &e);
+	clock_fake_advance(&f.clock, (UPLOADS_TTL_S - 1) * INT64_C(1000));
+	assert_ok(objects_gc(f.s, &gc, &e), &e);
+	assert_int_equal(gc.objects + gc.orphans, 0);
+	assert_true(has_object(f.s, "{}"));
+	assert_true(has_object(f.s, "sent"));
+	/* The upload's row goes, and with it the reason. */
+	clock_fake_advance(&f.clock, 2000);
+	assert_ok(uploads_expire(f.s, NULL, &e), &e);
+	assert_ok(objects_gc(f.s, &gc, &e), &e);
+	assert_int_equal(gc.objects, 1);
+	assert_true(has_object(f.s, "{}"));
+	assert_false(has_object(f.s, "sent"));
+}
+
 static void a_withdrawn_release_lets_go_after_its_time(void **state)
 {
 	FIXTURE(f, state);
@@ -305,6 +337,7 @@ int main(void)
 		TMPDIR_TEST(unreferenced_objects_go_after_the_guard_and_not_before),
 		TMPDIR_TEST(what_a_publisher_was_told_is_there_stays),
 		TMPDIR_TEST(collection_never_takes_what_a_release_needs),
+		TMPDIR_TEST(collection_never_takes_what_a_bundle_or_an_upload_needs),
 		TMPDIR_TEST(a_withdrawn_release_lets_go_after_its_time),
 		TMPDIR_TEST(many_are_collected_in_batches),
 		TMPDIR_TEST(a_file_without_a_row_is_collected),

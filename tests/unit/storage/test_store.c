@@ -49,7 +49,7 @@ static void a_file_that_is_no_database_is_refused_and_kept(void **state)
 
 	memset(junk, 'x', sizeof(junk));
 	clock_fake_init(&f.clock, NOW);
-	rng_fake_init(&f.rng, 1);
+	fixture_rng_init(&f.rng, 1);
 	snprintf(f.path, sizeof(f.path), "%s", tmpdir_path(state));
 	write_file_at(tmpdir_fd(state), "valise.db", junk, sizeof(junk));
 	assert_fails(store_open(&f.s, &o, &e), &e, E_CORRUPT);
@@ -309,7 +309,7 @@ static void a_folder_of_a_broken_restore_is_refused(void **state)
 	struct err e;
 
 	clock_fake_init(&f.clock, NOW);
-	rng_fake_init(&f.rng, 1);
+	fixture_rng_init(&f.rng, 1);
 	snprintf(f.path, sizeof(f.path), "%s", tmpdir_path(state));
 	write_file_at(tmpdir_fd(state), "restore-incomplete", "", 0);
 	assert_fails(store_open(&f.s, &o, &e), &e, E_CONFLICT);
@@ -322,7 +322,7 @@ static void open_survives_the_nth_allocation_failing(void **state)
 	struct err e;
 
 	clock_fake_init(&f.clock, NOW);
-	rng_fake_init(&f.rng, 1);
+	fixture_rng_init(&f.rng, 1);
 	snprintf(f.path, sizeof(f.path), "%s/state", tmpdir_path(state));
 	FAULT_EACH(n, FAULT_ALLOC) {
 		struct store_options o = { .state_dir = f.path,
