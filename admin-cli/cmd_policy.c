@@ -119,7 +119,8 @@ static bool post_bundle(struct remote *r, const struct policy *p, const struct b
 				 .text = buf_str(text),
 				 .route = ROUTE_POLICY_NEW,
 				 .what = what,
-				 .now_s = clock_wall_s(clock_system()),
+				 .clock = clock_system(),
+				 .rng = rng_system(),
 				 .key = &key };
 
 	policy_path(path, p->name, p->version);

@@ -161,7 +161,10 @@ static bool post_release(struct publish *p, struct tuf_make_target *add, struct 
 				 .text = buf_str(&rel->manifest),
 				 .route = ROUTE_RELEASE_NEW,
 				 .what = what,
-				 .now_s = clock_wall_s(p->clock),
+				 .clock = p->clock,
+				 .rng = p->rng,
+				 .wait = p->wait,
+				 .arg = p->arg,
 				 .key = p->key };
 	enum role_result result;
 

@@ -22,6 +22,8 @@ struct publish {
 	void (*start)(void *arg, const char *path, uint64_t bytes);
 	void (*progress)(void *arg, uint64_t bytes_there);
 	void (*end)(void *arg, bool ok);
+	bool (*wait)(void *arg, uint64_t ms,
+		     struct err *e); /* before another try; NULL: sleeps */
 	void *arg;
 
 	/* Results. */

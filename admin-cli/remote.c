@@ -134,7 +134,11 @@ static bool send_call(struct remote *r, const struct remote_call *c, struct http
 		q.body_n = c->body->n;
 		q.once = true; /* a second ticket or rollout is nothing to make by accident */
 	}
-	return https_do(r->https, &q, a, e);
+	r->retry_after_s = -1;
+	if (https_do(r->https, &q, a, e))
+		return true;
+	r->retry_after_s = a->retry_after_s;
+	return false;
 }
 
 bool remote_do(struct remote *r, const struct remote_call *c, int *ret_status,

@@ -19,7 +19,8 @@ struct remote {
 	char url[LIMIT_URL + 1];
 	bool has_pin;
 	uint8_t pin[SHA256_SIZE];
-	char auth[160]; /* the Authorization line; wiped at the end */
+	char auth[160];        /* the Authorization line; wiped at the end */
+	int64_t retry_after_s; /* of the last call's answer; -1 if it did not say */
 };
 
 enum remote_auth { REMOTE_TOKEN, REMOTE_NO_TOKEN };

@@ -1,8 +1,10 @@
 #include "admin-cli/roles.h"
 
 #include "base/text.h"
+#include "client/backoff.h"
 
 #include <string.h>
+#include <time.h>
 
 void role_done(struct role *r)
 {
@@ -110,18 +112,63 @@ static bool try_once(struct remote *r, const struct role_update *u, enum role_re
 	*ret = there == ROLE_TARGET_SAME ? ROLE_WAS_THERE : ROLE_UPDATED;
 	if (there == ROLE_TARGET_SAME)
 		return confirm(r, u, &role, e);
-	return role_extend(&role, u->add, u->n_add, u->now_s + ROLE_LIFE_S, u->key, &targets,
-			   e) &&
+	return role_extend(&role, u->add, u->n_add, clock_wall_s(u->clock) + ROLE_LIFE_S,
+			   u->key, &targets, e) &&
 	       post(r, u, &targets, e);
+}
+
+/* How often and since when an update is tried. */
+struct attempts {
+	unsigned conflicts;
+	int64_t started_ms;
+	struct backoff network, busy;
+};
+
+static bool wait_for(const struct role_update *u, const struct backoff *b, struct err *e)
+{
+	uint64_t ms = backoff_wait_ms(b, u->clock);
+
+	if (u->wait)
+		return u->wait(u->arg, ms, e);
+	nanosleep(&(struct timespec){ .tv_sec = (time_t)(ms / 1000),
+				      .tv_nsec = (long)(ms % 1000) * 1000000 },
+		  NULL);
+	return true;
+}
+
+/* True if trying again may help and it is time for it. */
+static bool again(struct attempts *a, const struct remote *r, const struct role_update *u,
+		  struct err *e)
+{
+	switch (e->code) {
+	case E_CONFLICT:
+		return ++a->conflicts < ROLE_TRIES;
+	case E_BUSY:
+	case E_RATE:
+		if (clock_boot_ms(u->clock) - a->started_ms > ROLE_BUSY_MS)
+			return false;
+		backoff_fail(&a->busy, u->clock, u->rng, r->retry_after_s);
+		return wait_for(u, &a->busy, e);
+	case E_NETWORK:
+	case E_TIMEOUT:
+	case E_UNAVAILABLE:
+		backoff_fail(&a->network, u->clock, u->rng, r->retry_after_s);
+		return a->network.failures < ROLE_FAILURES && wait_for(u, &a->network, e);
+	default:
+		return false;
+	}
 }
 
 bool role_update(struct remote *r, const struct role_update *u, enum role_result *ret,
 		 struct err *e)
 {
-	for (unsigned tries = 1;; tries++) {
-		if (try_once(r, u, ret, e))
-			return true;
-		if (e->code != E_CONFLICT || tries == ROLE_TRIES)
+	struct attempts a = { .started_ms = clock_boot_ms(u->clock),
+			      .network = BACKOFF_INIT(1000, 30000),
+			      .busy = BACKOFF_INIT(1000, 30000) };
+
+	while (!try_once(r, u, ret, e)) {
+		if (!again(&a, r, u, e))
 			return err_wrap(e, "%s", u->what);
 	}
+	return true;
 }

@@ -11,6 +11,7 @@
 
 #include "admin-cli/keys.h"
 #include "admin-cli/remote.h"
+#include "base/clock.h"
 #include "proto/tuf_make.h"
 
 #define ROLE_LIFE_S (90 * 86400)
@@ -37,8 +38,9 @@ bool role_extend(const struct role *r, const struct tuf_make_target *add, size_t
 
 /* The whole: adds targets, the first of which decides whether it is there already, and posts
  * {"<field>": text, "targets": metadata} to the route.  Repeated while others come first, at most
- * ROLE_TRIES times. */
-enum { ROLE_TRIES = 8 };
+ * ROLE_TRIES times; after network errors, as it may be repeated, at most ROLE_FAILURES times in a row; and while
+ * the server is busy (it answers so while it still verifies what was uploaded), for an hour. */
+enum { ROLE_TRIES = 8, ROLE_FAILURES = 6, ROLE_BUSY_MS = 3600 * 1000 };
 struct role_update {
 	const char *role;
 	const struct tuf_make_target *add;
@@ -47,8 +49,11 @@ struct role_update {
 	const char *text;
 	enum api_route_id route;
 	const char *what; /* for messages: "release acme-phone/1.0.0" */
-	int64_t now_s;
+	const struct clock *clock;
+	const struct rng *rng;
 	const struct key *key;
+	bool (*wait)(void *arg, uint64_t ms, struct err *e); /* NULL: sleeps */
+	void *arg;
 };
 enum role_result { ROLE_UPDATED, ROLE_WAS_THERE };
 bool role_update(struct remote *r, const struct role_update *u, enum role_result *ret,

@@ -20,6 +20,7 @@ static struct {
 	/* Before the first post is looked at, somebody else publishes this version with these bytes. */
 	const char *rival_version, *rival_bytes;
 	bool always_conflict, withdrawn;
+	unsigned busy_until, drop_until; /* posts up to this number are answered so */
 } srv;
 
 static struct key publisher;
@@ -150,6 +151,15 @@ static void take_release(const struct stub_request *q, struct stub_answer *a)
 	assert_ok(buf_add(&posted, text, n, &e), &e);
 	if (srv.rival_version)
 		rival_publishes();
+	if (srv.posts <= srv.drop_until) {
+		a->drop = true;
+		return;
+	}
+	if (srv.posts <= srv.busy_until) {
+		fail_with(a, 503, "busy", "the upload is still being checked");
+		stub_header(a, "Retry-After", "5");
+		return;
+	}
 	if (srv.withdrawn) {
 		fail_with(a, 410, "gone", "was withdrawn");
 		return;
@@ -190,6 +200,15 @@ static struct remote remote;
 static struct prepared prepared;
 static struct publish p;
 
+static uint64_t waited_ms;
+
+static bool wait_in_fake_time(void *arg, uint64_t ms, struct err *err)
+{
+	waited_ms += ms;
+	clock_fake_advance(&clk, (int64_t)ms);
+	return true;
+}
+
 static void describe(void **state, const char *version, const char *kernel, size_t disk)
 {
 	static uint8_t big[1 << 20];
@@ -220,7 +239,8 @@ static void prepare(void **state)
 			      .release = &prepared,
 			      .key = &publisher,
 			      .clock = &clk.base,
-			      .rng = &rng.base };
+			      .rng = &rng.base,
+			      .wait = wait_in_fake_time };
 }
 
 static int setup(void **state)
@@ -373,6 +393,36 @@ static void a_server_that_always_conflicts_is_given_up(void **state)
 	assert_int_equal(srv.posts, ROLE_TRIES);
 }
 
+static void a_server_that_is_still_checking_is_asked_again(void **state)
+{
+	srv.busy_until = 20;
+	waited_ms = 0;
+	assert_ok(publish_release(&p, &e), &e);
+	assert_int_equal(srv.posts, 21);
+	assert_int_equal(srv.uploads, 3);
+	assert_true(waited_ms >= 20 * 5000);
+}
+
+static void a_server_that_never_ends_checking_is_given_up_after_an_hour(void **state)
+{
+	srv.busy_until = UINT32_MAX;
+	waited_ms = 0;
+	assert_fails(publish_release(&p, &e), &e, E_BUSY);
+	assert_in_range(waited_ms, ROLE_BUSY_MS, ROLE_BUSY_MS + 120000);
+}
+
+static void a_network_that_breaks_at_the_last_step_is_tried_again(void **state)
+{
+	srv.drop_until = 2;
+	assert_ok(publish_release(&p, &e), &e);
+	assert_int_equal(srv.uploads, 3);
+	srv.drop_until = UINT32_MAX;
+	prepare(state);
+	srv.posts = 0;
+	assert_fails(publish_release(&p, &e), &e, E_NETWORK);
+	assert_int_equal(srv.posts, ROLE_FAILURES);
+}
+
 static void preparing_twice_gives_the_same_bytes(void **state)
 {
 	uint8_t first[SHA256_SIZE], object[SHA256_SIZE];
@@ -419,6 +469,9 @@ int main(void)
 		CASE(a_rival_with_another_version_costs_a_second_try),
 		CASE(of_two_with_one_version_the_second_is_told_why),
 		CASE(a_server_that_always_conflicts_is_given_up),
+		CASE(a_server_that_is_still_checking_is_asked_again),
+		CASE(a_server_that_never_ends_checking_is_given_up_after_an_hour),
+		CASE(a_network_that_breaks_at_the_last_step_is_tried_again),
 		CASE(preparing_twice_gives_the_same_bytes),
 		CASE(prepare_says_which_file_is_wrong),
 		CASE(prepare_leaves_no_files_behind),
