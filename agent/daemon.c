@@ -97,12 +97,16 @@ static bool connect_server(struct agent *a, struct err *e)
 	       signed_init(&a->server, a->poll_https, a->identity.signing, a->clock, a->rng, e);
 }
 
-/* What was known before the restart, without asking anybody: downloads go on and policies hold. */
+/* What was known before the restart, without asking anybody: downloads go on and policies hold.  The
+ * process may have died between learning something and doing it, and the server does not say it
+ * twice; so what is not at hand makes the next check-in ask for everything. */
 static void recall(struct agent *a)
 {
 	struct trustdb_input in = { .now_s = ttime_now_s(&a->time),
 				    .device = a->identity.device,
 				    .floor = a->st.floor };
+	struct applied *policy = NULL;
+	bool changed, waits = false;
 	struct err e;
 
 	if (!applied_load(&a->policy, a->policies_dirfd, &e)) {
@@ -114,7 +118,17 @@ static void recall(struct agent *a)
 	if (!trustdb_evaluate(&a->wanted, &a->trust, &in, &e)) {
 		log_debug("recall", "%s", log_err(&e).s);
 		a->wanted = NULL;
+		return;
 	}
+	if (!policyd_apply(&policy, &changed, &waits, a->policies_dirfd, NULL, a->wanted,
+			   in.now_s, &e) ||
+	    waits)
+		a->evaluate = true;
+	if (policy) {
+		applied_free(a->policy);
+		a->policy = policy;
+	}
+	agent_want(a);
 }
 
 static bool start(struct agent *a, struct err *e)
@@ -126,7 +140,6 @@ static bool start(struct agent *a, struct err *e)
 	    !worker_init(&a->stage_worker, e) || !connect_server(a, e) ||
 	    !control_init(&a->control, a->state_dirfd, e))
 		return false;
-	recall(a);
 	a->poll_s = a->enrolment.poll_s;
 	a->poll_backoff = BACKOFF_INIT(POLL_BACKOFF_MS, POLL_BACKOFF_MAX_MS);
 	a->stage_backoff = BACKOFF_INIT(STAGE_BACKOFF_MS, STAGE_BACKOFF_MAX_MS);
@@ -135,6 +148,7 @@ static bool start(struct agent *a, struct err *e)
 	a->poll_due_ms = agent_now_ms(a);
 	if (a->mode == DAEMON_RUN)
 		a->poll_due_ms += (int64_t)rng_below(a->rng, FIRST_POLL_JITTER_MS);
+	recall(a);
 	return true;
 }
 

@@ -94,6 +94,8 @@ void agent_event(struct agent *a, const struct update_event *ev);
 void agent_simple_event(struct agent *a, enum update_event_kind kind, const char *text);
 void agent_report(struct agent *a, const char *kind, const char *state, const char *reason,
 		  const struct policy *policy);
+/* Tells the update what a->wanted says. */
+void agent_want(struct agent *a);
 void agent_update_step(struct agent *a); /* starts what is due */
 void agent_poll_ended(struct agent *a);
 void agent_stage_ended(struct agent *a);

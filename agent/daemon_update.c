@@ -534,14 +534,10 @@ static void take_policy(struct agent *a, struct poll_job *j)
 	}
 }
 
-static void take_wanted(struct agent *a, struct poll_job *j)
+void agent_want(struct agent *a)
 {
 	struct update_event ev = { .kind = EV_UNWANTED };
 
-	wanted_free(a->wanted);
-	a->wanted = TAKE(j->wanted);
-	if (j->fresh)
-		ttime_step(&a->time, j->server_s, a->wanted->director_expires_s);
 	/* Raised by the director: a release below it is not gone back to. */
 	if (a->wanted->floor > a->st.floor && a->st.active != SLOT_NONE &&
 	    a->st.slot[a->st.active].security_version >= a->wanted->floor) {
@@ -556,6 +552,15 @@ static void take_wanted(struct agent *a, struct poll_job *j)
 		ev.rollout = a->wanted->rollout;
 	}
 	agent_event(a, &ev);
+}
+
+static void take_wanted(struct agent *a, struct poll_job *j)
+{
+	wanted_free(a->wanted);
+	a->wanted = TAKE(j->wanted);
+	if (j->fresh)
+		ttime_step(&a->time, j->server_s, a->wanted->director_expires_s);
+	agent_want(a);
 }
 
 void agent_poll_ended(struct agent *a)
@@ -613,6 +618,10 @@ void agent_update_step(struct agent *a)
 	step_retry(a);
 	if (a->stopping)
 		return;
+	/* The server says what it wants once; what a trial or a damaged slot kept us from is wanted
+	 * still. */
+	if (a->wanted && !a->has_retry)
+		agent_want(a);
 	if (a->st.update == UPDATE_OFFERED && may_fetch(a, &why))
 		agent_simple_event(a, EV_MAY_FETCH, NULL);
 	if (a->st.update == UPDATE_FETCHING)

@@ -231,9 +231,6 @@ static bool take_stream(void *arg, const void *p, size_t n, struct err *e)
 		n -= take;
 		if (stage_unit_is_full(r->open) && !stage_pool_give(r->pool, TAKE(r->open), e))
 			return false;
-		if (atomic_load(&r->s->progress->done_bytes) >=
-		    atomic_load(&r->s->progress->total_bytes) / 2)
-			crash_point("stage-half");
 	}
 	return true;
 }

@@ -1,5 +1,6 @@
 #include "agent/stage_priv.h"
 
+#include "agent/crashpoint.h"
 #include "base/io.h"
 
 #include <errno.h>
@@ -168,7 +169,9 @@ static bool write_groups(struct stage_pool *p, uint64_t unit, const uint8_t *pla
 			pthread_mutex_lock(&p->lock);
 			stage_file_set_good(f, g);
 			pthread_mutex_unlock(&p->lock);
-			atomic_fetch_add(&p->progress->done_bytes, n);
+			if (atomic_fetch_add(&p->progress->done_bytes, n) + n >=
+			    atomic_load(&p->progress->total_bytes) / 2)
+				crash_point("stage-half");
 		}
 		plain += n;
 	}

@@ -71,7 +71,7 @@ static struct update_step wanted(struct state *s, const struct update_event *ev)
 	bool runs = s->active != SLOT_NONE && release_id_same(&ev->target, &s->slot[s->active]);
 	bool was_fetching = s->update == UPDATE_FETCHING;
 
-	/* A trial ends first; the next check-in brings the other release again. */
+	/* A trial ends first; what is wanted is told again afterwards. */
 	if (s->update == UPDATE_TRIAL)
 		return no_step;
 	if (runs) {

@@ -20,13 +20,15 @@ valise() {
 
 # agent COMMAND...: on the handset; `on DIR agent ...` is another one's.
 agent() {
-	"$bin/valise-agent" "$@" --set "state_dir=$handset" "${handset_settings[@]}"
+	local command=$1
+	shift
+	"$bin/valise-agent" "$command" --set "state_dir=$handset" "${handset_settings[@]}" "$@"
 }
 
 # A server and an organisation with the product acme.
 start_organisation() {
 	init_valised
-	start_valised poll.interval=1s "$@"
+	start_valised poll.interval=1s limit.device_rate=0 limit.client_rate=0 "$@"
 	init_organisation acme
 }
 
