@@ -28,7 +28,7 @@ $(foreach f,$(FOLDERS),$(eval $(call unit_rules,$(f))))
 # Helper programs of scenarios and measurements; they may use everything.
 TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c tests/tools/*.c))
 define tool_rules
-$(B)/tests/$(1)/%: $(B)/obj/tests/$(1)/%.o $(ALL_LIBS)
+$(B)/tests/$(1)/%: $(B)/obj/tests/$(1)/%.o $(LIB_SUPPORT) $(ALL_LIBS)
 	$$(link)
 endef
 $(foreach t,bench tools,$(eval $(call tool_rules,$(t))))
@@ -36,9 +36,9 @@ $(foreach t,bench tools,$(eval $(call tool_rules,$(t))))
 # A fuzzer is linked twice: with libFuzzer by `make fuzz`, with replay.c for the plain tests.
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS := $(FUZZERS:%=$(B)/tests/replay/%)
-$(B)/tests/replay/%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/support/replay.o $(ALL_LIBS)
+$(B)/tests/replay/%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/support/replay.o $(LIB_SUPPORT) $(ALL_LIBS)
 	$(link)
-$(B)/tests/fuzz/%: $(B)/obj/tests/fuzz/fuzz_%.o $(ALL_LIBS)
+$(B)/tests/fuzz/%: $(B)/obj/tests/fuzz/fuzz_%.o $(LIB_SUPPORT) $(ALL_LIBS)
 	$(link)
 $(B)/tests/fuzz/%: LDFLAGS_TEST = -fsanitize=fuzzer
 
