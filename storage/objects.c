@@ -25,21 +25,40 @@ void object_path(struct object_path *ret, const uint8_t sha256[static SHA256_SIZ
 
 /* ---- files ---- */
 
+/* *ret is -1 when a sweep came between making the file and locking it. */
+static bool make_locked(struct store *s, const char *name, int *ret, struct err *e)
+{
+	CLEANUP(fd_closep)
+	int fd = openat(s->uploads_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+			0600);
+	struct stat st;
+
+	bool locked;
+
+	if (fd < 0)
+		return err_sys(e, errno, "uploads/%s", name);
+	locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+	if ((!locked && errno != EWOULDBLOCK) || fstat(fd, &st) != 0)
+		return err_sys(e, errno, "uploads/%s", name);
+	*ret = locked && st.st_nlink == 1 ? TAKE_FD(fd) : -1;
+	return true;
+}
+
 bool temp_make(struct store *s, char name[static TEMP_NAME_SIZE], int *ret_fd, struct err *e)
 {
 	uint8_t id[16];
-	CLEANUP(fd_closep) int fd = -1;
+	int fd = -1;
 
-	rng_fill(s->o.rng, id, sizeof(id));
-	memcpy(name, "tmp-", 4);
-	hex_encode(name + 4, id, sizeof(id));
-	fd = openat(s->uploads_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-		    0600);
+	for (int tries = 0; fd < 0 && tries < 10; tries++) {
+		rng_fill(s->o.rng, id, sizeof(id));
+		memcpy(name, "tmp-", 4);
+		hex_encode(name + 4, id, sizeof(id));
+		if (!make_locked(s, name, &fd, e))
+			return false;
+	}
 	if (fd < 0)
-		return err_sys(e, errno, "uploads/%s", name);
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-		return err_sys(e, errno, "uploads/%s", name);
-	*ret_fd = TAKE_FD(fd);
+		return err_set(e, E_BUSY, "uploads: temporary files are swept away");
+	*ret_fd = fd;
 	return true;
 }
 

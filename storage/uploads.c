@@ -286,8 +286,10 @@ static bool finish_late(struct store *s, struct upload *u, struct err *e)
 	CLEANUP(hash_done) struct sha256 hash = { NULL };
 	CLEANUP(fd_closep) int fd = -1;
 
-	if (!open_locked(s, u->id, &fd, e))
+	if (!open_locked(s, u->id, &fd, e) || !load(s, u->id, u->owner, u, e))
 		return false;
+	if (u->done || u->offset != u->size)
+		return true;
 	return sha256_init(&hash, e) && hash_file(fd, u->size, &hash, e) &&
 	       finish(s, fd, u, &hash, e);
 }
@@ -437,15 +439,18 @@ static void append_free(struct upload_append *a)
 }
 DEFINE_CLEANUP(struct upload_append, append_free);
 
-/* The size is read again under the lock: the writer before us may have moved it. */
+/* The row is read again under the lock: the upload may have ended, or been deleted, meanwhile.
+ * Then the file that was made here has no row and is swept. */
 static bool begin_locked(struct upload_append *a, const char *id, int64_t owner,
 			 uint64_t offset, struct err *e)
 {
 	if (!load(a->s, id, owner, &a->u, e))
 		return false;
-	if (a->u.done || !open_locked(a->s, a->u.id, &a->fd, e))
-		return a->u.done ? err_set(e, E_CONFLICT, "upload %s is complete", a->u.id)
-				 : false;
+	if (!a->u.done &&
+	    (!open_locked(a->s, a->u.id, &a->fd, e) || !load(a->s, id, owner, &a->u, e)))
+		return false;
+	if (a->u.done)
+		return err_set(e, E_CONFLICT, "upload %s is complete", a->u.id);
 	if (!fd_size(a->fd, &a->u.offset, e))
 		return false;
 	if (a->u.offset != offset)

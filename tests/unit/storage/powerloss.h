@@ -178,6 +178,12 @@ static void note_sync(int fd)
 
 /* ---- in place of the C library's ---- */
 
+/* tests/support/real.h has macros of these names. */
+#undef write
+#undef fsync
+#undef renameat
+#undef unlinkat
+
 static ssize_t power_write(int fd, const void *p, size_t n, off_t at, bool positioned)
 {
 	bool cut = power_enter();
@@ -204,7 +210,6 @@ ssize_t pwrite64(int fd, const void *p, size_t n, __off64_t at)
 	return power_write(fd, p, n, at, true);
 }
 
-#undef pwrite
 ssize_t power_pwrite(int fd, const void *p, size_t n, off_t at) __asm__("pwrite");
 ssize_t power_pwrite(int fd, const void *p, size_t n, off_t at)
 {
