@@ -1,0 +1,117 @@
+#!/bin/bash
+# The daemon: what its commands do, planned stops, one agent per folder, an idle poll's size, tickets with
+# rivals, approval.
+. "$TOP/tests/support/handset.sh"
+start_organisation
+phone 1.0 good
+roll_out 1.0
+enrol_handset
+
+say "only one agent runs on a folder"
+start_agent
+once 73
+wait_for 30 "a healthy phone" status_is .vm.healthy true
+
+say "status is for people and for programs"
+agent status | grep -q '^active slot  a, acme/1.0$' || die "$(agent status)"
+agent status -o json | jq -e '.enrolment == "active" and .slots.a.whole and (.slots.b.whole | not)' >/dev/null ||
+	die "$(agent status -o json)"
+[ "$(stat -c %a handset/control)" = 600 ] || die "the control socket is open to others"
+
+say "stop and start"
+agent stop
+wait_for 30 "the stop" status_is .vm.state stopped
+agent start
+wait_for 30 "a healthy phone" status_is .vm.healthy true
+
+say "SIGTERM shuts the phone down in order"
+stop_agent
+tail -n 2 agent.log | grep -q 'vm.exited slot=a reason=stopped planned=yes' || die "not in order"
+got=0
+agent status >/dev/null 2>&1 || got=$?
+[ $got = 69 ] || die "status without an agent: $got"
+
+say "a planned restart in a trial is not a failed boot"
+phone 1.1 broken
+roll_out 1.1
+for i in 1 2 3 4 5 6; do
+	start_agent
+	wait_for 30 "the trial's boot ($i)" status_is '.update.state + .vm.slot + .vm.state' trialbrunning
+	stop_agent
+done
+once 10 --set test.health_deadline=1s
+start_agent
+wait_for 30 "a healthy phone" status_is .vm.healthy true
+[ "$(status .release)" = acme/1.0 ] || die "$(status .release) runs"
+
+say "a power cut in every boot of a trial uses up its tries"
+stop_agent
+phone 1.2 good
+roll_out 1.2
+for i in 1 2 3; do once 137 --set test.crash=trial-booting; done
+once 10
+grep -q 'reason="the trial boot was cut short every time"' agent.log || die "no reason"
+
+say "a monitor that never starts the guest is given up in time"
+phone 1.3 never-starts
+roll_out 1.3
+once 10 --set vm.start_limit=1s
+grep -q 'reason="the guest was not started within 1 s"' agent.log || die "no reason"
+
+say "a guest that switches itself off stays off until it is started"
+phone 1.4 poweroff
+roll_out 1.4
+start_agent
+wait_for 30 "the end" grep -q 'reason=poweroff' agent.log
+wait_for 30 "the update" status_is .release acme/1.4
+wait_for 30 "the stop" status_is .vm.state stopped
+stop_agent
+
+say "an idle poll writes nothing on the handset"
+marks() {
+	stat -c '%n %Y %Z %s' handset/commit.? handset/tuf/*/* handset/want/* handset/events | sha256sum
+}
+polls() { grep -c ' checkin up=' agent.log; }
+polled() { [ "$(polls)" -ge "$1" ]; }
+: >agent.log
+start_agent
+wait_for 30 "three polls" polled 3
+before=$(marks)
+wait_for 30 "more polls" polled $(($(polls) + 3))
+[ "$before" = "$(marks)" ] || die "an idle poll wrote"
+stop_agent
+
+say "two agents race for one ticket: one wins, the other is told why"
+ticket=$(valise -o json enrol new --no-qr | jq -r .ticket)
+for who in one two; do
+	("$bin/valise-agent" enrol --set "state_dir=$TMPDIR/$who" --model compact "$ticket" >$who.out 2>&1 && echo won >$who.rc ||
+		echo "lost $?" >$who.rc) &
+done
+wait %?enrol 2>/dev/null || true
+wait_for 30 "both" test -s one.rc -a -s two.rc
+[ "$(cat one.rc two.rc | grep -c won)" = 1 ] || die "$(cat one.rc two.rc one.out two.out)"
+grep -l won one.rc two.rc >winner
+winner=$(cut -d. -f1 winner)
+"$bin/valise-agent" enrol --set "state_dir=$TMPDIR/$winner" --model compact "$ticket" >again.out ||
+	die "the winner asking again: $(cat again.out)"
+
+say "approval by hand: the same fingerprint on both sides, and nothing before it"
+ticket=$(valise -o json enrol new --no-qr --approve | jq -r .ticket)
+handset=$TMPDIR/third
+agent enrol --model compact "$ticket" >third.out || die "enrol"
+grep -q 'has to approve' third.out || die "$(cat third.out)"
+third=$(sed -n 's/^device \([0-9a-f]*\) .*/\1/p' third.out)
+fingerprint=$(sed -n 's/^fingerprint //p' third.out)
+once 75
+[ "$(valise -o json device show "$third" | jq -r .fingerprint)" = "$fingerprint" ] || die "fingerprints differ"
+valise -y device approve "$third" >/dev/null
+once 0
+[ "$(valise -o json device show "$third" | jq -r .release.applied)" = acme/1.4 ] || die "not installed"
+grep -q token third/enrolment.json && die "the token is still there"
+
+say "a revoked handset is told so and keeps its phone"
+valise -y device revoke "$third" >/dev/null
+got=0
+agent once >>agent.log 2>&1 || got=$?
+[ $got = 77 ] || die "revoked: status $got"
+exit 0
