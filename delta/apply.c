@@ -1,0 +1,526 @@
+/* Applying: frame by frame, piece by piece, command by command, all through one segment's buffer. */
+#include "delta/delta.h"
+#include "base/io.h"
+#include "base/sha256.h"
+#include "delta/code.h"
+#include "delta/fields.h"
+#include "delta/format.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { INPUT = 65536, COPY_PART = 65536 };
+
+struct source { /* a run of the delta's coded bytes */
+	int fd;
+	uint64_t at, end;
+	uint8_t bytes[INPUT];
+};
+
+struct delta {
+	int fd, old_fd;
+	uint64_t size;
+	struct format format;
+	struct space space;
+	struct source source;
+	struct models *models;
+	/* one frame */
+	struct coder coder;
+	struct piece *pieces;
+	size_t n_pieces, cap_pieces;
+	struct op *ops;
+	size_t n_ops;
+	struct buf recipe;
+	uint8_t *plain; /* of the stream at hand, LIMIT_DELTA_STREAM */
+	uint8_t part[COPY_PART];
+	/* output */
+	uint8_t *segment;
+	size_t segment_size;
+	uint64_t at;    /* in the new image */
+	uint64_t first; /* nothing before it goes out */
+	uint64_t packed_left;
+	delta_emit *emit;
+	void *ctx;
+};
+
+static bool source_more(void *ctx, const uint8_t **ret, size_t *ret_n, struct err *e)
+{
+	struct source *s = ctx;
+	uint64_t left = s->end - s->at;
+	size_t n = left < INPUT ? (size_t)left : INPUT;
+
+	if (!pread_all(s->fd, s->bytes, n, s->at, e))
+		return err_wrap(e, "delta");
+	s->at += n;
+	*ret = s->bytes;
+	*ret_n = n;
+	return true;
+}
+
+static bool start_coder(struct delta *d, uint64_t offset, uint64_t n, struct err *e)
+{
+	models_freep(&d->models);
+	d->source.fd = d->fd;
+	d->source.at = offset;
+	d->source.end = offset + n;
+	if (!models_new(&d->models, e))
+		return false;
+	coder_decode_start(&d->coder, source_more, &d->source, e);
+	return coder_ok(&d->coder, e);
+}
+
+/* ---- opening ---- */
+
+static bool read_format(struct format *ret, int fd, uint64_t *ret_size, struct err *e)
+{
+	uint8_t head[FORMAT_HEAD];
+	uint64_t size, n;
+
+	if (!fd_size(fd, &size, e))
+		return err_wrap(e, "delta");
+	if (size < FORMAT_HEAD)
+		return err_set(e, E_FORMAT, "not a delta: %" PRIu64 " bytes", size);
+	if (!pread_all(fd, head, sizeof(head), 0, e) || !format_peek(&n, head, size, e))
+		return false;
+	CLEANUP(buf_done) struct buf b = BUF_INIT(LIMIT_DELTA_HEAD);
+	uint8_t *p;
+	if (!buf_reserve(&b, (size_t)n, &p, e) || !pread_all(fd, p, (size_t)n, 0, e))
+		return false;
+	*ret_size = size;
+	return format_parse(ret, p, (size_t)n, size, e);
+}
+
+static bool read_table(struct delta *d, struct err *e)
+{
+	const struct format *f = &d->format;
+	CLEANUP(streams_done) struct streams streams = { 0 };
+
+	if (f->n_old_streams &&
+	    (!start_coder(d, f->table_offset, f->table_coded, e) ||
+	     !code_table(&d->coder, d->models, &streams, f->n_old_streams, f->old_size, e)))
+		return err_wrap(e, "table");
+	return space_init(&d->space, d->old_fd, f->old_size, &streams, e);
+}
+
+static bool open_all(struct delta *d, struct err *e)
+{
+	uint64_t old_size;
+
+	if (!read_format(&d->format, d->fd, &d->size, e))
+		return false;
+	if (!fd_size(d->old_fd, &old_size, e))
+		return err_wrap(e, "old image");
+	if (old_size != d->format.old_size)
+		return err_set(e, E_CORRUPT,
+			       "the old image has %" PRIu64 " bytes, the delta is for %" PRIu64,
+			       old_size, d->format.old_size);
+	d->segment_size = (size_t)1 << d->format.segment_log;
+	d->segment = malloc(d->segment_size);
+	d->ops = reallocarray(NULL, LIMIT_DELTA_OPS, sizeof(*d->ops));
+	if (!d->segment || !d->ops)
+		return err_nomem(e);
+	return read_table(d, e);
+}
+
+bool delta_open(struct delta **ret, int delta_fd, int old_fd, struct err *e)
+{
+	CLEANUP(delta_freep) struct delta *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return err_nomem(e);
+	d->fd = delta_fd;
+	d->old_fd = old_fd;
+	buf_init(&d->recipe, LIMIT_DELTA_RECIPE);
+	if (!open_all(d, e))
+		return false;
+	*ret = TAKE(d);
+	return true;
+}
+
+void delta_free(struct delta *d)
+{
+	if (!d)
+		return;
+	format_done(&d->format);
+	space_done(&d->space);
+	models_free(d->models);
+	buf_done(&d->recipe);
+	free(d->pieces);
+	free(d->ops);
+	free(d->plain);
+	free(d->segment);
+	free(d);
+}
+
+static void describe(struct delta_info *ret, const struct format *f, uint64_t size)
+{
+	*ret = (struct delta_info){
+		.old_size = f->old_size,
+		.new_size = f->new_size,
+		.delta_size = size,
+		.segment_bytes = UINT32_C(1) << f->segment_log,
+		.frames = f->n_frames,
+		.segments = (uint32_t)format_segments(f),
+		.streams_old = f->n_old_streams,
+		.streams_new = f->n_new_streams,
+	};
+	for (uint32_t i = 0; i < f->n_frames; i++)
+		ret->ops += f->frames[i].ops;
+	for (unsigned i = 0; i < DELTA_KINDS; i++)
+		ret->spent_bytes[i] = (uint64_t)f->spent[i] * FORMAT_SPENT_UNIT;
+}
+
+void delta_describe(const struct delta *d, struct delta_info *ret)
+{
+	describe(ret, &d->format, d->size);
+}
+
+bool delta_look(struct delta_info *ret, int delta_fd, struct err *e)
+{
+	CLEANUP(format_done) struct format f = { 0 };
+	uint64_t size = 0;
+
+	if (!read_format(&f, delta_fd, &size, e))
+		return false;
+	describe(ret, &f, size);
+	return true;
+}
+
+/* ---- output ---- */
+
+static bool segment_out(struct delta *d, size_t n, struct err *e)
+{
+	uint64_t begin = d->at - n, index = begin >> d->format.segment_log;
+	uint8_t hash[SHA256_SIZE];
+
+	if (begin < d->first)
+		return true;
+	sha256(hash, d->segment, n);
+	if (memcmp(hash, d->format.hashes[index], DELTA_HASH_SIZE) != 0)
+		return err_set(e, E_CORRUPT,
+			       "segment %" PRIu64
+			       " comes out wrong: another old image, or damage",
+			       index);
+	return d->emit(d->ctx, begin, d->segment, n, e);
+}
+
+/* Where the next output goes, and how much fits there. */
+static uint8_t *output_room(struct delta *d, size_t *ret_n)
+{
+	size_t filled = (size_t)(d->at & (d->segment_size - 1));
+
+	*ret_n = d->segment_size - filled;
+	return d->segment + filled;
+}
+
+static bool output_filled(struct delta *d, size_t n, struct err *e)
+{
+	size_t filled;
+
+	d->at += n;
+	filled = (size_t)(d->at & (d->segment_size - 1));
+	if (filled == 0 || d->at == d->format.new_size)
+		return segment_out(d, filled ? filled : d->segment_size, e);
+	return true;
+}
+
+static bool output(struct delta *d, const uint8_t *p, size_t n, struct err *e)
+{
+	while (n) {
+		size_t room, part;
+		uint8_t *to = output_room(d, &room);
+
+		part = n < room ? n : room;
+		memcpy(to, p, part);
+		if (!output_filled(d, part, e))
+			return false;
+		p += part;
+		n -= part;
+	}
+	return true;
+}
+
+/* ---- one frame's head ---- */
+
+static bool pieces_add(struct delta *d, const struct piece *p, struct err *e)
+{
+	if (d->n_pieces == d->cap_pieces) {
+		size_t cap = d->cap_pieces ? 2 * d->cap_pieces : 64;
+		struct piece *v = reallocarray(d->pieces, cap, sizeof(*v));
+
+		if (!v)
+			return err_nomem(e);
+		d->pieces = v;
+		d->cap_pieces = cap;
+	}
+	d->pieces[d->n_pieces++] = *p;
+	return true;
+}
+
+static bool read_ops(struct delta *d, struct piece *p, uint64_t address, uint32_t most,
+		     struct err *e)
+{
+	uint64_t total = piece_bytes(p), at = 0;
+
+	p->first_op = (uint32_t)d->n_ops;
+	while (at < total) {
+		struct op op = { 0 };
+
+		if (d->n_ops == most)
+			return err_set(e, E_CORRUPT, "more commands than announced");
+		if (!code_op(&d->coder, d->models, &op, p->transform != 0, at, total, address,
+			     d->space.end, e))
+			return false;
+		d->ops[d->n_ops++] = op;
+		at += op.n;
+	}
+	p->ops = (uint32_t)(d->n_ops - p->first_op);
+	return true;
+}
+
+static bool read_frame_head(struct delta *d, const struct format_frame *f, struct err *e)
+{
+	uint64_t at = f->first, end = f->first + f->bytes, streams = 0;
+
+	d->n_pieces = d->n_ops = 0;
+	while (at < end) {
+		struct piece p = { .offset = at };
+
+		if (!code_piece(&d->coder, d->models, &p, end - at, e) ||
+		    !read_ops(d, &p, fields_address(&p, streams), f->ops, e) ||
+		    !pieces_add(d, &p, e))
+			return false;
+		at += p.size;
+		streams += p.plain_size;
+	}
+	if (d->n_ops != f->ops)
+		return err_set(e, E_CORRUPT, "fewer commands than announced");
+	return code_body_start(d->models, d->pieces, d->n_pieces, d->ops, d->n_ops, e);
+}
+
+/* ---- one frame's body ---- */
+
+static bool do_insert(struct delta *d, uint8_t *to, size_t n, struct err *e)
+{
+	for (size_t at = 0; at < n; at += CODE_BLOCK)
+		code_insert(&d->coder, d->models, to + at,
+			    n - at < CODE_BLOCK ? n - at : CODE_BLOCK);
+	return coder_ok(&d->coder, e);
+}
+
+static bool do_copy(struct delta *d, uint64_t from, uint8_t *to, size_t n, struct err *e)
+{
+	if (!space_read(&d->space, from, to, n, e))
+		return false;
+	code_passed(d->models, to, n);
+	return true;
+}
+
+static bool do_zero(struct delta *d, uint8_t *to, size_t n)
+{
+	memset(to, 0, n);
+	code_passed(d->models, to, n);
+	return true;
+}
+
+/* n <= COPY_PART - CODE_BEFORE - CODE_AFTER, and only the last part of a command is no multiple of
+ * CODE_BLOCK. */
+static bool do_add(struct delta *d, uint64_t from, uint64_t address, uint8_t *to, size_t n,
+		   struct err *e)
+{
+	size_t before = from < CODE_BEFORE ? (size_t)from : CODE_BEFORE;
+
+	memset(d->part, 0, CODE_BEFORE - before);
+	if (!space_read(&d->space, from - before, d->part + CODE_BEFORE - before,
+			before + n + CODE_AFTER, e))
+		return false;
+	for (size_t at = 0; at < n; at += CODE_BLOCK)
+		code_add(&d->coder, d->models, d->part + CODE_BEFORE + at, from + at, to + at,
+			 address + at, n - at < CODE_BLOCK ? n - at : CODE_BLOCK);
+	return coder_ok(&d->coder, e);
+}
+
+static bool do_part(struct delta *d, const struct op *op, uint64_t done, uint64_t address,
+		    uint8_t *to, size_t n, struct err *e)
+{
+	switch ((enum op_kind)op->kind) {
+	case OP_INSERT:
+		return do_insert(d, to, n, e);
+	case OP_COPY:
+		return do_copy(d, op->from + done, to, n, e);
+	case OP_ADD:
+		return do_add(d, op->from + done, address + done, to, n, e);
+	case OP_ZERO:
+		break;
+	}
+	return do_zero(d, to, n);
+}
+
+/* A copy that only leads up to the first segment wanted needs not be read. */
+static bool skip_copy(struct delta *d, const struct op *op, uint64_t *done, struct err *e)
+{
+	enum { CONTEXT = 8 };
+	uint64_t n = op->n - *done;
+
+	if ((op->kind != OP_COPY && op->kind != OP_ZERO) || d->at >= d->first)
+		return true;
+	if (n > d->first - d->at)
+		n = d->first - d->at;
+	n &= ~(uint64_t)(CODE_BLOCK - 1);
+	if (op->kind == OP_COPY && n >= CONTEXT) {
+		uint8_t last[CONTEXT];
+
+		if (!space_read(&d->space, op->from + *done + n - CONTEXT, last, CONTEXT, e))
+			return false;
+		code_passed(d->models, last, CONTEXT);
+	} else if (n >= CONTEXT) {
+		static const uint8_t zeros[CONTEXT];
+
+		code_passed(d->models, zeros, CONTEXT);
+	}
+	d->at += n;
+	*done += n;
+	return true;
+}
+
+enum { PART = COPY_PART - 4096 }; /* a multiple of CODE_BLOCK */
+
+/* Commands of a raw piece write into the segment, in parts that need not end where a block does:
+ * what straddles two segments goes through a block of its own. */
+static bool do_raw_op(struct delta *d, const struct op *op, uint64_t address, struct err *e)
+{
+	uint64_t done = 0;
+
+	if (!skip_copy(d, op, &done, e))
+		return false;
+	while (done < op->n) {
+		uint8_t block[CODE_BLOCK];
+		size_t room, n = op->n - done < PART ? (size_t)(op->n - done) : PART;
+		uint8_t *to = output_room(d, &room);
+		bool straddles = room < CODE_BLOCK && n > room;
+
+		if (straddles)
+			to = block, n = n < CODE_BLOCK ? n : CODE_BLOCK;
+		else if (n > room)
+			n = room & ~(size_t)(CODE_BLOCK - 1);
+		if (!do_part(d, op, done, address, to, n, e))
+			return false;
+		if (!(straddles ? output(d, block, n, e) : output_filled(d, n, e)))
+			return false;
+		done += n;
+	}
+	return true;
+}
+
+static bool do_raw(struct delta *d, const struct piece *p, uint64_t address, struct err *e)
+{
+	for (uint32_t i = 0; i < p->ops; i++) {
+		const struct op *op = &d->ops[p->first_op + i];
+
+		if (op->kind == OP_ADD)
+			code_add_start(d->models, op, address);
+		if (!do_raw_op(d, op, address, e))
+			return false;
+		address += op->n;
+	}
+	return true;
+}
+
+static bool packed_out(void *ctx, const uint8_t *p, size_t n, struct err *e)
+{
+	struct delta *d = ctx;
+
+	if (n > d->packed_left)
+		return err_set(e, E_CORRUPT, "a stream packs to more than announced");
+	d->packed_left -= n;
+	return output(d, p, n, e);
+}
+
+static bool stream_plain(struct delta *d, const struct piece *p, uint64_t address,
+			 struct err *e)
+{
+	uint8_t *to = d->plain;
+
+	for (uint32_t i = 0; i < p->ops; i++) {
+		const struct op *op = &d->ops[p->first_op + i];
+
+		if (op->kind == OP_ADD)
+			code_add_start(d->models, op, address);
+		for (uint64_t done = 0; done < op->n;) {
+			size_t n = op->n - done < PART ? (size_t)(op->n - done) : PART;
+
+			if (!do_part(d, op, done, address, to, n, e))
+				return false;
+			done += n;
+			to += n;
+		}
+		address += op->n;
+	}
+	return true;
+}
+
+static bool do_stream(struct delta *d, const struct piece *p, uint64_t address, struct err *e)
+{
+	struct packer to = { .put = packed_out, .ctx = d };
+
+	if (!d->plain && !(d->plain = malloc(LIMIT_DELTA_STREAM)))
+		return err_nomem(e);
+	buf_reset(&d->recipe);
+	if (!code_recipe(&d->coder, d->models, &d->recipe, e) ||
+	    !stream_plain(d, p, address, e))
+		return false;
+	d->packed_left = p->size;
+	if (d->at + p->size <= d->first) { /* wholly before what is wanted */
+		d->at += p->size;
+		return true;
+	}
+	if (!transforms[p->transform]->pack(&to, d->recipe.p, d->recipe.n, d->plain,
+					    p->plain_size, e))
+		return false;
+	if (d->packed_left)
+		return err_set(e, E_CORRUPT, "a stream packs to less than announced");
+	return true;
+}
+
+static bool do_frame(struct delta *d, const struct format_frame *f, struct err *e)
+{
+	uint64_t streams = 0;
+
+	if (!start_coder(d, f->coded_offset, f->coded, e) || !read_frame_head(d, f, e))
+		return false;
+	d->at = f->first;
+	for (size_t i = 0; i < d->n_pieces; i++) {
+		const struct piece *p = &d->pieces[i];
+		uint64_t address = fields_address(p, streams);
+
+		if (!(p->transform ? do_stream(d, p, address, e) : do_raw(d, p, address, e)))
+			return false;
+		streams += p->plain_size;
+	}
+	return true;
+}
+
+/* The segment in which wanted output begins may begin in an earlier frame; `first` is a
+ * segment's beginning, so the frame that holds it is the first that counts. */
+bool delta_apply(struct delta *d, uint64_t first_offset, delta_emit *emit, void *ctx,
+		 struct err *e)
+{
+	const struct format *f = &d->format;
+
+	if (first_offset % d->segment_size || first_offset > f->new_size)
+		return err_set(e, E_USAGE, "segments begin at multiples of %zu",
+			       d->segment_size);
+	d->first = first_offset;
+	d->emit = emit;
+	d->ctx = ctx;
+	for (uint32_t i = 0; i < f->n_frames; i++) {
+		const struct format_frame *frame = &f->frames[i];
+
+		if (frame->first + frame->bytes <= first_offset)
+			continue;
+		if (!do_frame(d, frame, e))
+			return err_wrap(e, "frame %" PRIu32, i);
+	}
+	return true;
+}

@@ -1,0 +1,557 @@
+#include "delta/code.h"
+#include "delta/fields.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	TABLE_LOG = 18, /* 8 MiB of slots for bytes */
+	FLAG_LOG = 16,
+	FLAG_INPUTS = 7,
+	GRANULE_INPUTS = 4,
+	RECENT = 4, /* older distances between new and old that a command may return to */
+	HISTORY = 1 << 20, /* inserted bytes that a guess may come from */
+	GUESS_LOG = 16,
+};
+
+struct way {               /* one per kind of piece: raw, stream */
+	uint64_t old_end;  /* behind the last copy, in the old space */
+	uint64_t distance; /* old minus new of the last copy, modulo 2^64 */
+	uint64_t recent[RECENT];
+	unsigned last_kinds;
+	bitmodel kind[64][3], jump[64][8], sign[16];
+	struct number insert, copy, zero, far, near;
+};
+
+struct models {
+	struct tables tables;
+	struct bytemix literals, diffs, recipes;
+	struct flagmix granules, flags;
+	bitmodel (*flag_bits)[1 << FLAG_LOG]; /* FLAG_INPUTS of them */
+	bitmodel granule_bits[GRANULE_INPUTS][4096];
+	bitmodel page_bits[64];
+	struct way ways[2];
+	/* tables and pieces */
+	struct number gap, packed_size, plain_gain, raw_size, recipe_size;
+	struct number transform;
+	bitmodel is_stream[4];
+	unsigned last_pieces;
+	/* what went before */
+	uint32_t last4, last8; /* bytes of the new image */
+	uint8_t *history;      /* HISTORY */
+	uint32_t *guesses;     /* 1 << GUESS_LOG */
+	uint32_t history_n, guess_at, guess_length;
+	/* inside an ADD */
+	unsigned pages, granule_history, since_diff;
+	uint64_t flag_history;
+	uint32_t diffs_recent; /* the last four bytes' differences */
+	uint32_t last_diffs;   /* the last four that were not 0 */
+	struct fields fields;
+};
+
+static void bits_init(bitmodel *m, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		m[i] = BITMODEL_INIT;
+}
+
+static void way_init(struct way *w)
+{
+	bits_init(&w->kind[0][0], sizeof(w->kind) / sizeof(bitmodel));
+	bits_init(&w->jump[0][0], sizeof(w->jump) / sizeof(bitmodel));
+	bits_init(w->sign, ARRAY_SIZE(w->sign));
+	number_init(&w->insert);
+	number_init(&w->copy);
+	number_init(&w->zero);
+	number_init(&w->far);
+	number_init(&w->near);
+}
+
+static bool models_init(struct models *m, struct err *e)
+{
+	m->flag_bits = malloc(FLAG_INPUTS * sizeof(*m->flag_bits));
+	m->history = malloc(HISTORY);
+	m->guesses = calloc(1 << GUESS_LOG, sizeof(*m->guesses));
+	if (!m->flag_bits || !m->history || !m->guesses)
+		return err_nomem(e);
+	if (!tables_init(&m->tables, TABLE_LOG, e) ||
+	    !bytemix_init(&m->literals, &m->tables, 3, 6, 1, e) ||
+	    !bytemix_init(&m->diffs, &m->tables, 16, 7, 2, e) ||
+	    !bytemix_init(&m->recipes, &m->tables, 1, 4, 3, e) ||
+	    !flagmix_init(&m->granules, 16, GRANULE_INPUTS, e) ||
+	    !flagmix_init(&m->flags, 256, FLAG_INPUTS, e) || !fields_init(&m->fields, e))
+		return false;
+	bits_init(&m->flag_bits[0][0], (size_t)FLAG_INPUTS << FLAG_LOG);
+	bits_init(&m->granule_bits[0][0], sizeof(m->granule_bits) / sizeof(bitmodel));
+	bits_init(m->page_bits, ARRAY_SIZE(m->page_bits));
+	bits_init(m->is_stream, ARRAY_SIZE(m->is_stream));
+	way_init(&m->ways[0]);
+	way_init(&m->ways[1]);
+	number_init(&m->gap);
+	number_init(&m->packed_size);
+	number_init(&m->plain_gain);
+	number_init(&m->raw_size);
+	number_init(&m->recipe_size);
+	number_init(&m->transform);
+	return true;
+}
+
+bool models_new(struct models **ret, struct err *e)
+{
+	CLEANUP(models_freep) struct models *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return err_nomem(e);
+	if (!models_init(m, e))
+		return false;
+	*ret = TAKE(m);
+	return true;
+}
+
+void models_free(struct models *m)
+{
+	if (!m)
+		return;
+	bytemix_done(&m->literals);
+	bytemix_done(&m->diffs);
+	bytemix_done(&m->recipes);
+	flagmix_done(&m->granules);
+	flagmix_done(&m->flags);
+	tables_done(&m->tables);
+	fields_done(&m->fields);
+	free(m->flag_bits);
+	free(m->history);
+	free(m->guesses);
+	free(m);
+}
+
+/* ---- tables and pieces ---- */
+
+static bool transform_known(uint64_t t)
+{
+	return t > 0 && t < n_transforms;
+}
+
+/* The sizes and the kind of one stream of either side. */
+static bool code_stream(struct coder *c, struct models *m, uint64_t *size, uint32_t *plain_size,
+			uint8_t *transform, uint64_t left, struct err *e)
+{
+	uint64_t packed = coder_number(c, &m->packed_size, *size);
+	uint64_t plain = coder_number(c, &m->plain_gain, *plain_size);
+	uint64_t t = coder_number(c, &m->transform, *transform);
+
+	if (packed < 1 || packed > left || packed > UINT32_MAX || plain < 1 ||
+	    plain > LIMIT_DELTA_STREAM || !transform_known(t))
+		return err_set(e, E_CORRUPT, "a stream's sizes are impossible");
+	*size = packed;
+	*plain_size = (uint32_t)plain;
+	*transform = (uint8_t)t;
+	return coder_ok(c, e);
+}
+
+bool code_table(struct coder *c, struct models *m, struct streams *t, uint32_t want,
+		uint64_t image_size, struct err *e)
+{
+	uint64_t at = 0;
+
+	c->kind = DELTA_TABLES;
+	for (uint32_t i = 0; i < want; i++) {
+		struct stream s = c->decoding ? (struct stream){ 0 } : t->v[i];
+		uint64_t size = s.size, gap = coder_number(c, &m->gap, s.offset - at);
+
+		if (gap > image_size - at)
+			return err_set(e, E_CORRUPT, "old stream %u lies outside the image", i);
+		s.offset = at + gap;
+		if (!code_stream(c, m, &size, &s.plain_size, &s.transform,
+				 image_size - s.offset, e))
+			return false;
+		s.size = (uint32_t)size;
+		if (c->decoding && !streams_add(t, &s, e))
+			return false;
+		at = s.offset + s.size;
+	}
+	return coder_ok(c, e);
+}
+
+bool code_piece(struct coder *c, struct models *m, struct piece *p, uint64_t left,
+		struct err *e)
+{
+	c->kind = DELTA_TABLES;
+	bool is = coder_bit(c, &m->is_stream[m->last_pieces & 3], p->transform != 0);
+
+	m->last_pieces = m->last_pieces << 1 | is;
+	if (is)
+		return code_stream(c, m, &p->size, &p->plain_size, &p->transform, left, e);
+	p->transform = 0;
+	p->plain_size = 0;
+	/* The last piece says 0: all that is left. */
+	uint64_t n = coder_number(c, &m->raw_size, p->size == left ? 0 : p->size);
+	if (n > left)
+		return err_set(e, E_CORRUPT, "a piece is longer than its frame");
+	p->size = n ? n : left;
+	return coder_ok(c, e);
+}
+
+/* ---- commands ---- */
+
+static unsigned code_kind(struct coder *c, struct way *w, unsigned kind)
+{
+	bitmodel *m = w->kind[w->last_kinds & 63];
+	unsigned hi = coder_bit(c, &m[0], kind >> 1);
+
+	kind = hi << 1 | coder_bit(c, &m[1 + hi], kind & 1);
+	w->last_kinds = w->last_kinds << 2 | kind;
+	return kind;
+}
+
+enum jump { JUMP_SAME, JUMP_END, JUMP_NEAR, JUMP_RECENT, JUMPS = JUMP_RECENT + RECENT };
+
+static unsigned jump_of(const struct way *w, uint64_t from, uint64_t pos)
+{
+	if (from == pos + w->distance)
+		return JUMP_SAME;
+	if (from == w->old_end)
+		return JUMP_END;
+	for (unsigned i = 1; i < RECENT; i++)
+		if (from == pos + w->recent[i])
+			return JUMP_RECENT + i;
+	return JUMP_NEAR;
+}
+
+static unsigned code_jump(struct coder *c, struct way *w, unsigned jump)
+{
+	bitmodel *m = w->jump[w->last_kinds & 63];
+	unsigned got = 1;
+
+	for (unsigned i = 3; i-- > 0;)
+		got = got << 1 | coder_bit(c, &m[got], jump >> i & 1);
+	return got & 7;
+}
+
+static uint64_t code_near(struct coder *c, struct way *w, uint64_t from)
+{
+	unsigned minus = coder_bit(c, &w->sign[w->last_kinds & 15], from < w->old_end);
+	uint64_t d = minus ? w->old_end - from : from - w->old_end;
+
+	d = coder_number(c, minus ? &w->near : &w->far, d);
+	return minus ? w->old_end - d : w->old_end + d;
+}
+
+static void way_remember(struct way *w, uint64_t distance)
+{
+	unsigned i = 0;
+
+	w->distance = distance;
+	while (i < RECENT - 1 && w->recent[i] != distance)
+		i++;
+	for (; i > 0; i--)
+		w->recent[i] = w->recent[i - 1];
+	w->recent[0] = distance;
+}
+
+static uint64_t code_from(struct coder *c, struct way *w, uint64_t from, uint64_t pos)
+{
+	unsigned jump = code_jump(c, w, c->decoding ? 0 : jump_of(w, from, pos));
+
+	if (jump == JUMP_SAME)
+		return pos + w->distance;
+	if (jump == JUMP_END)
+		return w->old_end;
+	if (jump >= JUMP_RECENT)
+		return pos + w->recent[jump - JUMP_RECENT];
+	return code_near(c, w, from);
+}
+
+bool code_op(struct coder *c, struct models *m, struct op *op, bool in_stream, uint64_t at,
+	     uint64_t total, uint64_t piece_start, uint64_t space_end, struct err *e)
+{
+	struct way *w = &m->ways[in_stream];
+	uint64_t left = total - at, pos = piece_start + at;
+
+	c->kind = DELTA_OPS;
+	unsigned kind = code_kind(c, w, op->kind);
+	struct number *length = kind == OP_INSERT ? &w->insert
+				: kind == OP_ZERO ? &w->zero
+						  : &w->copy;
+	/* 0: all that is left of the piece. */
+	uint64_t n = coder_number(c, length, op->n == left ? 0 : op->n);
+	if (n > left)
+		return err_set(e, E_CORRUPT, "a command is longer than its piece");
+	op->kind = kind & 7;
+	op->n = n ? n : left;
+	if (kind == OP_COPY || kind == OP_ADD) {
+		op->from = code_from(c, w, op->from, pos);
+		if (op->from > space_end || op->n > space_end - op->from)
+			return err_set(e, E_CORRUPT, "a command copies from outside");
+		w->old_end = op->from + op->n;
+		way_remember(w, op->from - pos);
+	} else {
+		op->from = 0;
+	}
+	return coder_ok(c, e);
+}
+
+bool code_body_start(struct models *m, const struct piece *pieces, size_t n_pieces,
+		     const struct op *ops, size_t n_ops, struct err *e)
+{
+	return fields_map(&m->fields, pieces, n_pieces, ops, n_ops, e);
+}
+
+/* ---- bytes ---- */
+
+bool code_recipe(struct coder *c, struct models *m, struct buf *recipe, struct err *e)
+{
+	uint64_t n;
+	uint32_t before = 0;
+
+	c->kind = DELTA_TABLES;
+	n = coder_number(c, &m->recipe_size, recipe->n);
+	if (n > LIMIT_DELTA_RECIPE)
+		return err_set(e, E_CORRUPT, "a recipe of %llu bytes", (unsigned long long)n);
+	for (uint64_t i = 0; i < n; i++) {
+		uint32_t place = i < 64 ? (uint32_t)i : 64;
+		uint32_t contexts[4] = { place, context_hash(before & 255, place),
+					 before & 0xffff, before & 0xffffff };
+		uint8_t b = (uint8_t)coder_byte(c, &m->recipes, 0, contexts, 0, 0,
+						c->decoding ? 0 : recipe->p[i]);
+
+		before = before << 8 | b;
+		if (c->decoding && !buf_add(recipe, &b, 1, e))
+			return false;
+		if (i % 4096 == 0 && !coder_ok(c, e))
+			return false;
+	}
+	return coder_ok(c, e);
+}
+
+static inline void passed(struct models *m, uint8_t b)
+{
+	m->last8 = m->last8 << 8 | m->last4 >> 24;
+	m->last4 = m->last4 << 8 | b;
+}
+
+void code_passed(struct models *m, const uint8_t *p, size_t n)
+{
+	for (size_t i = n > 8 ? n - 8 : 0; i < n; i++)
+		passed(m, p[i]);
+}
+
+/* Looks for what followed the last time that five inserted bytes were as the last five. */
+static void guess_update(struct models *m, uint8_t b)
+{
+	uint32_t hash = context_hash(m->last4, m->last8 & 255) >> (32 - GUESS_LOG);
+
+	m->history[m->history_n++ & (HISTORY - 1)] = b;
+	if (m->guess_length && m->history[m->guess_at & (HISTORY - 1)] == b) {
+		m->guess_at++;
+		if (m->guess_length < 400)
+			m->guess_length++;
+	} else {
+		m->guess_length = 0;
+		m->guess_at = m->guesses[hash];
+		if (m->guess_at)
+			while (m->guess_length < 32 && m->guess_at > m->guess_length &&
+			       m->history[(m->guess_at - 1 - m->guess_length) & (HISTORY - 1)] ==
+				       m->history[(m->history_n - 1 - m->guess_length) &
+						  (HISTORY - 1)])
+				m->guess_length++;
+	}
+	m->guesses[hash] = m->history_n;
+}
+
+static unsigned guess_strength(const struct models *m)
+{
+	unsigned n = m->guess_length;
+
+	return n < 4 ? 0 : n < 16 ? n / 2 : n < 32 ? 10 : n < 400 ? 12 : 15;
+}
+
+void code_insert(struct coder *c, struct models *m, uint8_t *p, size_t n)
+{
+	c->kind = DELTA_INSERTS;
+	for (size_t i = 0; i < n; i++) {
+		uint32_t h = m->last4;
+		uint32_t contexts[6] = {
+			h & 0xff,
+			h & 0xffff,
+			h & 0xffffff,
+			h,
+			context_hash(h, m->last8 & 0xffff),
+			context_hash(h & 0xff00ff00,
+				     m->last8 & 0xff00), /* records, wide text */
+		};
+		unsigned strength = guess_strength(m);
+		unsigned guess = strength ? m->history[m->guess_at & (HISTORY - 1)] : 0;
+
+		p[i] = (uint8_t)coder_byte(c, &m->literals,
+					   strength == 0   ? 0
+					   : strength < 10 ? 1
+							   : 2,
+					   contexts, guess, strength, p[i]);
+		passed(m, p[i]);
+		guess_update(m, p[i]);
+	}
+}
+
+/* ---- ADD ---- */
+
+void code_add_start(struct models *m, const struct op *op, uint64_t new_address)
+{
+	m->since_diff = 255;
+	m->flag_history = 0;
+	m->diffs_recent = 0;
+	m->granule_history = 0;
+	fields_start(&m->fields, op->from - new_address);
+}
+
+static bool any_differs(const uint8_t *p, const uint8_t *expected, size_t n)
+{
+	return memcmp(p, expected, n) != 0;
+}
+
+static bool code_page(struct coder *c, struct models *m, bool differs)
+{
+	differs = coder_bit(c, &m->page_bits[m->pages & 63], differs);
+	m->pages = m->pages << 1 | differs;
+	return differs;
+}
+
+static bool code_granule(struct coder *c, struct models *m, const uint8_t *kinds, size_t n,
+			 bool differs)
+{
+	unsigned fields = 0, h = m->granule_history, last = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		fields += (kinds[i] & FIELD_START) != 0;
+		if (kinds[i] & FIELD_START)
+			last = kinds[i] & FIELD_DOUBT;
+	}
+	fields = fields > 7 ? 7 : fields;
+	bitmodel *models[GRANULE_INPUTS] = {
+		&m->granule_bits[0][h & 4095],
+		&m->granule_bits[1][(h & 15) << 4 | fields << 1 | (last != 0)],
+		&m->granule_bits[2][(m->since_diff > 63 ? 63 : m->since_diff) << 3 | fields],
+		&m->granule_bits[3][(unsigned)__builtin_popcount(h & 0xffff) << 5 |
+				    (h & 3) << 3 | fields],
+	};
+
+	differs = coder_flag(c, &m->granules, fields << 1 | (h & 1), models, GRANULE_INPUTS,
+			     differs);
+	m->granule_history = h << 1 | differs;
+	return differs;
+}
+
+static inline uint32_t flag_slot(uint32_t a, uint32_t b)
+{
+	return context_hash(a, b) >> (32 - FLAG_LOG);
+}
+
+/* Whether byte i differs.  o: the old byte, with neighbours. */
+static bool code_flag(struct coder *c, struct models *m, const uint8_t *o, uint8_t expected,
+		      unsigned kind, unsigned lane, bool none_yet, bool differs)
+{
+	uint32_t h = (uint32_t)m->flag_history;
+	uint32_t o4 = (uint32_t)o[0] | (uint32_t)o[-1] << 8 | (uint32_t)o[-2] << 16 |
+		      (uint32_t)o[-3] << 24;
+	uint32_t since = m->since_diff > 31 ? 31 : m->since_diff;
+	bitmodel *models[FLAG_INPUTS] = {
+		&m->flag_bits[0][flag_slot(h & 0xff, kind | (uint32_t)none_yet << 8)],
+		&m->flag_bits[1][flag_slot(o4 & 0xffff, (h & 3) | kind << 2)],
+		&m->flag_bits[2][flag_slot(o4 & 0xffffff, h & 7)],
+		&m->flag_bits[3][flag_slot(o4, h & 1)],
+		&m->flag_bits[4][flag_slot((uint32_t)o[0] | (uint32_t)o[1] << 8 |
+						   (uint32_t)o[2] << 16,
+					   (h & 1) | kind << 1)],
+		&m->flag_bits[5][flag_slot(lane | since << 3, h & 0xfff)],
+		&m->flag_bits[6][flag_slot((uint32_t)(m->flag_history >> 1 & 0x7f) |
+						   (uint32_t)(m->flag_history >> 8 & 0x7f) << 8,
+					   (m->last_diffs & 0xff) | (uint32_t)expected << 8)],
+	};
+	size_t set = (h & 7) | (kind & 15) << 3 | (size_t)none_yet << 7;
+
+	differs = coder_flag(c, &m->flags, set, models, FLAG_INPUTS, differs);
+	m->flag_history = m->flag_history << 1 | differs;
+	m->since_diff = differs ? 0 : m->since_diff < 255 ? m->since_diff + 1 : 255;
+	return differs;
+}
+
+/* The difference of a byte that differs, 1 to 255. */
+static uint8_t code_diff(struct coder *c, struct models *m, const uint8_t *o, unsigned kind,
+			 unsigned lane, uint8_t diff)
+{
+	uint32_t h = (uint32_t)m->flag_history & 15, r = m->diffs_recent;
+	uint32_t contexts[7] = {
+		context_hash(r & 0xffff, h & 7),
+		context_hash(o[0], h | kind << 8),
+		context_hash((uint32_t)o[0] | (uint32_t)o[-1] << 8 | (uint32_t)o[-2] << 16,
+			     kind),
+		context_hash(m->last_diffs & 0xffff, h),
+		context_hash(r & 0xffffff, lane | h << 3),
+		context_hash((uint32_t)o[0] | (m->last4 & 0xffff) << 8, kind),
+		context_hash(m->last_diffs & 0xffffff, lane),
+	};
+
+	return (uint8_t)coder_byte(c, &m->diffs, (h & 3) | (kind & 3) << 2, contexts, 0, 0,
+				   diff);
+}
+
+static void code_granule_bytes(struct coder *c, struct models *m, const uint8_t *o,
+			       const uint8_t *expected, const uint8_t *kinds, uint8_t *p,
+			       uint64_t address, size_t n)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < n; i++) {
+		uint8_t diff = 0;
+		unsigned lane = (unsigned)(address + i) & 7, kind = kinds[i];
+
+		c->kind = DELTA_MARKS;
+		bool differs = code_flag(c, m, o + i, expected[i], kind, lane, !any,
+					 p[i] != expected[i]);
+		if (differs) {
+			c->kind = kind & FIELD_MASK ? DELTA_FIELDS : DELTA_DIFFS;
+			diff = code_diff(c, m, o + i, kind, lane,
+					 (uint8_t)(p[i] - expected[i]));
+			m->last_diffs = m->last_diffs << 8 | diff;
+		}
+		m->diffs_recent = m->diffs_recent << 8 | diff;
+		p[i] = (uint8_t)(expected[i] + diff);
+		any |= differs;
+		passed(m, p[i]);
+	}
+}
+
+void code_add(struct coder *c, struct models *m, const uint8_t *old, uint64_t old_address,
+	      uint8_t *p, uint64_t new_address, size_t n)
+{
+	uint8_t expected[CODE_BLOCK + FIELD_SPILL], kinds[CODE_BLOCK + FIELD_SPILL];
+
+	fields_expect(&m->fields, expected, kinds, old, old_address, new_address, n);
+	c->kind = DELTA_MARKS;
+	if (!code_page(c, m, !c->decoding && any_differs(p, expected, n))) {
+		memcpy(p, expected, n);
+		code_passed(m, p, n);
+		m->flag_history = 0;
+		m->since_diff = 255;
+		m->diffs_recent = 0;
+		fields_learn(&m->fields, expected, kinds, old, p, old_address, new_address, n);
+		return;
+	}
+	for (size_t at = 0; at < n; at += CODE_GRANULE) {
+		size_t part = n - at < CODE_GRANULE ? n - at : CODE_GRANULE;
+
+		c->kind = DELTA_MARKS;
+		if (code_granule(c, m, kinds + at, part,
+				 !c->decoding && any_differs(p + at, expected + at, part))) {
+			code_granule_bytes(c, m, old + at, expected + at, kinds + at, p + at,
+					   new_address + at, part);
+		} else {
+			memcpy(p + at, expected + at, part);
+			code_passed(m, p + at, part);
+			m->flag_history <<= 32;
+			m->diffs_recent = 0;
+			m->since_diff = m->since_diff > 223 ? 255 : m->since_diff + 32;
+		}
+	}
+	fields_learn(&m->fields, expected, kinds, old, p, old_address, new_address, n);
+}

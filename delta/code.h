@@ -1,0 +1,86 @@
+/* delta/code.h - what is coded in a delta: the table of old streams, and frames.
+ *
+ * Everything goes through the one arithmetic coder (coder.h), which starts afresh for each of
+ * them, and through the models below.  The functions are the same for making and applying: they
+ * take what is to be coded and, when decoding, fill it in.
+ *
+ *   old stream table   for each stream: gap to the end of the one before (or 0), packed size,
+ *                      plain size, transform
+ *   frame, head        until the pieces fill the frame's bytes: is it a stream?; raw: its length;
+ *                      stream: transform, packed size, plain size; then its commands until they
+ *                      fill the piece
+ *   frame, body        for each piece: a stream's recipe; for each command what it needs:
+ *                      INSERT its bytes, ADD its marks and differences
+ *
+ *   command  INSERT n       n new bytes
+ *            COPY n, from   n bytes of the old space as they are
+ *            ADD n, from    the same, with differences: per 1024 bytes whether any differ from
+ *                           what is expected, then per 32, then per byte, then the difference
+ *            ZERO n         n zeros
+ *
+ * "Expected" is the old byte, but where the old bytes look like an x86-64 instruction with a relative address
+ * (fields.h) it is the address corrected for how far instruction and target moved, as told by the
+ * frame's commands, which is why they come first. */
+#ifndef VALISE_DELTA_CODE_H
+#define VALISE_DELTA_CODE_H
+
+#include "delta/coder.h"
+#include "delta/space.h"
+
+enum op_kind { OP_INSERT, OP_COPY, OP_ADD, OP_ZERO };
+
+struct op {
+	uint64_t from; /* in the old space; 0 for INSERT and ZERO */
+	uint64_t n : 61;
+	uint64_t kind : 3; /* op_kind */
+};
+
+struct piece {
+	uint64_t offset, size; /* in the new image; packed bytes of a stream */
+	uint32_t plain_size;   /* 0: raw */
+	uint8_t transform;     /* 0: raw */
+	uint32_t ops, first_op;
+};
+
+static inline uint64_t piece_bytes(const struct piece *p)
+{
+	return p->transform ? p->plain_size : p->size;
+}
+
+enum { CODE_BLOCK = 1024, CODE_GRANULE = 32, CODE_BEFORE = 16, CODE_AFTER = 16 };
+
+struct models; /* all models of one coder; 10 MiB */
+
+bool models_new(struct models **ret, struct err *e) MUST_USE;
+void models_free(struct models *m);
+DEFINE_CLEANUP(struct models, models_free);
+
+/* Adds `want` streams to *t when decoding, each checked to lie in image_size behind the one before. */
+bool code_table(struct coder *c, struct models *m, struct streams *t, uint32_t want,
+		uint64_t image_size, struct err *e) MUST_USE;
+
+/* One piece's head without its commands.  Decoding: p->offset is set by the caller; at most
+ * `left` bytes of the image are left. */
+bool code_piece(struct coder *c, struct models *m, struct piece *p, uint64_t left,
+		struct err *e) MUST_USE;
+/* One command; at: where it begins in its piece of `total` bytes.  Decoding: checked to lie in
+ * both spaces. */
+bool code_op(struct coder *c, struct models *m, struct op *op, bool in_stream, uint64_t at,
+	     uint64_t total, uint64_t piece_start, uint64_t space_end, struct err *e) MUST_USE;
+/* Forgets what ops were coded, before the body; the map tells where old bytes went. */
+bool code_body_start(struct models *m, const struct piece *pieces, size_t n_pieces,
+		     const struct op *ops, size_t n_ops, struct err *e) MUST_USE;
+/* A recipe; decoding: at most LIMIT_DELTA_RECIPE bytes are added to it. */
+bool code_recipe(struct coder *c, struct models *m, struct buf *recipe, struct err *e) MUST_USE;
+/* n <= CODE_BLOCK inserted bytes. */
+void code_insert(struct coder *c, struct models *m, uint8_t *p, size_t n);
+/* Begins an ADD. */
+void code_add_start(struct models *m, const struct op *op, uint64_t new_address);
+/* n <= CODE_BLOCK bytes of an ADD.  old points at the old bytes that go with p, with CODE_BEFORE
+ * bytes before and CODE_AFTER behind them. */
+void code_add(struct coder *c, struct models *m, const uint8_t *old, uint64_t old_address,
+	      uint8_t *p, uint64_t new_address, size_t n);
+/* The last bytes of a COPY or ZERO, as context for what follows. */
+void code_passed(struct models *m, const uint8_t *p, size_t n);
+
+#endif

@@ -1,0 +1,316 @@
+#include "delta/fields.h"
+#include "base/bytes.h"
+#include "delta/code.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SEEN_LOG = 16, NEAR_SHIFT = 10, TOO_FAR = 1 << 27, MAP_BACK = 8 };
+
+/* Kinds of fields by what tells them. */
+enum field_class { CLASS_NONE, CLASS_CALL, CLASS_JUMP, CLASS_BRANCH, CLASS_DATA, CLASS_SELF };
+
+/* What knows where a target went, best first at the beginning. */
+enum field_source { SOURCE_SEEN, SOURCE_MAP, SOURCE_NEAR, SOURCE_STAYS };
+
+bool fields_init(struct fields *f, struct err *e)
+{
+	static const uint16_t first[FIELD_SOURCES] = { 60000, 50000, 40000, 20000 };
+
+	*f = (struct fields){ 0 };
+	f->seen = calloc(1 << SEEN_LOG, sizeof(*f->seen));
+	f->near = calloc(1 << SEEN_LOG, sizeof(*f->near));
+	for (unsigned c = 0; c < FIELD_CLASSES; c++)
+		memcpy(f->score[c], first, sizeof(first));
+	f->score[CLASS_SELF][SOURCE_STAYS] = 45000;
+	return (f->seen && f->near) || err_nomem(e);
+}
+
+void fields_done(struct fields *f)
+{
+	free(f->map);
+	free(f->seen);
+	free(f->near);
+	*f = (struct fields){ 0 };
+}
+
+uint64_t fields_address(const struct piece *p, uint64_t streams_before)
+{
+	return p->transform ? (UINT64_C(1) << 50) + streams_before : p->offset;
+}
+
+static int by_from(const void *a, const void *b)
+{
+	const struct field_range *x = a, *y = b;
+
+	if (x->from != y->from)
+		return x->from < y->from ? -1 : 1;
+	if (x->n != y->n)
+		return x->n < y->n ? -1 : 1;
+	return x->shift < y->shift ? -1 : x->shift > y->shift;
+}
+
+bool fields_map(struct fields *f, const struct piece *pieces, size_t n_pieces,
+		const struct op *ops, size_t n_ops, struct err *e)
+{
+	uint64_t streams = 0;
+
+	free(f->map);
+	f->n_map = f->last = 0;
+	f->map = reallocarray(NULL, n_ops + 1, sizeof(*f->map));
+	if (!f->map)
+		return err_nomem(e);
+	for (size_t i = 0; i < n_pieces; i++) {
+		uint64_t at = fields_address(&pieces[i], streams);
+
+		for (uint32_t k = 0; k < pieces[i].ops; k++) {
+			const struct op *op = &ops[pieces[i].first_op + k];
+
+			if (op->kind == OP_COPY || op->kind == OP_ADD)
+				f->map[f->n_map++] =
+					(struct field_range){ op->from, op->n, at - op->from };
+			at += op->n;
+		}
+		streams += pieces[i].plain_size;
+	}
+	qsort(f->map, f->n_map, sizeof(*f->map), by_from);
+	return true;
+}
+
+void fields_start(struct fields *f, uint64_t distance)
+{
+	f->shift = 0 - distance;
+	memset(f->spill_kinds, 0, sizeof(f->spill_kinds));
+}
+
+/* The last range that begins at or before `at`; n_map when there is none. */
+static size_t map_find(struct fields *f, uint64_t at)
+{
+	size_t lo = 0, hi = f->n_map;
+
+	if (f->last + 1 < f->n_map && f->map[f->last].from <= at &&
+	    at < f->map[f->last + 1].from)
+		return f->last;
+	if (!f->n_map || at < f->map[0].from)
+		return f->n_map;
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (f->map[mid].from <= at)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	f->last = lo;
+	return lo;
+}
+
+static uint64_t magnitude(uint64_t d)
+{
+	return d >> 63 ? 0 - d : d;
+}
+
+/* How far the old byte at `at` moved: the range that holds it and moved most as we did. */
+static bool map_shift(struct fields *f, uint64_t at, uint64_t *ret)
+{
+	size_t i = map_find(f, at);
+	bool found = false;
+
+	if (i == f->n_map)
+		return false;
+	for (unsigned k = 0; k < MAP_BACK; k++) {
+		const struct field_range *r = &f->map[i];
+
+		if (at - r->from < r->n &&
+		    (!found || magnitude(r->shift - f->shift) < magnitude(*ret - f->shift))) {
+			*ret = r->shift;
+			found = true;
+		}
+		if (i-- == 0)
+			break;
+	}
+	return found;
+}
+
+static struct field_seen *seen_slot(struct field_seen *t, uint64_t key, uint32_t *ret_check)
+{
+	uint32_t h = context_hash((uint32_t)key, (uint32_t)(key >> 32));
+
+	*ret_check = (uint32_t)key | 1U << 31;
+	return &t[h >> (32 - SEEN_LOG)];
+}
+
+static bool seen_shift(struct field_seen *t, uint64_t key, uint32_t *ret)
+{
+	uint32_t check;
+	const struct field_seen *s = seen_slot(t, key, &check);
+
+	*ret = s->shift;
+	return s->check == check;
+}
+
+static void seen_set(struct field_seen *t, uint64_t key, uint32_t shift)
+{
+	uint32_t check;
+	struct field_seen *s = seen_slot(t, key, &check);
+
+	*s = (struct field_seen){ check, shift };
+}
+
+/* Opcodes with a ModRM byte and no immediate that often have an address relative to RIP. */
+static bool plain_modrm(uint8_t op)
+{
+	return (op & 0xc4) == 0 || (op >= 0x84 && op <= 0x8d) || op == 0x63 || op == 0xff ||
+	       (op >= 0xd0 && op <= 0xd3);
+}
+
+/* What kind of field begins at p (15 bytes before it are readable), and how many bytes follow it
+ * in its instruction. */
+static enum field_class field_at(const uint8_t *p, uint64_t address, unsigned *ret_behind)
+{
+	uint8_t a = p[-1], b = p[-2];
+
+	*ret_behind = 0;
+	if (a == 0xe8)
+		return CLASS_CALL;
+	if (a == 0xe9)
+		return CLASS_JUMP;
+	if (b == 0x0f && (a & 0xf0) == 0x80)
+		return CLASS_BRANCH;
+	if ((a & 0xc7) == 0x05) {
+		if (plain_modrm(b) || p[-3] == 0x0f)
+			return CLASS_DATA;
+		if (b == 0x80 || b == 0x83 || b == 0xc6 || b == 0xc0 || b == 0xc1 ||
+		    b == 0xf6) {
+			*ret_behind = 1;
+			return CLASS_DATA;
+		}
+		if (b == 0x81 || b == 0xc7 || b == 0xf7) {
+			*ret_behind = 4;
+			return CLASS_DATA;
+		}
+	}
+	return address % 4 == 0 ? CLASS_SELF : CLASS_NONE;
+}
+
+struct guess {
+	uint32_t value[FIELD_SOURCES];
+	bool known[FIELD_SOURCES];
+	uint64_t target;
+	uint32_t rel;
+};
+
+/* What each source says the field becomes; false when it does not look like one. */
+static bool field_guess(struct fields *f, struct guess *g, const uint8_t *p, uint64_t address,
+			enum field_class class, unsigned behind)
+{
+	uint32_t rel = get_le32(p), seen = 0;
+	uint64_t shift = 0;
+
+	if (rel == 0 || rel + TOO_FAR >= 2 * (uint32_t)TOO_FAR)
+		return false;
+	*g = (struct guess){ .rel = rel };
+	g->target = address + (uint64_t)(int64_t)(int32_t)rel;
+	if (class != CLASS_SELF)
+		g->target += 4 + behind;
+	uint32_t here = (uint32_t)f->shift;
+	if ((g->known[SOURCE_MAP] = map_shift(f, g->target, &shift)))
+		g->value[SOURCE_MAP] = rel + (uint32_t)shift - here;
+	if (class == CLASS_SELF && !g->known[SOURCE_MAP])
+		return false;
+	if ((g->known[SOURCE_SEEN] = seen_shift(f->seen, g->target, &seen)))
+		g->value[SOURCE_SEEN] = rel + seen - here;
+	if ((g->known[SOURCE_NEAR] = seen_shift(f->near, g->target >> NEAR_SHIFT, &seen)))
+		g->value[SOURCE_NEAR] = rel + seen - here;
+	g->known[SOURCE_STAYS] = true;
+	g->value[SOURCE_STAYS] = rel;
+	return true;
+}
+
+static uint32_t field_choose(const struct fields *f, const struct guess *g,
+			     enum field_class class, bool *ret_doubt)
+{
+	unsigned best = SOURCE_STAYS;
+
+	for (unsigned s = 0; s < SOURCE_STAYS; s++)
+		if (g->known[s] && f->score[class][s] > f->score[class][best])
+			best = s;
+	*ret_doubt = false;
+	for (unsigned s = 0; s < FIELD_SOURCES; s++)
+		*ret_doubt |= s != SOURCE_STAYS && g->known[s] && g->value[s] != g->value[best];
+	return g->value[best];
+}
+
+void fields_expect(struct fields *f, uint8_t *expected, uint8_t *kinds, const uint8_t *old,
+		   uint64_t old_address, uint64_t new_address UNUSED, size_t n)
+{
+	size_t skip = 0;
+
+	memcpy(expected, old, n + FIELD_SPILL);
+	memset(kinds, 0, n + FIELD_SPILL);
+	while (skip < FIELD_SPILL && f->spill_kinds[skip])
+		skip++;
+	memcpy(expected, f->spill, skip);
+	memcpy(kinds, f->spill_kinds, skip);
+	for (size_t i = skip; i < n; i++) {
+		unsigned behind;
+		bool doubt;
+		struct guess g;
+		enum field_class class = field_at(old + i, old_address + i, &behind);
+
+		if (class == CLASS_NONE ||
+		    !field_guess(f, &g, old + i, old_address + i, class, behind))
+			continue;
+		uint32_t value = field_choose(f, &g, class, &doubt);
+		if (class == CLASS_SELF && value == g.rel && !doubt)
+			continue;
+		put_le32(expected + i, value);
+		for (unsigned k = 0; k < 4; k++)
+			kinds[i + k] = (uint8_t)(k + 1);
+		if (doubt)
+			for (unsigned k = 0; k < 4; k++)
+				kinds[i + k] |= FIELD_DOUBT;
+		kinds[i] |= FIELD_START;
+		i += 3;
+	}
+	memcpy(f->spill, expected + n, FIELD_SPILL);
+	memcpy(f->spill_kinds, kinds + n, FIELD_SPILL);
+}
+
+static void score_update(uint16_t *score, bool right)
+{
+	if (right)
+		*score = (uint16_t)(*score + ((65535 - *score) >> 5));
+	else
+		*score = (uint16_t)(*score - (*score >> 5));
+}
+
+static void field_learn(struct fields *f, const uint8_t *old, const uint8_t *now,
+			uint64_t address)
+{
+	unsigned behind;
+	struct guess g;
+	enum field_class class = field_at(old, address, &behind);
+	uint32_t value = get_le32(now);
+
+	if (!field_guess(f, &g, old, address, class, behind))
+		return;
+	bool differ = false;
+	for (unsigned s = 0; s < SOURCE_STAYS; s++)
+		differ |= g.known[s] && g.value[s] != g.rel;
+	for (unsigned s = 0; s < FIELD_SOURCES && differ; s++)
+		if (g.known[s])
+			score_update(&f->score[class][s], g.value[s] == value);
+	uint32_t shift = value - g.rel + (uint32_t)f->shift;
+	seen_set(f->seen, g.target, shift);
+	seen_set(f->near, g.target >> NEAR_SHIFT, shift);
+}
+
+void fields_learn(struct fields *f, const uint8_t *expected UNUSED, const uint8_t *kinds,
+		  const uint8_t *old, const uint8_t *now, uint64_t old_address,
+		  uint64_t new_address UNUSED, size_t n)
+{
+	for (size_t i = 0; i + 4 <= n; i++)
+		if (kinds[i] & FIELD_START)
+			field_learn(f, old + i, now + i, old_address + i);
+}

@@ -1,0 +1,69 @@
+/* delta/fields.h - addresses in x86-64 code and in tables: what they become when things move.
+ *
+ * Where code moved, relative addresses change though nobody changed the source.  The old bytes show
+ * where such fields are (by opcode, without disassembling), the frame's commands show how far
+ * instruction and target moved, and fields seen before show the rest: targets that no command
+ * covers, and absolute addresses.  What results is only ever an expectation: where it is wrong, the
+ * coder corrects it byte by byte, and each kind of field is trusted as far as it was right lately.
+ *
+ * Addresses here are those of the two spaces (transform.h), so files must be contiguous in their
+ * images for targets to be found, as they are in erofs and mostly in ext4. */
+#ifndef VALISE_DELTA_FIELDS_H
+#define VALISE_DELTA_FIELDS_H
+
+#include "base/err.h"
+
+struct op;
+struct piece;
+
+enum {
+	FIELD_MASK = 7,   /* 1 to 4: which byte of a field; 0: none */
+	FIELD_DOUBT = 8,  /* the sources disagree */
+	FIELD_START = 16, /* its first byte */
+	FIELD_TRIED = 32, /* there was something to predict with */
+	FIELD_SPILL = 4,  /* bytes of a field behind a block's end */
+	FIELD_CLASSES = 8,
+	FIELD_SOURCES = 4,
+};
+
+struct field_range {             /* of the old space, used by a command */
+	uint64_t from, n, shift; /* new minus old, modulo 2^64 */
+};
+
+struct field_seen {
+	uint32_t check, shift;
+};
+
+struct fields {
+	struct field_range *map; /* sorted by from, heap */
+	size_t n_map, last;
+	struct field_seen *seen, *near; /* heap */
+	uint16_t score[FIELD_CLASSES][FIELD_SOURCES];
+	uint64_t shift; /* of the current command: new minus old */
+	uint8_t spill[FIELD_SPILL], spill_kinds[FIELD_SPILL];
+};
+
+bool fields_init(struct fields *f, struct err *e) MUST_USE;
+void fields_done(struct fields *f);
+
+/* How the old space moves, from all commands of a frame. */
+bool fields_map(struct fields *f, const struct piece *pieces, size_t n_pieces,
+		const struct op *ops, size_t n_ops, struct err *e) MUST_USE;
+
+/* Begins a command whose old bytes are `distance` (old minus new) away. */
+void fields_start(struct fields *f, uint64_t distance);
+
+/* n old bytes (16 readable before them, 16 behind) to what the new ones are expected to be, and
+ * to which part of a field each belongs.  The results have room for n + FIELD_SPILL. */
+void fields_expect(struct fields *f, uint8_t *expected, uint8_t *kinds, const uint8_t *old,
+		   uint64_t old_address, uint64_t new_address, size_t n);
+
+/* What they are in truth; called once after each fields_expect with the same bytes. */
+void fields_learn(struct fields *f, const uint8_t *expected, const uint8_t *kinds,
+		  const uint8_t *old, const uint8_t *now, uint64_t old_address,
+		  uint64_t new_address, size_t n);
+
+/* Where the bytes of a new piece are in the space of addresses. */
+uint64_t fields_address(const struct piece *p, uint64_t streams_before);
+
+#endif

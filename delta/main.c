@@ -1,0 +1,427 @@
+/* valise-delta: makes deltas, applies them, tells what is in them, measures. */
+#include "base/cli.h"
+#include "base/io.h"
+#include "base/progress.h"
+#include "base/sandbox.h"
+#include "delta/delta.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *opt_output = "table";
+static bool opt_quiet;
+static uint64_t opt_threads, opt_resume;
+
+static bool open_file(int *ret, const char *path, int flags, struct err *e)
+{
+	*ret = open(path, flags | O_CLOEXEC, 0644);
+	return *ret >= 0 || err_sys(e, errno, "%s", path);
+}
+
+static bool want_json(bool *ret, struct err *e)
+{
+	*ret = strcmp(opt_output, "json") == 0;
+	return *ret || strcmp(opt_output, "table") == 0 ||
+	       err_set(e, E_USAGE, "-o is table or json");
+}
+
+/* ---- what a delta is like ---- */
+
+static const struct {
+	const char *word, *help;
+} kinds[DELTA_KINDS] = {
+#define XX(name, word, help) { word, help },
+	DELTA_KIND_MAP(XX)
+#undef XX
+};
+
+static void print_json(const struct delta_info *i)
+{
+	printf("{\"old_size\": %" PRIu64 ", \"new_size\": %" PRIu64 ", \"delta_size\": %" PRIu64
+	       ", \"segment_bytes\": %" PRIu32 ", \"segments\": %" PRIu32
+	       ", \"frames\": %" PRIu32 ", \"commands\": %" PRIu64 ", \"streams_old\": %" PRIu32
+	       ", \"streams_new\": %" PRIu32 ", \"spent\": {",
+	       i->old_size, i->new_size, i->delta_size, i->segment_bytes, i->segments,
+	       i->frames, i->ops, i->streams_old, i->streams_new);
+	for (unsigned k = 0; k < DELTA_KINDS; k++)
+		printf("%s\"%s\": %" PRIu64, k ? ", " : "", kinds[k].word, i->spent_bytes[k]);
+	puts("}}");
+}
+
+static void print_table(const struct delta_info *i)
+{
+	printf("old image   %14" PRIu64 " bytes\n", i->old_size);
+	printf("new image   %14" PRIu64 " bytes, %" PRIu32 " segments of %" PRIu32 "\n",
+	       i->new_size, i->segments, i->segment_bytes);
+	printf("delta       %14" PRIu64 " bytes, %.3f %% of the new image\n", i->delta_size,
+	       i->new_size ? 100.0 * (double)i->delta_size / (double)i->new_size : 0);
+	printf("frames      %14" PRIu32 ", %" PRIu64 " commands\n", i->frames, i->ops);
+	printf("streams     %14" PRIu32 " seen through, with the help of %" PRIu32
+	       " old ones\n\n",
+	       i->streams_new, i->streams_old);
+	for (unsigned k = 0; k < DELTA_KINDS; k++)
+		printf("%-11s %14" PRIu64 " bytes  %s\n", kinds[k].word, i->spent_bytes[k],
+		       kinds[k].help);
+}
+
+static bool print_info(const struct delta_info *i, struct err *e)
+{
+	bool json = false;
+
+	if (!want_json(&json, e))
+		return false;
+	if (json)
+		print_json(i);
+	else
+		print_table(i);
+	return true;
+}
+
+/* ---- create ---- */
+
+struct telling {
+	struct progress bar;
+	bool begun;
+};
+
+static void tell_begin(struct telling *t, const char *name, uint64_t total)
+{
+	progress_start(&t->bar, clock_system(), !opt_quiet, name, total);
+	t->begun = true;
+}
+
+static bool tell_create(void *ctx, uint64_t done, uint64_t total)
+{
+	struct telling *t = ctx;
+
+	if (!t->begun)
+		tell_begin(t, "create", total);
+	progress_set(&t->bar, done < total ? done : total);
+	return true;
+}
+
+/* Unpacked streams go to an unlinked file beside the delta: they need not fit into memory. */
+static int scratch_beside(const char *path)
+{
+	char dir[4096];
+	const char *slash = strrchr(path, '/');
+
+	snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path + 1) : 1,
+		 slash ? path : ".");
+	return open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+}
+
+static bool create_files(const char *old, const char *new, const char *out, bool truncate,
+			 struct delta_info *ret, struct err *e)
+{
+	CLEANUP(fd_closep) int old_fd = -1, new_fd = -1, out_fd = -1;
+	CLEANUP(fd_closep) int scratch = scratch_beside(out);
+	struct telling t = { .begun = false };
+
+	if (!open_file(&old_fd, old, O_RDONLY, e) || !open_file(&new_fd, new, O_RDONLY, e) ||
+	    !open_file(&out_fd, out, O_RDWR | O_CREAT | (truncate ? O_TRUNC : 0), e))
+		return false;
+	struct delta_job job = {
+		.old_fd = old_fd,
+		.new_fd = new_fd,
+		.out_fd = out_fd,
+		.scratch_fd = scratch,
+		.threads = (unsigned)(opt_threads ? opt_threads
+						  : (uint64_t)sysconf(_SC_NPROCESSORS_ONLN)),
+		.progress = tell_create,
+		.ctx = &t
+	};
+	bool ok = delta_create(&job, ret, e);
+	if (t.begun)
+		progress_end(&t.bar, ok);
+	if (!ok && truncate)
+		unlink(out);
+	return ok;
+}
+
+static bool cmd_create(int argc UNUSED, char **argv, struct err *e)
+{
+	struct delta_info info;
+
+	return create_files(argv[0], argv[1], argv[2], true, &info, e) && print_info(&info, e);
+}
+
+/* ---- apply ---- */
+
+struct applying {
+	int old_fd, delta_fd, out_fd;
+	uint64_t first;
+	struct telling telling;
+};
+
+static bool write_segment(void *ctx, uint64_t offset, const uint8_t *p, size_t n, struct err *e)
+{
+	struct applying *a = ctx;
+
+	progress_set(&a->telling.bar, offset + n);
+	return a->out_fd < 0 || pwrite_all(a->out_fd, p, n, offset, e);
+}
+
+static bool apply_in_child(void *ctx, struct err *e)
+{
+	struct applying *a = ctx;
+	CLEANUP(delta_freep) struct delta *d = NULL;
+	struct delta_info info;
+
+	if (!delta_open(&d, a->delta_fd, a->old_fd, e))
+		return false;
+	delta_describe(d, &info);
+	tell_begin(&a->telling, "apply", info.new_size);
+	bool ok = delta_apply(d, a->first, write_segment, a, e);
+	progress_end(&a->telling.bar, ok);
+	return ok;
+}
+
+static const struct sandbox box = { .profile = SANDBOX_COMPUTE, .memory_bytes = 256 << 20 };
+
+static bool apply_files(const char *old, const char *delta, const char *out, struct err *e)
+{
+	CLEANUP(fd_closep) int old_fd = -1, delta_fd = -1, out_fd = -1;
+	struct applying a = { .first = opt_resume };
+	struct delta_info info;
+	int keep[3];
+
+	if (!open_file(&old_fd, old, O_RDONLY, e) ||
+	    !open_file(&delta_fd, delta, O_RDONLY, e) ||
+	    !open_file(&out_fd, out, O_WRONLY | O_CREAT | (opt_resume ? 0 : O_TRUNC), e) ||
+	    !delta_look(&info, delta_fd, e))
+		return false;
+	a.old_fd = keep[0] = old_fd;
+	a.delta_fd = keep[1] = delta_fd;
+	a.out_fd = keep[2] = out_fd;
+	if (!sandbox_call(&box, apply_in_child, &a, keep, ARRAY_SIZE(keep), e))
+		return err_wrap(e, "%s", delta);
+	if (ftruncate(out_fd, (off_t)info.new_size) != 0)
+		return err_sys(e, errno, "%s", out);
+	return fd_sync(out_fd, e);
+}
+
+static bool cmd_apply(int argc UNUSED, char **argv, struct err *e)
+{
+	return apply_files(argv[0], argv[1], argv[2], e);
+}
+
+/* ---- info ---- */
+
+static bool cmd_info(int argc UNUSED, char **argv, struct err *e)
+{
+	CLEANUP(fd_closep) int fd = -1;
+	struct delta_info info;
+
+	if (!open_file(&fd, argv[0], O_RDONLY, e))
+		return false;
+	return delta_look(&info, fd, e) ? print_info(&info, e) : err_wrap(e, "%s", argv[0]);
+}
+
+/* ---- bench ---- */
+
+struct measure {
+	double cpu_s, wall_s;
+	long peak_kib;
+};
+
+/* Runs a step in a child of its own, so that its time and peak memory are its own. */
+static bool measured(struct measure *ret, bool (*step)(void *ctx, struct err *e), void *ctx,
+		     struct err *e)
+{
+	int64_t start = clock_boot_ms(clock_system());
+	struct rusage used;
+	int status;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return err_sys(e, errno, "fork");
+	if (pid == 0) {
+		bool ok = step(ctx, e);
+
+		if (!ok)
+			cli_print_error("valise-delta", e);
+		_exit(ok ? 0 : 1);
+	}
+	if (wait4(pid, &status, 0, &used) != pid)
+		return err_sys(e, errno, "wait4");
+	if (status != 0)
+		return err_set(e, E_INTERNAL, "the step failed, see above");
+	ret->wall_s = (double)(clock_boot_ms(clock_system()) - start) / 1000;
+	ret->cpu_s = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+		     (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+	ret->peak_kib = used.ru_maxrss;
+	return true;
+}
+
+struct benching {
+	const char *old, *new, *out;
+	struct applying applying;
+};
+
+static bool bench_create(void *ctx, struct err *e)
+{
+	struct benching *b = ctx;
+	struct delta_info info;
+
+	return create_files(b->old, b->new, b->out, true, &info, e);
+}
+
+/* What comes out must be the new image. */
+static bool compare_segment(void *ctx, uint64_t offset, const uint8_t *p, size_t n,
+			    struct err *e)
+{
+	struct applying *a = ctx;
+	uint8_t part[65536];
+
+	for (size_t at = 0; at < n; at += sizeof(part)) {
+		size_t k = n - at < sizeof(part) ? n - at : sizeof(part);
+
+		if (!pread_all(a->out_fd, part, k, offset + at, e))
+			return false;
+		if (memcmp(part, p + at, k) != 0)
+			return err_set(e, E_CORRUPT, "wrong bytes at %" PRIu64, offset + at);
+	}
+	return true;
+}
+
+static bool bench_apply(void *ctx, struct err *e)
+{
+	struct benching *b = ctx;
+	CLEANUP(delta_freep) struct delta *d = NULL;
+
+	return delta_open(&d, b->applying.delta_fd, b->applying.old_fd, e) &&
+	       delta_apply(d, 0, compare_segment, &b->applying, e);
+}
+
+static bool print_bench(const struct delta_info *i, const struct measure *create,
+			const struct measure *apply, struct err *e)
+{
+	double mib = (double)i->new_size / 1048576;
+	bool json = false;
+
+	if (!want_json(&json, e))
+		return false;
+	if (json) {
+		printf("{\"delta_size\": %" PRIu64
+		       ", \"create_cpu_ms\": %.0f, \"create_ms\": %.0f, "
+		       "\"create_kib\": %ld, \"apply_cpu_ms\": %.0f, \"apply_kib\": %ld}\n",
+		       i->delta_size, create->cpu_s * 1000, create->wall_s * 1000,
+		       create->peak_kib, apply->cpu_s * 1000, apply->peak_kib);
+		return true;
+	}
+	print_table(i);
+	printf("\ncreate      %14.2f CPU s, %.2f s, %ld KiB\n", create->cpu_s, create->wall_s,
+	       create->peak_kib);
+	printf("apply       %14.2f CPU s, %.0f MiB/s, %ld KiB; output verified\n", apply->cpu_s,
+	       apply->cpu_s > 0 ? mib / apply->cpu_s : 0, apply->peak_kib);
+	return true;
+}
+
+static bool cmd_bench(int argc, char **argv, struct err *e)
+{
+	struct benching b = { .old = argv[0],
+			      .new = argv[1],
+			      .out = argc > 2 ? argv[2] : NULL };
+	CLEANUP(fd_closep) int old_fd = -1, delta_fd = -1, new_fd = -1;
+	struct measure create, apply;
+	struct delta_info info;
+	char temp[] = "/tmp/valise-delta.XXXXXX";
+
+	if (!b.out) {
+		CLEANUP(fd_closep) int fd = mkostemp(temp, O_CLOEXEC);
+		if (fd < 0)
+			return err_sys(e, errno, "%s", temp);
+		b.out = temp;
+	}
+	bool ok = measured(&create, bench_create, &b, e) &&
+		  open_file(&old_fd, b.old, O_RDONLY, e) &&
+		  open_file(&new_fd, b.new, O_RDONLY, e) &&
+		  open_file(&delta_fd, b.out, O_RDONLY, e);
+	b.applying =
+		(struct applying){ .old_fd = old_fd, .delta_fd = delta_fd, .out_fd = new_fd };
+	ok = ok && measured(&apply, bench_apply, &b, e) && delta_look(&info, delta_fd, e) &&
+	     print_bench(&info, &create, &apply, e);
+	if (argc <= 2)
+		unlink(temp);
+	return ok;
+}
+
+static const struct cli_opt create_opts[] = {
+	{ "threads", 't', "N", "threads to use (default: one per core)", CLI_UINT,
+	  &opt_threads },
+	{ "output", 'o', "table|json", "how to print (default: table)", CLI_STRING,
+	  &opt_output },
+	{ "quiet", 'q', NULL, "no progress bar", CLI_FLAG, &opt_quiet },
+	{ 0 },
+};
+
+static const struct cli_opt apply_opts[] = {
+	{ "resume", 'r', "OFFSET", "keep what OUT has before this segment's offset", CLI_UINT,
+	  &opt_resume },
+	{ "quiet", 'q', NULL, "no progress bar", CLI_FLAG, &opt_quiet },
+	{ 0 },
+};
+
+static const struct cli_opt info_opts[] = {
+	{ "output", 'o', "table|json", "how to print (default: table)", CLI_STRING,
+	  &opt_output },
+	{ 0 },
+};
+
+static const struct cli_command commands[] = {
+	{ .name = "create",
+	  .args = "OLD NEW DELTA",
+	  .help = "make a delta that turns OLD into NEW",
+	  .opts = create_opts,
+	  .min_args = 3,
+	  .max_args = 3,
+	  .run = cmd_create,
+	  .long_help =
+		  "Any two files; time is linear in their sizes and memory stays below 1 GiB.\n"
+		  "The same files give the same delta, whatever the number of threads." },
+	{ .name = "apply",
+	  .args = "OLD DELTA OUT",
+	  .help = "make the new file from OLD and the delta",
+	  .opts = apply_opts,
+	  .min_args = 3,
+	  .max_args = 3,
+	  .run = cmd_apply,
+	  .long_help =
+		  "Output is written in order, in segments that are verified first, so a failure\n"
+		  "never leaves wrong bytes behind. What was written before a crash stays good:\n"
+		  "--resume goes on at any multiple of the segment size. Runs in a sandbox." },
+	{ .name = "info",
+	  .args = "DELTA",
+	  .help = "tell what the bytes of a delta are spent on",
+	  .opts = info_opts,
+	  .min_args = 1,
+	  .max_args = 1,
+	  .run = cmd_info },
+	{ .name = "bench",
+	  .args = "OLD NEW [DELTA]",
+	  .help = "create and apply in processes of their own; print time and memory",
+	  .opts = create_opts,
+	  .min_args = 2,
+	  .max_args = 3,
+	  .run = cmd_bench },
+	{ 0 },
+};
+
+int main(int argc, char **argv)
+{
+	static const struct cli_program program = {
+		.name = "valise-delta",
+		.summary = "makes and applies deltas between images",
+		.commands = commands,
+	};
+
+	return cli_main(&program, argc, argv);
+}

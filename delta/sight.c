@@ -1,0 +1,602 @@
+#include "delta/create_priv.h"
+#include "base/io.h"
+#include "base/sha256.h"
+#include "delta/tasks.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { FIND_PART = 32 << 20 };
+#define PLAIN_MAX (UINT64_C(1) << 30) /* unpacked bytes of one side; further streams stay raw */
+
+/* One side's streams while it is decided which are opened. */
+struct side {
+	const uint8_t *image;
+	uint64_t size;
+	struct streams *parts; /* as found, per part of the image */
+	struct streams all;
+	uint8_t (*hashes)[SHA256_SIZE]; /* of the packed bytes */
+	bool *open;
+	struct buf *recipes; /* new side */
+};
+
+struct finder {
+	struct side sides[2]; /* old, new */
+	size_t parts_old;
+	uint8_t *rooms[TASKS_THREADS_MAX]; /* LIMIT_DELTA_STREAM per thread */
+};
+
+static void finder_done(struct finder *f)
+{
+	for (unsigned k = 0; k < 2; k++) {
+		struct side *s = &f->sides[k];
+
+		for (uint64_t i = 0; s->parts && i * FIND_PART < s->size; i++)
+			streams_done(&s->parts[i]);
+		for (size_t i = 0; s->recipes && i < s->all.n; i++)
+			buf_done(&s->recipes[i]);
+		free(s->parts);
+		free(s->hashes);
+		free(s->open);
+		free(s->recipes);
+		streams_done(&s->all);
+	}
+	for (unsigned i = 0; i < TASKS_THREADS_MAX; i++)
+		free(f->rooms[i]);
+}
+
+/* ---- finding ---- */
+
+static bool find_part(void *ctx, size_t index, unsigned thread UNUSED, struct err *e)
+{
+	struct finder *f = ctx;
+	struct side *s = &f->sides[index >= f->parts_old];
+	size_t part = index >= f->parts_old ? index - f->parts_old : index;
+	uint64_t from = (uint64_t)part * FIND_PART;
+	uint64_t to = s->size - from < FIND_PART ? s->size : from + FIND_PART;
+
+	for (size_t i = 1; i < n_transforms; i++) {
+		struct streams found = { 0 };
+		bool ok = transforms[i]->find(&found, s->image, s->size, from, to, e);
+
+		for (size_t k = 0; ok && k < found.n; k++) {
+			found.v[k].transform = (uint8_t)i;
+			ok = streams_add(&s->parts[part], &found.v[k], e);
+		}
+		streams_done(&found);
+		if (!ok)
+			return false;
+	}
+	sight_drop(s->image + from, to - from);
+	return true;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+	const struct stream *x = a, *y = b;
+
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* All parts' streams in order; of two that overlap the first. */
+static bool join_parts(struct side *s, struct err *e)
+{
+	uint64_t end = 0;
+
+	for (uint64_t i = 0; i * FIND_PART < s->size; i++) {
+		struct streams *p = &s->parts[i];
+
+		if (p->n)
+			qsort(p->v, p->n, sizeof(*p->v), by_offset);
+		for (size_t k = 0; k < p->n; k++) {
+			const struct stream *v = &p->v[k];
+
+			if (v->offset < end || v->offset >= s->size || !v->size ||
+			    v->size > s->size - v->offset || !v->plain_size ||
+			    v->plain_size > LIMIT_DELTA_STREAM)
+				continue;
+			end = v->offset + v->size;
+			if (!streams_add(&s->all, v, e))
+				return false;
+		}
+	}
+	s->hashes = calloc(s->all.n + 1, sizeof(*s->hashes));
+	s->open = calloc(s->all.n + 1, sizeof(*s->open));
+	s->recipes = calloc(s->all.n + 1, sizeof(*s->recipes));
+	return (s->hashes && s->open && s->recipes) || err_nomem(e);
+}
+
+static bool hash_stream(void *ctx, size_t index, unsigned thread UNUSED, struct err *e UNUSED)
+{
+	struct finder *f = ctx;
+	size_t old = f->sides[0].all.n;
+	struct side *s = &f->sides[index >= old];
+	size_t i = index >= old ? index - old : index;
+
+	sha256(s->hashes[i], s->image + s->all.v[i].offset, s->all.v[i].size);
+	return true;
+}
+
+/* ---- choosing ---- */
+
+static int compare_hashes(const void *a, const void *b)
+{
+	return memcmp(a, b, SHA256_SIZE);
+}
+
+static uint8_t *sorted_hashes(const struct side *s)
+{
+	uint8_t *v = reallocarray(NULL, s->all.n + 1, SHA256_SIZE);
+
+	if (v) {
+		memcpy(v, s->hashes, s->all.n * SHA256_SIZE);
+		qsort(v, s->all.n, SHA256_SIZE, compare_hashes);
+	}
+	return v;
+}
+
+/* Opens what the other side does not have in the same packed form. */
+static bool open_lonely(struct side *s, const struct side *other, struct err *e)
+{
+	uint8_t *v = sorted_hashes(other);
+
+	if (!v)
+		return err_nomem(e);
+	for (size_t i = 0; i < s->all.n; i++)
+		s->open[i] =
+			!bsearch(s->hashes[i], v, other->all.n, SHA256_SIZE, compare_hashes);
+	free(v);
+	return true;
+}
+
+struct packed_at {
+	const uint8_t *p;
+};
+
+static bool packed_read(void *ctx, uint64_t offset, uint8_t *p, size_t n, struct err *e UNUSED)
+{
+	const struct packed_at *from = ctx;
+
+	memcpy(p, from->p + offset, n);
+	return true;
+}
+
+static bool unpack(uint8_t *to, const struct side *s, size_t i, struct err *e)
+{
+	const struct stream *v = &s->all.v[i];
+	struct packed_at at = { s->image + v->offset };
+	struct packed from = { .read = packed_read, .ctx = &at, .size = v->size };
+
+	return transforms[v->transform]->unpack(to, v->plain_size, &from, e);
+}
+
+/* A transform that cannot unpack what it found leaves the stream raw; other errors count. */
+static bool explain_stream(void *ctx, size_t index, unsigned thread, struct err *e)
+{
+	struct finder *f = ctx;
+	struct side *s = &f->sides[1];
+	const struct stream *v = &s->all.v[index];
+	bool ok = false;
+
+	if (!s->open[index])
+		return true;
+	if (!f->rooms[thread] && !(f->rooms[thread] = malloc(LIMIT_DELTA_STREAM)))
+		return err_nomem(e);
+	buf_init(&s->recipes[index], LIMIT_DELTA_RECIPE);
+	if (!unpack(f->rooms[thread], s, index, e)) {
+		s->open[index] = false;
+		return e->code != E_NOMEM;
+	}
+	if (!transforms[v->transform]->explain(&s->recipes[index], &ok, s->image + v->offset,
+					       v->size, f->rooms[thread], v->plain_size, e))
+		return e->code == E_TOO_BIG ? !(s->open[index] = false) : false;
+	s->open[index] = ok;
+	return true;
+}
+
+/* Keeps the bounds on number and size; returns the plain bytes of what stays open. */
+static uint64_t limit_side(struct side *s, size_t most, size_t *ret_n)
+{
+	uint64_t bytes = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->all.n; i++) {
+		if (!s->open[i])
+			continue;
+		s->open[i] = n < most && bytes + s->all.v[i].plain_size <= PLAIN_MAX;
+		if (s->open[i]) {
+			n++;
+			bytes += s->all.v[i].plain_size;
+		}
+	}
+	*ret_n = n;
+	return bytes;
+}
+
+/* ---- mapping ---- */
+
+static bool map_image(const uint8_t **ret, int fd, uint64_t size, struct err *e)
+{
+	void *p = MAP_FAILED;
+
+	if (size)
+		p = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, fd, 0);
+	if (size && p == MAP_FAILED)
+		return err_sys(e, errno, "mapping an image");
+	*ret = size ? p : NULL;
+	return true;
+}
+
+/* The old space in one piece: the image, the rest of its last page as zeros, the streams. */
+static bool map_old(struct sight *s, int fd, uint64_t stream_bytes, struct err *e)
+{
+	uint64_t all = space_base_of(s->old_size) + stream_bytes;
+	uint8_t *p;
+
+	s->mapped_old = all + 4096; /* never 0 */
+	p = mmap(NULL, (size_t)s->mapped_old, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return err_sys(e, errno, "mapping the old image");
+	s->old = p;
+	if (s->old_size && mmap(p, (size_t)s->old_size, PROT_READ, MAP_SHARED | MAP_FIXED, fd,
+				0) == MAP_FAILED)
+		return err_sys(e, errno, "mapping the old image");
+	if (stream_bytes &&
+	    mmap(p + space_base_of(s->old_size), (size_t)stream_bytes, PROT_READ,
+		 MAP_SHARED | MAP_FIXED, s->scratch_fd, 0) == MAP_FAILED)
+		return err_sys(e, errno, "mapping unpacked streams");
+	return true;
+}
+
+static bool scratch_open(struct sight *s, const struct delta_job *job, uint64_t bytes,
+			 struct err *e)
+{
+	s->scratch_fd = job->scratch_fd;
+	if (s->scratch_fd < 0) {
+		s->scratch_fd = memfd_create("streams", MFD_CLOEXEC);
+		s->scratch_ours = true;
+	}
+	if (s->scratch_fd < 0 || ftruncate(s->scratch_fd, (off_t)bytes) != 0)
+		return err_sys(e, errno, "room for unpacked streams");
+	s->scratch =
+		mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_SHARED, s->scratch_fd, 0);
+	if (s->scratch == MAP_FAILED) {
+		s->scratch = NULL;
+		return err_sys(e, errno, "mapping unpacked streams");
+	}
+	s->scratch_bytes = bytes;
+	return true;
+}
+
+void sight_drop(const void *p, size_t n)
+{
+	uintptr_t from = ((uintptr_t)p + 4095) & ~(uintptr_t)4095;
+	uintptr_t to = ((uintptr_t)p + n) & ~(uintptr_t)4095;
+
+	if (to > from)
+		madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+/* ---- pieces ---- */
+
+static bool piece_add(struct sight *s, const struct piece *p, uint64_t streams_before,
+		      uint64_t guess, struct buf *recipe, struct err *e)
+{
+	if (s->n_pieces == s->cap_pieces) {
+		size_t cap = s->cap_pieces ? 2 * s->cap_pieces : 64;
+		void *a = reallocarray(s->pieces, cap, sizeof(*s->pieces));
+
+		s->pieces = a ? a : s->pieces;
+		void *b = reallocarray(s->starts, cap, sizeof(*s->starts));
+		s->starts = b ? b : s->starts;
+		void *c = reallocarray(s->guesses, cap, sizeof(*s->guesses));
+		s->guesses = c ? c : s->guesses;
+		void *d = reallocarray(s->recipes, cap, sizeof(*s->recipes));
+		s->recipes = d ? d : s->recipes;
+		if (!a || !b || !c || !d)
+			return err_nomem(e);
+		s->cap_pieces = cap;
+	}
+	s->pieces[s->n_pieces] = *p;
+	s->starts[s->n_pieces] = streams_before;
+	s->guesses[s->n_pieces] = guess;
+	s->recipes[s->n_pieces] = recipe ? *recipe : BUF_INIT(0);
+	if (recipe)
+		*recipe = BUF_INIT(0);
+	s->n_pieces++;
+	return true;
+}
+
+/* Where the plain bytes of the old stream closest to `offset` in the image begin. */
+static uint64_t guess_for(const struct space *space, uint64_t offset, size_t *hint)
+{
+	const struct streams *t = &space->streams;
+
+	if (!t->n)
+		return UINT64_MAX;
+	while (*hint + 1 < t->n && t->v[*hint].offset < offset)
+		++*hint;
+	return space->starts[*hint];
+}
+
+static bool make_pieces(struct sight *s, struct side *new, struct err *e)
+{
+	uint64_t at = 0, streams = 0;
+	size_t hint = 0;
+
+	for (size_t i = 0; i < new->all.n; i++) {
+		const struct stream *v = &new->all.v[i];
+		struct piece raw = { .offset = at, .size = v->offset - at };
+		struct piece p = { .offset = v->offset,
+				   .size = v->size,
+				   .plain_size = v->plain_size,
+				   .transform = v->transform };
+
+		if (!new->open[i])
+			continue;
+		if (raw.size && !piece_add(s, &raw, streams, 0, NULL, e))
+			return false;
+		if (!piece_add(s, &p, streams, guess_for(&s->space, v->offset, &hint),
+			       &new->recipes[i], e))
+			return false;
+		streams += v->plain_size;
+		at = v->offset + v->size;
+	}
+	struct piece rest = { .offset = at, .size = s->new_size - at };
+	return !rest.size || piece_add(s, &rest, streams, 0, NULL, e);
+}
+
+struct unpacking {
+	const struct side *side;
+	uint8_t *to;
+	const uint64_t *at; /* per stream */
+};
+
+static bool unpack_stream(void *ctx, size_t index, unsigned thread UNUSED, struct err *e)
+{
+	struct unpacking *u = ctx;
+
+	return !u->side->open[index] || unpack(u->to + u->at[index], u->side, index, e);
+}
+
+/* The plain bytes of all open streams of a side into the scratch file, one behind the other. */
+static bool unpack_side(const struct side *side, uint8_t *to, unsigned threads, struct err *e)
+{
+	uint64_t *at = reallocarray(NULL, side->all.n + 1, sizeof(*at)), n = 0;
+	struct unpacking u = { .side = side, .to = to, .at = at };
+	struct tasks t = {
+		.n = side->all.n, .threads = threads, .run = unpack_stream, .ctx = &u
+	};
+
+	if (!at)
+		return err_nomem(e);
+	for (size_t i = 0; i < side->all.n; i++) {
+		at[i] = n;
+		n += side->open[i] ? side->all.v[i].plain_size : 0;
+	}
+	bool ok = tasks_run(&t, e);
+	free(at);
+	return ok;
+}
+
+static bool old_table(struct sight *s, const struct side *old, int fd, struct err *e)
+{
+	CLEANUP(streams_done) struct streams t = { 0 };
+
+	for (size_t i = 0; i < old->all.n; i++)
+		if (old->open[i] && !streams_add(&t, &old->all.v[i], e))
+			return false;
+	return space_init(&s->space, fd, s->old_size, &t, e);
+}
+
+static bool choose(struct finder *f, unsigned threads, struct err *e)
+{
+	struct tasks hash = { .n = f->sides[0].all.n + f->sides[1].all.n,
+			      .threads = threads,
+			      .run = hash_stream,
+			      .ctx = f };
+	struct tasks explain = {
+		.n = f->sides[1].all.n, .threads = threads, .run = explain_stream, .ctx = f
+	};
+
+	return tasks_run(&hash, e) && open_lonely(&f->sides[0], &f->sides[1], e) &&
+	       open_lonely(&f->sides[1], &f->sides[0], e) && tasks_run(&explain, e);
+}
+
+static bool find_all(struct finder *f, unsigned threads, struct err *e)
+{
+	struct tasks find = { .threads = threads, .run = find_part, .ctx = f };
+
+	for (unsigned k = 0; k < 2; k++) {
+		size_t parts = (size_t)(f->sides[k].size / FIND_PART + 1);
+
+		if (k == 0)
+			f->parts_old = (size_t)((f->sides[0].size + FIND_PART - 1) / FIND_PART);
+		find.n += (size_t)((f->sides[k].size + FIND_PART - 1) / FIND_PART);
+		f->sides[k].parts = calloc(parts, sizeof(struct streams));
+		if (!f->sides[k].parts)
+			return err_nomem(e);
+	}
+	return tasks_run(&find, e) && join_parts(&f->sides[0], e) &&
+	       join_parts(&f->sides[1], e);
+}
+
+static bool see_through(struct sight *s, struct finder *f, const struct delta_job *job,
+			struct err *e)
+{
+	size_t n_old = 0, n_new = 0;
+	uint64_t bytes_old = 0, bytes_new;
+
+	if (n_transforms > 1 && (!find_all(f, job->threads, e) || !choose(f, job->threads, e)))
+		return false;
+	bytes_new = limit_side(&f->sides[1], SIZE_MAX, &n_new);
+	bytes_old = n_new ? limit_side(&f->sides[0], LIMIT_DELTA_STREAMS, &n_old) : 0;
+	for (size_t i = 0; !n_new && i < f->sides[0].all.n; i++)
+		f->sides[0].open[i] = false;
+	if (!old_table(s, &f->sides[0], job->old_fd, e))
+		return false;
+	if (n_new) {
+		if (!scratch_open(s, job, bytes_old + bytes_new, e) ||
+		    !unpack_side(&f->sides[0], s->scratch, job->threads, e) ||
+		    !unpack_side(&f->sides[1], s->scratch + bytes_old, job->threads, e))
+			return false;
+		s->scratch_new = s->scratch + bytes_old;
+	}
+	return map_old(s, job->old_fd, bytes_old, e) && make_pieces(s, &f->sides[1], e);
+}
+
+bool sight_init(struct sight *s, const struct delta_job *job, struct err *e)
+{
+	CLEANUP(finder_done) struct finder f = { 0 };
+	const uint8_t *old = NULL;
+
+	*s = (struct sight){ .scratch_fd = -1 };
+	if (!fd_size(job->old_fd, &s->old_size, e) || !fd_size(job->new_fd, &s->new_size, e))
+		return false;
+	if (s->old_size > LIMIT_DELTA_IMAGE || s->new_size > LIMIT_DELTA_IMAGE)
+		return err_set(e, E_TOO_BIG, "images larger than 2^40 bytes");
+	if (!map_image(&s->new, job->new_fd, s->new_size, e) ||
+	    !map_image(&old, job->old_fd, s->old_size, e))
+		return false;
+	f.sides[0] = (struct side){ .image = old, .size = s->old_size };
+	f.sides[1] = (struct side){ .image = s->new, .size = s->new_size };
+	bool ok = see_through(s, &f, job, e);
+	if (old)
+		munmap((void *)old, (size_t)s->old_size);
+	s->space.map = s->old;
+	return ok;
+}
+
+void sight_done(struct sight *s)
+{
+	if (s->old)
+		munmap((void *)s->old, (size_t)s->mapped_old);
+	if (s->new)
+		munmap((void *)s->new, (size_t)s->new_size);
+	if (s->scratch)
+		munmap(s->scratch, (size_t)s->scratch_bytes);
+	if (s->scratch_ours)
+		fd_closep(&s->scratch_fd);
+	for (size_t i = 0; i < s->n_pieces; i++)
+		buf_done(&s->recipes[i]);
+	free(s->pieces);
+	free(s->starts);
+	free(s->guesses);
+	free(s->recipes);
+	space_done(&s->space);
+	*s = (struct sight){ .scratch_fd = -1 };
+}
+
+const uint8_t *sight_new(const struct sight *s, size_t piece)
+{
+	const struct piece *p = &s->pieces[piece];
+
+	return p->transform ? s->scratch_new + s->starts[piece] : s->new + p->offset;
+}
+
+static size_t piece_at(const struct sight *s, uint64_t offset)
+{
+	size_t lo = 0, hi = s->n_pieces;
+
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (s->pieces[mid].offset <= offset)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+const uint8_t *sight_bytes(const struct sight *s, const struct piece *p)
+{
+	return p->transform ? sight_new(s, piece_at(s, p->offset)) : s->new + p->offset;
+}
+
+struct buf *sight_recipe(const struct sight *s, const struct piece *p)
+{
+	return &s->recipes[piece_at(s, p->offset)];
+}
+
+/* ---- pruning ---- */
+
+static size_t stream_of(const struct space *space, uint64_t at)
+{
+	size_t lo = 0, hi = space->streams.n;
+
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (space->starts[mid] <= at)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static void mark_used(const struct space *space, const struct op *op, bool *used)
+{
+	if ((op->kind != OP_COPY && op->kind != OP_ADD) || op->from + op->n <= space->base)
+		return;
+	size_t first = op->from < space->base ? 0 : stream_of(space, op->from);
+	size_t last = stream_of(space, op->from + op->n - 1);
+	for (size_t i = first; i <= last; i++)
+		used[i] = true;
+}
+
+/* The streams that stay move together; the map follows by being copied in place in the scratch
+ * file, which holds the streams' plain bytes in the table's order. */
+bool sight_prune(struct sight *s, struct op *ops, size_t n_ops, struct err *e)
+{
+	struct space *space = &s->space;
+	struct streams *t = &space->streams;
+	uint64_t *moved, at = space->base, *to;
+	bool *used;
+	size_t n = 0;
+
+	if (!t->n)
+		return true;
+	used = calloc(t->n, sizeof(*used));
+	moved = reallocarray(NULL, t->n, sizeof(*moved));
+	to = moved;
+	if (!used || !moved) {
+		free(used);
+		free(moved);
+		return err_nomem(e);
+	}
+	for (size_t i = 0; i < n_ops; i++)
+		mark_used(space, &ops[i], used);
+	for (size_t i = 0; i < t->n; i++) {
+		to[i] = at;
+		if (used[i]) {
+			memmove(s->scratch + (at - space->base),
+				s->scratch + (space->starts[i] - space->base),
+				t->v[i].plain_size);
+			at += t->v[i].plain_size;
+		}
+	}
+	for (size_t i = 0; i < n_ops; i++) {
+		struct op *op = &ops[i];
+
+		if ((op->kind == OP_COPY || op->kind == OP_ADD) && op->from >= space->base) {
+			size_t k = stream_of(space, op->from);
+
+			op->from = to[k] + (op->from - space->starts[k]);
+		}
+	}
+	for (size_t i = 0; i < t->n; i++)
+		if (used[i]) {
+			t->v[n] = t->v[i];
+			space->starts[n++] = to[i];
+		}
+	t->n = n;
+	space->end = at;
+	free(used);
+	free(moved);
+	return true;
+}

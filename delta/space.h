@@ -1,0 +1,46 @@
+/* delta/space.h - the old address space: the old image, and behind it its unpacked streams.
+ *
+ *	[0, size)                 the image
+ *	[size, base)              zeros; base is size rounded up to 4096
+ *	[base, end)               plain bytes of the streams in the table, in its order
+ *
+ * One interface, two stores: when making a delta all of it is in memory; when applying, the image
+ * is read by pread and streams are unpacked when they are read, the last few of them kept (at
+ * most LIMIT_DELTA_CACHE bytes).  Not for several threads when applying. */
+#ifndef VALISE_DELTA_SPACE_H
+#define VALISE_DELTA_SPACE_H
+
+#include "delta/transform.h"
+
+enum { SPACE_CACHED = 64 };
+
+struct space_cached {
+	uint8_t *plain; /* heap; NULL: free */
+	uint32_t n, stream;
+	uint64_t used; /* when; for eviction */
+};
+
+struct space {
+	uint64_t size, base, end;
+	const uint8_t *map; /* all of it, or NULL */
+	int fd;             /* of the image, when there is no map */
+	struct streams streams;
+	uint64_t *starts; /* of each stream's plain bytes; streams.n of them, heap */
+	struct space_cached cache[SPACE_CACHED];
+	uint64_t clock, cached_bytes;
+};
+
+static inline uint64_t space_base_of(uint64_t size)
+{
+	return (size + 4095) & ~UINT64_C(4095);
+}
+
+/* Takes over the table in *streams.  The streams must be known to lie within the image. */
+bool space_init(struct space *s, int fd, uint64_t size, struct streams *streams,
+		struct err *e) MUST_USE;
+void space_done(struct space *s);
+
+/* n bytes at `at`; what lies outside the space reads as zeros (models look a little around). */
+bool space_read(struct space *s, uint64_t at, uint8_t *p, size_t n, struct err *e) MUST_USE;
+
+#endif
