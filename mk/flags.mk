@@ -24,7 +24,8 @@ WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wundef -Wformat=2 -Wmissing-prototypes
 	-Wstrict-prototypes -Wold-style-definition -Wimplicit-fallthrough -Wwrite-strings \
 	-Wpointer-arith -Wno-unused-parameter -Wno-missing-field-initializers \
 	-Wno-format-zero-length \
-	$(if $(findstring clang,$(compiler)),-Wno-format-nonliteral -Wno-gnu-variable-sized-type-not-at-end,-Wno-format-truncation -Wlogical-op -Wduplicated-cond)
+	$(if $(findstring clang,$(compiler)),-Wno-format-nonliteral -Wno-gnu-variable-sized-type-not-at-end \
+	-Wno-string-concatenation,-Wno-format-truncation -Wlogical-op -Wduplicated-cond)
 WERROR := $(if $(DEVELOPER),-Werror)
 
 OPTIMISE := -O2 -g
