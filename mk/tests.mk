@@ -12,16 +12,16 @@ $(B)/obj/tests/unit/%.o $(call objs_of,$(SUPPORT_SRCS)): \
 FAULT_CALLS := malloc calloc realloc reallocarray strdup strndup write pwrite fsync fdatasync \
 	ftruncate ftruncate64 pwrite64 renameat unlinkat
 # The wrappers are asked for by name: a test that calls none of these still links code that does.
-test_link := LDFLAGS_TEST = -Wl,-u,__wrap_malloc $(foreach c,$(FAULT_CALLS),-Wl,--wrap=$(c))
-test_libs := LIBS_TEST = -lcmocka
+# Tools, replays and fuzzers have them too, as the support code calls the real functions by name.
+FAULT_LINK := -Wl,-u,__wrap_malloc $(foreach c,$(FAULT_CALLS),-Wl,--wrap=$(c))
+$(B)/tests/%: LDFLAGS_TEST = $(FAULT_LINK)
+$(B)/tests/%: LIBS_TEST = -lcmocka
 
 UNIT_SRCS := $(foreach f,$(FOLDERS),$(wildcard tests/unit/$(f)/test_*.c))
 UNITS := $(UNIT_SRCS:%.c=$(B)/%)
 define unit_rules
 $(B)/tests/unit/$(1)/%: $(B)/obj/tests/unit/$(1)/%.o $(LIB_SUPPORT) $(call lib_of,$(1) $(USES_$(1)))
 	$$(link)
-$(B)/tests/unit/$(1)/%: $(test_link)
-$(B)/tests/unit/$(1)/%: $(test_libs)
 endef
 $(foreach f,$(FOLDERS),$(eval $(call unit_rules,$(f))))
 
@@ -40,7 +40,7 @@ $(B)/tests/replay/%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/support/replay.
 	$(link)
 $(B)/tests/fuzz/%: $(B)/obj/tests/fuzz/fuzz_%.o $(LIB_SUPPORT) $(ALL_LIBS)
 	$(link)
-$(B)/tests/fuzz/%: LDFLAGS_TEST = -fsanitize=fuzzer
+$(B)/tests/fuzz/%: LDFLAGS_TEST = $(FAULT_LINK) -fsanitize=fuzzer
 
 SCENARIOS := $(wildcard tests/scenario/[a-z][0-9]*.sh)
 JOBS ?= $(shell nproc)

@@ -283,7 +283,6 @@ static const char *why_not(const char *key_json, bool right_id)
 	CLEANUP(tuf_freep) struct tuf_meta *m = NULL;
 	CLEANUP(buf_done) struct buf b = BUF_INIT(10000);
 	CLEANUP(buf_done) struct buf canon = BUF_INIT(10000);
-	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	char id[HEX_SIZE(SHA256_SIZE)];
 	uint8_t hash[SHA256_SIZE];
 	struct err e;

@@ -332,7 +332,7 @@ POWER_OPEN(openat64, int dirfd, const char *name)
 static bool power_cut(unsigned n, bool keep, void (*fn)(void *ctx), void *ctx)
 {
 	pid_t pid = fork();
-	int status;
+	int status = 0;
 
 	if (pid == 0) {
 		power.keep = keep;
