@@ -18,6 +18,12 @@ fails 76 "does not match pinned" "$v" login "$url" --pin "$(printf '%064d' 0)" -
 fails 76 "--ca-file" "$v" login "$url" --token-file admin.token
 [ ! -e "$HOME/.config/valise" ] || die "a login that failed was kept"
 
+say "a certificate is as good as a pin where its authority is known"
+"$v" login "$url" --ca-file "$state/tls/cert.pem" --token-file admin.token -q || die "login with a CA file"
+"$v" status >/dev/null
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=other -keyout other.key -out other.pem 2>/dev/null
+fails 76 "" "$v" status --ca-file other.pem
+
 say "nothing works before init, and says so"
 "$v" login "$url" --pin "$pin" --token-file admin.token -q
 fails 66 "valise init" "$v" enrol new
