@@ -30,6 +30,9 @@ install: programs $(MANS) ## programs, manual pages, completion, units: DESTDIR,
 	for p in $(PROGRAMS); do \
 		"$$p" completion bash >"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$${p##*/}" && \
 		"$$p" completion zsh >"$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_$${p##*/}" || exit 1; done
-	$(if $(UNITS_SYSTEMD),install -D -m 644 -t '$(DESTDIR)$(PREFIX)/lib/systemd/system' $(UNITS_SYSTEMD))
+	install -d '$(DESTDIR)$(PREFIX)/lib/systemd/system'
+	for unit in $(UNITS_SYSTEMD); do \
+		sed 's|/usr/local/bin/|$(PREFIX)/bin/|' "$$unit" \
+			>"$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}" || exit 1; done
 
 .PHONY: man install
