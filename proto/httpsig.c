@@ -275,7 +275,9 @@ static bool add_field(struct buf *out, const struct httpsig_msg *m, const char *
 			return false;
 		any = true;
 	}
-	return any || err_set(e, E_FORMAT, "the message has no %s", name);
+	if (!any)
+		return err_set(e, E_FORMAT, "the message has no %s", name);
+	return true;
 }
 
 static bool add_component(struct buf *out, const struct httpsig_msg *m, const char *name,

@@ -1,5 +1,4 @@
 #include "proto/sig.h"
-#include "base/sha256.h"
 #include "base/text.h"
 
 #include <string.h>
@@ -10,7 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/rsa.h>
+#include <openssl/params.h>
 #include <sodium.h>
 
 _Static_assert(SIG_PUBLIC_SIZE == crypto_sign_PUBLICKEYBYTES, "libsodium's public keys");
@@ -48,6 +47,12 @@ void sig_key_done(struct sig_key *k)
 	*k = (struct sig_key){ 0 };
 }
 
+/* BLAKE2b, as it needs no memory: nothing may fail between a key and what it is known by. */
+static void hash_material(uint8_t out[static SIG_MATERIAL_SIZE], const uint8_t *p, size_t n)
+{
+	crypto_generichash(out, SIG_MATERIAL_SIZE, p, n, NULL, 0);
+}
+
 /* ---- Ed25519 ------------------------------------------------------------------------------ */
 
 bool sig_key_ed25519(struct sig_key *ret, const uint8_t pub[static SIG_PUBLIC_SIZE],
@@ -62,7 +67,7 @@ bool sig_key_ed25519(struct sig_key *ret, const uint8_t pub[static SIG_PUBLIC_SI
 	memcpy(tagged + 1, pub, SIG_PUBLIC_SIZE);
 	*ret = (struct sig_key){ .scheme = SIG_ED25519 };
 	memcpy(ret->ed25519, pub, SIG_PUBLIC_SIZE);
-	sha256(ret->material, tagged, sizeof(tagged));
+	hash_material(ret->material, tagged, sizeof(tagged));
 	return true;
 }
 
@@ -150,7 +155,9 @@ static bool pem_parse(EVP_PKEY **ret, const char *text, struct err *e)
 	CLEANUP(bio_freep) BIO *bio = BIO_new_mem_buf(text, (int)n);
 	*ret = bio ? PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL) : NULL;
 	ERR_clear_error();
-	return *ret || err_set(e, E_FORMAT, "no public key in the PEM block");
+	if (!*ret)
+		return err_set(e, E_FORMAT, "no public key in the PEM block");
+	return true;
 }
 
 /* Numbers of the key behind each other, each as long as given: the same for every encoding. */
@@ -162,11 +169,13 @@ static bool material(uint8_t out[static SIG_MATERIAL_SIZE], enum sig_scheme sche
 	for (int i = 0; i < 2; i++) {
 		CLEANUP(bn_freep) BIGNUM *bn = NULL;
 
-		if (!EVP_PKEY_get_bn_param(pkey, names[i], &bn) ||
-		    BN_bn2binpad(bn, all + 1 + i * number_size, number_size) < 0)
+		/* Numbers are bounded before; one that did not fit would leave zeros, and two
+		 * such keys would count as one: on the safe side. */
+		if (!EVP_PKEY_get_bn_param(pkey, names[i], &bn))
 			return false;
+		(void)BN_bn2binpad(bn, all + 1 + i * number_size, number_size);
 	}
-	sha256(out, all, 1 + 2 * (size_t)number_size);
+	hash_material(out, all, 1 + 2 * (size_t)number_size);
 	return true;
 }
 
@@ -260,22 +269,23 @@ bool sig_key_parse(struct sig_key *ret, const char *keytype, const char *scheme,
 
 /* ---- verifying ---------------------------------------------------------------------------- */
 
-static bool set_up_pss(EVP_PKEY_CTX *ctx)
-{
-	return EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) > 0 &&
-	       EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_sha256()) > 0 &&
-	       EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) > 0;
-}
-
+/* The digest is SHA-256 for both; for RSA also of the mask generation, with a salt as long. */
 static bool verify_openssl(const struct sig_key *k, const void *p, size_t n, const uint8_t *sig,
 			   size_t sig_n)
 {
 	CLEANUP(md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	EVP_PKEY_CTX *pkey_ctx; /* belongs to ctx */
+	char pss[] = OSSL_PKEY_RSA_PAD_MODE_PSS, digest[] = OSSL_DIGEST_NAME_SHA2_256;
+	int salt_size = 32;
+	const OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_PAD_MODE, pss, 0),
+		OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_MGF1_DIGEST, digest, 0),
+		OSSL_PARAM_construct_int(OSSL_PKEY_PARAM_RSA_PSS_SALTLEN, &salt_size),
+		OSSL_PARAM_construct_end(),
+	};
 
 	bool ok = ctx &&
-		  EVP_DigestVerifyInit(ctx, &pkey_ctx, EVP_sha256(), NULL, k->pkey) == 1 &&
-		  (k->scheme != SIG_RSA_PSS || set_up_pss(pkey_ctx)) &&
+		  EVP_DigestVerifyInit_ex(ctx, NULL, digest, NULL, NULL, k->pkey,
+					  k->scheme == SIG_RSA_PSS ? params : NULL) == 1 &&
 		  EVP_DigestVerify(ctx, sig, sig_n, p, n) == 1;
 	ERR_clear_error();
 	return ok;

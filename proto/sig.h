@@ -19,11 +19,10 @@ enum {
 	SIG_PUBLIC_SIZE = 32, /* Ed25519 public key */
 	SIG_SECRET_SIZE = 64, /* Ed25519 secret: seed, then public key */
 	SIG_SEED_SIZE = 32,
-	SIG_SIZE = 64,      /* Ed25519 signature */
-	SIG_MAX = 1024,     /* any signature that is verified (RSA with 8192 bits) */
-	SIG_PEM_MAX = 4096, /* a public key as text */
-	SIG_MATERIAL_SIZE =
-		32 /* SHA-256 of kind and key: equal exactly when the keys are equal */
+	SIG_SIZE = 64,         /* Ed25519 signature */
+	SIG_MAX = 1024,        /* any signature that is verified (RSA with 8192 bits) */
+	SIG_PEM_MAX = 4096,    /* a public key as text */
+	SIG_MATERIAL_SIZE = 32 /* hash of kind and key: equal exactly when keys are */
 };
 
 enum sig_scheme { SIG_ED25519, SIG_ECDSA_P256, SIG_RSA_PSS };

@@ -150,7 +150,9 @@ static bool parse_role_keys(struct tuf_role *r, const struct tuf_meta *m,
 static bool alloc_roles(struct tuf_meta *m, size_t n, struct err *e)
 {
 	m->roles = calloc(n + 1, sizeof(*m->roles));
-	return m->roles || err_nomem(e);
+	if (!m->roles)
+		return err_nomem(e);
+	return true;
 }
 
 static bool parse_root(struct tuf_meta *m, struct err *e)
@@ -320,11 +322,16 @@ static bool parse_meta(struct tuf_meta *m, struct err *e)
 
 	if (!jobj_obj(&m->meta, m->signed_part, "meta", e))
 		return false;
-	if (m->type == TUF_TIMESTAMP && !jobj_has(m->meta, "snapshot.json"))
-		return err_set(e, E_FORMAT, "meta: snapshot.json: missing");
-	for (struct jiter it = jobj_first(m->meta); it.val; it = jobj_next(m->meta, it))
+	for (struct jiter it = jobj_first(m->meta); it.val; it = jobj_next(m->meta, it)) {
 		if (!parse_file(&version, &hashes, it.val, e))
 			return err_wrap(e, "meta: %.100s", it.key);
+		if (strcmp(it.key, "snapshot.json") == 0) {
+			m->snapshot_version = version;
+			m->snapshot_hashes = hashes;
+		}
+	}
+	if (m->type == TUF_TIMESTAMP && m->snapshot_version == 0)
+		return err_set(e, E_FORMAT, "meta: snapshot.json: missing");
 	return true;
 }
 

@@ -70,8 +70,10 @@ struct tuf_meta {
 	struct tuf_role *roles; /* root: indexed by enum tuf_type; targets: in order of trust */
 	size_t n_roles;
 
-	bool consistent_snapshot;   /* root */
-	const struct jval *meta;    /* timestamp, snapshot: object of file names */
+	bool consistent_snapshot;  /* root */
+	const struct jval *meta;   /* timestamp, snapshot: object of file names */
+	uint64_t snapshot_version; /* timestamp: what it says of "snapshot.json" */
+	struct tuf_hashes snapshot_hashes;
 	const struct jval *targets; /* targets: object of paths */
 
 	/* targets whose delegations are "succinct" (TAP 15): 2^bits roles PREFIX-xx with the same

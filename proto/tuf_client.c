@@ -272,28 +272,24 @@ static bool load_trusted(const struct tuf_client *c, struct file *f, enum tuf_ty
 		return true;
 	tuf_free(f->m);
 	f->m = NULL;
-	return e->code != E_NOMEM || err_wrap(e, "stored %s", tuf_type_name(type));
+	if (e->code == E_NOMEM)
+		return err_wrap(e, "stored %s", tuf_type_name(type));
+	return true;
 }
 
 /* Section 5.4.3. */
 static bool check_timestamp_rollback(const struct tuf_meta *old, const struct tuf_meta *new,
 				     struct err *e)
 {
-	uint64_t old_snapshot, new_snapshot;
-	struct tuf_hashes h;
-
 	if (new->version < old->version)
 		return err_set(e, E_ROLLBACK,
 			       "version %" PRIu64 " after version %" PRIu64 " was accepted",
 			       new->version, old->version);
-	if (!tuf_meta_get(&old_snapshot, &h, old, "snapshot", e) ||
-	    !tuf_meta_get(&new_snapshot, &h, new, "snapshot", e))
-		return false;
-	if (new_snapshot < old_snapshot)
+	if (new->snapshot_version < old->snapshot_version)
 		return err_set(e, E_ROLLBACK,
 			       "names snapshot version %" PRIu64 " after version %" PRIu64
 			       " was accepted",
-			       new_snapshot, old_snapshot);
+			       new->snapshot_version, old->snapshot_version);
 	return true;
 }
 
@@ -330,24 +326,26 @@ static bool refresh_timestamp(struct tuf_client *c, struct err *e)
 
 /* ---- snapshot (section 5.5) --------------------------------------------------------------- */
 
+/* Of an entry that tuf_parse has seen. */
+static uint64_t version_of(const struct jval *file)
+{
+	return (uint64_t)jval_int(jobj_opt(file, "version"));
+}
+
 /* Section 5.5.5: what the old one listed is still listed, with a version that is not lower. */
 static bool check_snapshot_rollback(const struct tuf_meta *old, const struct tuf_meta *new,
 				    struct err *e)
 {
 	for (struct jiter it = jobj_first(old->meta); it.val; it = jobj_next(old->meta, it)) {
 		const struct jval *now = jobj_opt(new->meta, it.key);
-		uint64_t was, is;
 
 		if (!now)
 			return err_set(e, E_ROLLBACK, "%.100s is not listed any more", it.key);
-		if (!jobj_u64(&was, it.val, "version", 1, J_INT_MAX, e) ||
-		    !jobj_u64(&is, now, "version", 1, J_INT_MAX, e))
-			return false;
-		if (is < was)
+		if (version_of(now) < version_of(it.val))
 			return err_set(e, E_ROLLBACK,
 				       "%.100s: version %" PRIu64 " after version %" PRIu64
 				       " was accepted",
-				       it.key, is, was);
+				       it.key, version_of(now), version_of(it.val));
 	}
 	return true;
 }
@@ -375,21 +373,20 @@ static bool fetch_snapshot(struct tuf_client *c, const struct file *old, uint64_
 static bool refresh_snapshot(struct tuf_client *c, struct err *e)
 {
 	CLEANUP(file_done) struct file old = { 0 };
-	struct tuf_hashes h;
-	uint64_t version;
+	const struct tuf_hashes *h = &c->timestamp->snapshot_hashes;
+	uint64_t version = c->timestamp->snapshot_version;
 	struct err why;
 
-	if (!load_trusted(c, &old, TUF_SNAPSHOT, e) ||
-	    !tuf_meta_get(&version, &h, c->timestamp, "snapshot", e))
+	if (!load_trusted(c, &old, TUF_SNAPSHOT, e))
 		return false;
-	if (old.m && check_announced(&old, version, &h, &why) &&
+	if (old.m && check_announced(&old, version, h, &why) &&
 	    check_expiry(c, old.m, "snapshot", &why)) {
 		c->snapshot = TAKE(old.m);
 		return true;
 	}
 	if (c->stored_only)
 		return err_set(e, E_CORRUPT, "stored snapshot: not the one that is announced");
-	return fetch_snapshot(c, &old, version, &h, e);
+	return fetch_snapshot(c, &old, version, h, e);
 }
 
 /* ---- targets and delegated roles (section 5.6) -------------------------------------------- */
@@ -448,9 +445,8 @@ static bool get_targets(struct tuf_client *c, const struct loaded **ret, const c
 	CLEANUP(file_done) struct file f = { 0 };
 
 	*ret = find_loaded(c, name);
-	if (*ret)
-		return tuf_verify((*ret)->m, role, e) || err_wrap(e, "%s", name);
-	if (!load_targets(c, &f, name, role, e) || !keep_loaded(c, name, &f.m, e))
+	if (*ret ? !tuf_verify((*ret)->m, role, e)
+		 : !load_targets(c, &f, name, role, e) || !keep_loaded(c, name, &f.m, e))
 		return err_wrap(e, "%s", name);
 	*ret = find_loaded(c, name);
 	return true;

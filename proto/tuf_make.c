@@ -1,4 +1,4 @@
-#include "proto/tuf_make.h"
+#include "proto/tuf_make_priv.h"
 #include "base/text.h"
 #include "proto/cjson.h"
 #include "proto/jwrite.h"
@@ -60,8 +60,7 @@ bool tuf_keyid_ed25519(char ret[static TUF_KEYID_SIZE],
 	return true;
 }
 
-/* Whether the key can verify anything. */
-static bool key_of(struct sig_key *ret, const struct jval *v, struct err *e)
+bool tuf_key_open(struct sig_key *ret, const struct jval *v, struct err *e)
 {
 	const char *keytype, *scheme, *public;
 	const struct jval *keyval;
@@ -79,7 +78,7 @@ bool tuf_pubkey_parse(struct tuf_pubkey *ret, const void *p, size_t n, struct er
 
 	if (n > 2 * SIG_PEM_MAX)
 		return err_set(e, E_TOO_BIG, "public key: %zu bytes", n);
-	if (!jdoc_parse(&d, p, n, e) || !key_of(&key, jdoc_root(d), e) ||
+	if (!jdoc_parse(&d, p, n, e) || !tuf_key_open(&key, jdoc_root(d), e) ||
 	    !pubkey_from(ret, jdoc_root(d), e))
 		return err_wrap(e, "public key");
 	return true;

@@ -114,10 +114,11 @@ const struct tuf_role *tuf_role_get(const struct tuf_meta *delegator, const char
 
 /* ---- names -------------------------------------------------------------------------------- */
 
+/* c is not NUL. */
 static bool is_unreserved(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       (c && strchr("-._~", c));
+	       strchr("-._~", c);
 }
 
 bool tuf_file_name(char out[static TUF_FILE_NAME_SIZE], const char *role, uint64_t version,

@@ -2,7 +2,7 @@
 #include "base/text.h"
 #include "proto/cjson.h"
 #include "proto/jwrite.h"
-#include "proto/tuf_make.h"
+#include "proto/tuf_make_priv.h"
 
 #include <string.h>
 
@@ -34,16 +34,9 @@ static bool verify_one(const struct jval *signed_part, const struct tuf_pubkey *
 	CLEANUP(buf_done) struct buf canon = BUF_INIT(LIMIT_TUF_TARGETS);
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	CLEANUP(sig_key_done) struct sig_key k = { 0 };
-	const char *keytype, *scheme, *public;
-	const struct jval *keyval;
 
 	if (!jdoc_parse(&d, key->json, strlen(key->json), e) ||
-	    !jobj_str(&keytype, jdoc_root(d), "keytype", 64, e) ||
-	    !jobj_str(&scheme, jdoc_root(d), "scheme", 64, e) ||
-	    !jobj_obj(&keyval, jdoc_root(d), "keyval", e) ||
-	    !jobj_text(&public, NULL, keyval, "public", SIG_PEM_MAX, e) ||
-	    !sig_key_parse(&k, keytype, scheme, public, e) ||
-	    !cjson_encode(&canon, signed_part, e))
+	    !tuf_key_open(&k, jdoc_root(d), e) || !cjson_encode(&canon, signed_part, e))
 		return err_wrap(e, "key %.8s", key->id);
 	if (!sig_verify(&k, canon.p, canon.n, sig, sig_n))
 		return err_set(e, E_UNTRUSTED, "key %.8s did not make this signature", key->id);

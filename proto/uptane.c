@@ -50,7 +50,7 @@ static bool parse_release(struct uptane_item *it, const struct jval *v, struct e
 static bool parse_item(struct uptane_item *ret, bool *ret_policy, const struct tuf_target *t,
 		       struct err *e)
 {
-	struct uptane_item it = { .hashes = t->hashes };
+	struct uptane_item it = { .hashes = t->hashes, .custom = t->custom };
 	const struct jval *v = t->custom ? jobj_opt(t->custom, "valise") : NULL;
 
 	if (!v || !jval_is_obj(v, e))
@@ -182,7 +182,7 @@ static bool hashes_agree(const struct tuf_hashes *a, const struct tuf_hashes *b)
 	       memcmp(a->sha512, b->sha512, SHA512_SIZE) == 0;
 }
 
-static bool agrees(const struct tuf_target *director, const struct tuf_target *image,
+static bool agrees(const struct uptane_item *director, const struct tuf_target *image,
 		   struct err *e)
 {
 	bool same;
@@ -195,19 +195,25 @@ static bool agrees(const struct tuf_target *director, const struct tuf_target *i
 			       "the image repository has no custom fields for it");
 	if (!cjson_equal(&same, director->custom, image->custom, e))
 		return false;
-	return same || err_set(e, E_UNTRUSTED,
+	if (!same)
+		return err_set(e, E_UNTRUSTED,
 			       "custom fields differ between director and image repository");
+	return true;
 }
 
-static bool check_image(const struct tuf_target *t, struct tuf_client *image, struct err *e)
+static bool check_image(const struct uptane_item *item, struct tuf_client *image, struct err *e)
 {
 	struct tuf_found found;
 
-	if (tuf_client_find(&found, image, t->path, e))
-		return agrees(t, &found.target, e);
-	if (e->code == E_NOT_FOUND)
-		return err_set(e, E_UNTRUSTED, "the image repository does not have it");
-	return err_wrap(e, "image repository");
+	if (tuf_client_find(&found, image, item->path, e)) {
+		if (agrees(item, &found.target, e))
+			return true;
+	} else if (e->code == E_NOT_FOUND) {
+		err_set(e, E_UNTRUSTED, "the image repository does not have it");
+	} else {
+		err_wrap(e, "image repository");
+	}
+	return err_wrap(e, "%s", item->path);
 }
 
 bool uptane_verify(struct uptane_want *ret, struct tuf_client *director,
@@ -218,13 +224,11 @@ bool uptane_verify(struct uptane_want *ret, struct tuf_client *director,
 
 	if (!uptane_director_parse(&w, targets, check, e))
 		return false;
-	for (struct jiter at = jobj_first(targets->targets); at.val;
-	     at = jobj_next(targets->targets, at)) {
-		struct tuf_target t;
-
-		if (!tuf_target_parse(&t, at.key, at.val, e) || !check_image(&t, image, e))
-			return err_wrap(e, "%.200s", at.key);
-	}
+	if (w.has_release && !check_image(&w.release, image, e))
+		return false;
+	for (size_t i = 0; i < w.n_policies; i++)
+		if (!check_image(&w.policies[i], image, e))
+			return false;
 	*ret = w;
 	w.policies = NULL;
 	return true;

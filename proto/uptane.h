@@ -21,6 +21,7 @@ struct uptane_item {
 	char version[LIMIT_VERSION + 1]; /* release: version text; policy: decimal number */
 	uint64_t number;                 /* release: security version; policy: version */
 	struct tuf_hashes hashes;        /* length and sha256 always */
+	const struct jval *custom;       /* borrowed from the director's metadata */
 };
 
 struct uptane_want {

@@ -86,13 +86,18 @@ static bool give(struct repo_dir *d, struct buf *ret, const char *name, size_t m
 	return buf_add(ret, f->p, f->n, e);
 }
 
+static bool fails(const struct repo *r, enum err_code code, const char *name)
+{
+	return code != E_NONE && (!r->only || strcmp(r->only, name) == 0);
+}
+
 static bool io_fetch(void *ctx, struct buf *ret, const char *name, size_t max, struct err *e)
 {
 	struct repo *r = ctx;
 	size_t n = strlen(r->log);
 
 	snprintf(r->log + n, sizeof(r->log) - n, "%s%s", n > 0 ? " " : "", name);
-	if (r->fetch_fails != E_NONE)
+	if (fails(r, r->fetch_fails, name))
 		return err_set(e, r->fetch_fails, "%s", name);
 	return give(r->served, ret, name, max, e);
 }
@@ -101,7 +106,7 @@ static bool io_load(void *ctx, struct buf *ret, const char *name, size_t max, st
 {
 	struct repo *r = ctx;
 
-	if (r->load_fails != E_NONE)
+	if (fails(r, r->load_fails, name))
 		return err_set(e, r->load_fails, "%s", name);
 	return give(r->local, ret, name, max, e);
 }
@@ -110,7 +115,7 @@ static bool io_store(void *ctx, const char *name, const void *p, size_t n, struc
 {
 	struct repo *r = ctx;
 
-	if (r->store_fails != E_NONE)
+	if (fails(r, r->store_fails, name))
 		return err_set(e, r->store_fails, "%s", name);
 	return put(r->local, name, p, n) || err_nomem(e);
 }
@@ -119,7 +124,7 @@ static bool io_remove(void *ctx, const char *name, struct err *e)
 {
 	struct repo *r = ctx;
 
-	if (r->remove_fails != E_NONE)
+	if (fails(r, r->remove_fails, name))
 		return err_set(e, r->remove_fails, "%s", name);
 	repo_del(r->local, name);
 	return true;

@@ -65,6 +65,7 @@ struct repo {
 	int64_t now_s;
 	bool hashes; /* timestamp and snapshot carry lengths and hashes */
 	enum err_code fetch_fails, load_fails, store_fails, remove_fails; /* E_NONE: work */
+	const char *only; /* if set, only the calls for this name fail */
 	struct tuf_client_io io;
 	struct tuf_client *client; /* of the last repo_refresh */
 };

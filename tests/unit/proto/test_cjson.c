@@ -101,6 +101,8 @@ static void a_full_buffer_is_left_as_it_was(void **state)
 			assert_string_equal(buf_str(&b), "=");
 		}
 	}
+	CLEANUP(buf_done) struct buf small = BUF_INIT(10);
+	assert_fails(cjson_from_text(&small, text, sizeof(text) - 1, &e), &e, E_TOO_BIG);
 	CLEANUP(buf_done) struct buf none = BUF_INIT(0);
 	assert_fails(cjson_encode(&none, jdoc_root(d), &e), &e, E_TOO_BIG);
 	assert_string_equal(buf_str(&none), "");

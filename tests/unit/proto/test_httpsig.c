@@ -267,6 +267,9 @@ static void fields_are_read_strictly(void **state)
 		"sig=()x",
 		"=()",
 		"Sig=()",
+		"{sig=()",
+		"s~g=()",
+		"sig=(\"\x7f\")",
 		"1sig=()",
 		"sig =()",
 		"sig= ()",
@@ -403,7 +406,7 @@ static void only_the_profile_counts_for_requests(void **state)
 		"sig=(\"@method\" \"@authority\" \"@path\" \"@query\" \"content-digest\");created=1;"
 		"nonce=\"MDEyMw==\";keyid=\"d\";alg=\"ed25519\";tag=\"valise\"",
 		"sig=(\"@method\" \"@authority\" \"@path\" \"@query\" \"content-digest\");created=1;"
-		"nonce=\"0123456789abcdef\";keyid=\"d\";alg=\"ed25519\";tag=\"valise\"",
+		"nonce=\"!!!!\";keyid=\"d\";alg=\"ed25519\";tag=\"valise\"",
 	};
 	struct httpsig s;
 	struct err e;
@@ -510,6 +513,80 @@ static void what_could_not_be_read_again_is_not_signed(void **state)
 	for (; s.n_components < HTTPSIG_COMPONENTS; s.n_components++)
 		memcpy(s.components[s.n_components], long_id, HTTPSIG_NAME_SIZE);
 	assert_fails(httpsig_sign_any(&s, &post, &k, NULL, NULL, &e), &e, E_TOO_BIG);
+}
+
+/* Whatever it is that does not fit any more, nothing is written. */
+static void a_signature_input_that_gets_too_long_is_not_made(void **state)
+{
+	CLEANUP(keys_done) struct keys keys;
+	struct httpsig_field fields[HTTPSIG_COMPONENTS];
+	struct httpsig_msg m = { .method = "GET", .fields = fields };
+	struct httpsig_key k;
+	unsigned made = 0;
+	struct err e;
+
+	keys_init(&keys);
+	k = key_of(&keys, HTTPSIG_ED25519);
+	for (size_t bytes = 600; bytes < 1100; bytes++) {
+		struct httpsig s = { .label = "s",
+				     .has_created = true,
+				     .has_expires = true,
+				     .created = 1,
+				     .expires = 2,
+				     .alg = HTTPSIG_ED25519,
+				     .nonce = "n",
+				     .keyid = "k",
+				     .tag = "t" };
+		char input[HTTPSIG_INPUT_SIZE + HTTPSIG_NAME_SIZE];
+		size_t left = bytes;
+
+		/* names of together that many bytes, each at most 64 */
+		m.n_fields = HTTPSIG_COMPONENTS;
+		for (size_t i = 0; i < HTTPSIG_COMPONENTS; i++) {
+			size_t n = left > 64 ? 64 : left > 2 ? left : 2;
+
+			memset(s.components[i], 'a' + (int)i, n);
+			left -= left > n ? n : left;
+			fields[i] = (struct httpsig_field){ s.components[i], "" };
+		}
+		s.n_components = HTTPSIG_COMPONENTS;
+		input[0] = '\0';
+		if (httpsig_sign_any(&s, &m, &k, input, NULL, &e)) {
+			assert_true(strlen(s.params) < HTTPSIG_INPUT_SIZE);
+			made++;
+		} else {
+			assert_int_equal(e.code, E_TOO_BIG);
+			assert_string_equal(input, "");
+		}
+	}
+	assert_in_range(made, 100, 400);
+}
+
+static void a_message_that_is_too_long_is_not_signed(void **state)
+{
+	CLEANUP(keys_done) struct keys keys;
+	static char path[LIMIT_HTTP_HEADERS + 10];
+	struct httpsig_field two[] = { { "a", path }, { "a", "x" } };
+	struct httpsig_msg m = { .method = "GET", .path = path, .fields = two, .n_fields = 2 };
+	struct httpsig_key k;
+	struct err e;
+
+	keys_init(&keys);
+	k = key_of(&keys, HTTPSIG_ED25519);
+	for (size_t n = LIMIT_HTTP_HEADERS - 100; n < LIMIT_HTTP_HEADERS + 5; n++) {
+		struct httpsig s = { .label = "s",
+				     .n_components = 1,
+				     .components = { "@path" } };
+		struct httpsig t = { .label = "s", .n_components = 1, .components = { "a" } };
+
+		memset(path, 'p', n);
+		if (!httpsig_sign_any(&s, &m, &k, NULL, NULL, &e))
+			assert_int_equal(e.code, E_TOO_BIG);
+		if (!httpsig_sign_any(&t, &m, &k, NULL, NULL, &e))
+			assert_int_equal(e.code, E_TOO_BIG);
+	}
+	struct httpsig s = { .label = "s", .n_components = 1, .components = { "@path" } };
+	assert_fails(httpsig_sign_any(&s, &m, &k, NULL, NULL, &e), &e, E_TOO_BIG);
 }
 
 static void digests_are_read_strictly(void **state)
@@ -621,6 +698,8 @@ int main(void)
 		cmocka_unit_test(the_key_decides_about_the_algorithm),
 		cmocka_unit_test(nothing_is_signed_without_a_proper_key),
 		cmocka_unit_test(what_could_not_be_read_again_is_not_signed),
+		cmocka_unit_test(a_signature_input_that_gets_too_long_is_not_made),
+		cmocka_unit_test(a_message_that_is_too_long_is_not_signed),
 		cmocka_unit_test(digests_are_read_strictly),
 		cmocka_unit_test(running_out_of_memory_is_an_error_like_others),
 		cmocka_unit_test(wycheproof_hmac_sha256),

@@ -165,6 +165,10 @@ static void changes_with_a_right_sum_do_not_open_either(void **state)
 	assert_fails(open_changed(&m, "\"format\":1", "\"format\":2", &e), &e, E_UNSUPPORTED);
 	assert_fails(open_changed(&m, "\"role\"", "\"x\":0,\"role\"", &e), &e, E_CORRUPT);
 	assert_fails(open_changed(&m, "\"kdf\"", "\"kdF\"", &e), &e, E_CORRUPT);
+	assert_fails(open_changed(&m, "\"role\":\"image-root\"", "\"role\":1", &e), &e,
+		     E_CORRUPT);
+	assert_fails(open_changed(&m, "\"comment\":\"Ada", "\"comment\":\"\\n", &e), &e,
+		     E_CORRUPT);
 	make(&plain, KEYFILE_ED25519, NULL);
 	assert_fails(open_changed(&plain, "\"keytype\":\"ed25519\"", "\"keytype\":\"x25519\"",
 				  &e),

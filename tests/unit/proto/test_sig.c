@@ -260,6 +260,74 @@ static void keys_of_the_wrong_kind_are_refused(void **state)
 	sig_key_done(NULL);
 }
 
+/* A DER length of three bytes, behind its tag. */
+static size_t der_head(uint8_t *out, uint8_t tag, size_t n)
+{
+	const uint8_t head[] = { tag, 0x82, (uint8_t)(n >> 8), (uint8_t)n };
+
+	memcpy(out, head, sizeof(head));
+	return sizeof(head);
+}
+
+/* An RSA key with a modulus of 0xff bytes (n_size of them) and this exponent, as PEM. */
+static void rsa_pem(char *out, size_t out_size, size_t n_size, const uint8_t *exponent,
+		    size_t exponent_n)
+{
+	static const uint8_t algorithm[] = { 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
+					     0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00 };
+	static uint8_t der[2048];
+	static char base64[BASE64_SIZE(sizeof(der))];
+	size_t numbers = 4 + 1 + n_size + 4 + 1 + exponent_n, at;
+
+	at = der_head(der, 0x30, sizeof(algorithm) + 4 + 1 + 4 + numbers);
+	memcpy(der + at, algorithm, sizeof(algorithm));
+	at += sizeof(algorithm);
+	at += der_head(der + at, 0x03, 1 + 4 + numbers);
+	der[at++] = 0;
+	at += der_head(der + at, 0x30, numbers);
+	at += der_head(der + at, 0x02, 1 + n_size);
+	der[at++] = 0;
+	memset(der + at, 0xff, n_size);
+	at += n_size;
+	at += der_head(der + at, 0x02, 1 + exponent_n);
+	der[at++] = 0;
+	memcpy(der + at, exponent, exponent_n);
+	base64_encode(base64, der, at + exponent_n);
+	at = (size_t)snprintf(out, out_size, "-----BEGIN PUBLIC KEY-----\n");
+	for (const char *line = base64; *line; line += strnlen(line, 64))
+		at += (size_t)snprintf(out + at, out_size - at, "%.64s\n", line);
+	snprintf(out + at, out_size - at, "-----END PUBLIC KEY-----\n");
+}
+
+static void rsa_numbers_out_of_bounds_are_refused(void **state)
+{
+	static const struct {
+		size_t n_size, exponent_n;
+		uint8_t exponent[9];
+		bool good;
+	} cases[] = {
+		{ 256, 3, { 0x81, 0, 1 }, true },
+		{ 1024, 8, { 0xff, 0, 0, 0, 0, 0, 0, 1 }, true },
+		{ 1025, 3, { 0x81, 0, 1 }, false },                  /* 8200 bits */
+		{ 255, 3, { 0x81, 0, 1 }, false },                   /* 2040 bits */
+		{ 256, 2, { 0xff, 0xff }, false },                   /* 16 bits */
+		{ 256, 9, { 0x80, 0, 0, 0, 0, 0, 0, 0, 1 }, false }, /* 72 bits */
+		{ 256, 3, { 0x81, 0, 2 }, false },                   /* even */
+	};
+	static char pem[SIG_PEM_MAX + 1];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP(sig_key_done) struct sig_key k = { 0 };
+		struct err e;
+
+		rsa_pem(pem, sizeof(pem), cases[i].n_size, cases[i].exponent,
+			cases[i].exponent_n);
+		bool ok = sig_key_parse(&k, "rsa", "rsassa-pss-sha256", pem, &e);
+		if (ok != cases[i].good)
+			fail_msg("case %zu: %s", i, ok ? "taken" : e.text);
+	}
+}
+
 /* Text around or between is where two PEM readers would read different keys. */
 static void a_pem_text_is_one_block_and_nothing_else(void **state)
 {
@@ -339,6 +407,82 @@ static void running_out_of_memory_is_an_error_like_others(void **state)
 	}
 }
 
+/* ---- OpenSSL without memory: verification fails closed ------------------------------------- */
+
+/* OpenSSL's headers are for one file only (mk/include-rules); this is all that is needed of them. */
+int CRYPTO_set_mem_functions(void *(*alloc)(size_t, const char *, int),
+			     void *(*again)(void *, size_t, const char *, int),
+			     void (*release)(void *, const char *, int));
+
+static long allocations_left = -1; /* negative: no limit */
+
+static bool is_spent(void)
+{
+	return allocations_left >= 0 && allocations_left-- == 0;
+}
+
+static void *counted_malloc(size_t n, const char *file, int line)
+{
+	if (is_spent()) {
+		allocations_left = 0; /* and all that follow */
+		return NULL;
+	}
+	return malloc(n);
+}
+
+static void *counted_realloc(void *p, size_t n, const char *file, int line)
+{
+	if (is_spent()) {
+		allocations_left = 0;
+		return NULL;
+	}
+	return realloc(p, n);
+}
+
+static void counted_free(void *p, const char *file, int line)
+{
+	free(p);
+}
+
+static void without_memory_no_signature_is_good_and_no_key_is_read(void **state)
+{
+	static const struct {
+		const char *keytype, *scheme, *pem, *sig;
+	} cases[] = {
+		{ "ecdsa", "ecdsa-sha2-nistp256", PEM_P256, SIG_P256 },
+		{ "rsa", "rsassa-pss-sha256", PEM_RSA, SIG_RSA },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP(sig_key_done) struct sig_key k = { 0 };
+		uint8_t sig[SIG_MAX], wrong[SIG_MAX];
+		size_t n = from_hex(sig, sizeof(sig), cases[i].sig);
+		bool ok = false;
+		struct err e;
+
+		memcpy(wrong, sig, n);
+		wrong[n - 1] ^= 1;
+		for (long limit = 0; !ok; limit++) {
+			sig_key_done(&k);
+			allocations_left = limit;
+			ok = sig_key_parse(&k, cases[i].keytype, cases[i].scheme, cases[i].pem,
+					   &e);
+			allocations_left = -1;
+			assert_true(limit < 10000);
+		}
+		ok = false;
+		for (long limit = 0; !ok; limit++) {
+			allocations_left = limit;
+			bool bad = sig_verify(&k, message, sizeof(message) - 1, wrong, n);
+			allocations_left = limit;
+			ok = sig_verify(&k, message, sizeof(message) - 1, sig, n);
+			allocations_left = -1;
+			assert_false(bad);
+			assert_true(limit < 10000);
+		}
+	}
+}
+
 /* ---- Project Wycheproof ------------------------------------------------------------------- */
 
 static void check_verify(const struct vector *v, const struct sig_key *k)
@@ -412,13 +556,18 @@ int main(void)
 		cmocka_unit_test(a_der_signature_has_one_form),
 		cmocka_unit_test(rsa_signatures_with_other_padding_are_refused),
 		cmocka_unit_test(keys_of_the_wrong_kind_are_refused),
+		cmocka_unit_test(rsa_numbers_out_of_bounds_are_refused),
 		cmocka_unit_test(a_pem_text_is_one_block_and_nothing_else),
 		cmocka_unit_test(material_tells_keys_apart_and_encodings_not),
 		cmocka_unit_test(a_secret_of_another_size_does_not_sign),
 		cmocka_unit_test(running_out_of_memory_is_an_error_like_others),
+		cmocka_unit_test(without_memory_no_signature_is_good_and_no_key_is_read),
 		cmocka_unit_test(wycheproof_ed25519),
 		cmocka_unit_test(wycheproof_ecdsa_p256),
 		cmocka_unit_test(wycheproof_rsa_pss),
 	};
+	/* before OpenSSL's first allocation */
+	if (!CRYPTO_set_mem_functions(counted_malloc, counted_realloc, counted_free))
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -262,6 +262,11 @@ static void more_than_the_limits_is_refused(void **state)
 	assert_ok(buf_add_str(&b, "}", &e), &e);
 	assert_fails(parse_signed(&m, TUF_ROOT, buf_str(&b), &e), &e, E_TOO_BIG);
 
+	buf_reset(&b);
+	for (int i = 0; i <= LIMIT_TUF_TIMESTAMP; i++)
+		assert_ok(buf_add_str(&b, " ", &e), &e);
+	assert_fails(tuf_parse(&m, TUF_TIMESTAMP, b.p, b.n, &e), &e, E_TOO_BIG);
+
 	char name[LIMIT_TUF_ROLE_NAME + 2] = { 0 };
 	memset(name, 'r', LIMIT_TUF_ROLE_NAME + 1);
 	buf_reset(&b);
@@ -374,6 +379,8 @@ static void a_ceremony_sees_who_has_signed(void **state)
 	assert_ok(tuf_count(m, &m->roles[TUF_ROOT], &n, good, &e), &e);
 	assert_int_equal(n, 2);
 	assert_true(good[0] && !good[1] && good[2]);
+	assert_ok(tuf_count(m, &m->roles[TUF_ROOT], &n, NULL, &e), &e);
+	assert_int_equal(n, 2);
 }
 
 static void the_text_of_a_refusal_fits(void **state)
@@ -620,6 +627,7 @@ static void names_of_files_are_safe(void **state)
 		{ "a%b", "a%25b.json" },
 		{ "\xc3\xa9 ~_A9", "%C3%A9%20~_A9.json" },
 		{ "", ".json" },
+		{ "`{@[/:az", "%60%7B%40%5B%2F%3Aaz.json" },
 	};
 	char name[TUF_FILE_NAME_SIZE], want[TUF_FILE_NAME_SIZE + 8], long_role[300] = { 0 };
 	struct err e;
@@ -643,8 +651,8 @@ static void names_of_files_are_safe(void **state)
 
 static void target_paths_stay_below_their_folder(void **state)
 {
-	static const char *const good[] = { "a",   "a/b/c", "a b",      "..a",
-					    "a..", "...",   "\xc3\xa9", "%2e%2e/a" };
+	static const char *const good[] = { "a",   "a/b/c", "a b", "..a",      "a..",
+					    "...", ".a",    "a.",  "\xc3\xa9", "%2e%2e/a" };
 	static const char *const bad[] = { "",      "/",    "/a",   "a/",   "a//b",
 					   ".",     "..",   "./a",  "../a", "a/..",
 					   "a/./b", "a\\b", "a\nb", "a\x7f" };

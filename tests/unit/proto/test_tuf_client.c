@@ -647,6 +647,37 @@ static void files_that_revoked_keys_signed_do_not_count(void **state)
 	check_versions(&r, 2, 1, 2, 2);
 }
 
+static void trouble_while_forgetting_is_told(void **state)
+{
+	static const char *const names[] = { "snapshot.json", "timestamp.json" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		REPO(r);
+		assert_ok(repo_refresh(&r, &e), &e);
+		repo_role(&r, "snapshot")->keys = repo_role(&r, "snapshot")->sign = KEY(8);
+		publish_root_and_all(&r);
+		r.remove_fails = E_SYSTEM;
+		r.only = names[i];
+		assert_fails(repo_refresh(&r, &e), &e, E_SYSTEM);
+		r.remove_fails = E_NONE;
+		assert_ok(repo_refresh(&r, &e), &e);
+		check_versions(&r, 2, 2, 2, 2);
+	}
+}
+
+static void a_length_above_the_limit_does_not_raise_it(void **state)
+{
+	static const char text[] =
+		"{\"_type\":\"timestamp\",\"expires\":\"2030-01-01T00:00:00Z\",\"spec_version\":\"1.0\","
+		"\"version\":2,\"meta\":{\"snapshot.json\":{\"version\":1,\"length\":2000001}}}";
+	static uint8_t big[LIMIT_TUF_SNAPSHOT + 1];
+	REPO(r);
+
+	repo_serve(&r, "timestamp.json", text, KEY(1));
+	repo_put(r.served, "1.snapshot.json", big, sizeof(big));
+	assert_fails(repo_refresh(&r, &e), &e, E_TOO_BIG);
+}
+
 /* ---- lengths, hashes, limits -------------------------------------------------------------- */
 
 /* tough CVE-2026-6967: length, hash and expiry of delegated roles were not looked at. */
@@ -784,12 +815,18 @@ static void trouble_with_the_disk_is_no_reason_to_forget(void **state)
 	r.load_fails = E_SYSTEM;
 	assert_fails(repo_refresh(&r, &e), &e, E_SYSTEM);
 	r.load_fails = E_NONE;
+	publish_root_and_all(&r);
+	static const char *const names[] = { "root.json", "timestamp.json", "snapshot.json",
+					     "targets.json" };
 	r.store_fails = E_NO_SPACE;
-	assert_fails(repo_refresh(&r, &e), &e, E_NO_SPACE);
-	check_versions(&r, 1, 1, 1, 1);
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+		r.only = names[i];
+		assert_fails(repo_refresh(&r, &e), &e, E_NO_SPACE);
+		check_versions(&r, 1 + (i > 0), i > 1 ? 3 : 1, i > 2 ? 3 : 1, 1);
+	}
 	r.store_fails = E_NONE;
 	assert_ok(repo_refresh(&r, &e), &e);
-	check_versions(&r, 1, 2, 2, 2);
+	check_versions(&r, 2, 3, 3, 3);
 }
 
 static void a_stored_file_above_the_limit_counts_as_none(void **state)
@@ -1146,6 +1183,8 @@ int main(void)
 		cmocka_unit_test(fast_forward_of_each_role_is_undone_by_new_keys),
 		cmocka_unit_test(without_new_keys_a_fast_forward_is_not_undone),
 		cmocka_unit_test(files_that_revoked_keys_signed_do_not_count),
+		cmocka_unit_test(trouble_while_forgetting_is_told),
+		cmocka_unit_test(a_length_above_the_limit_does_not_raise_it),
 		cmocka_unit_test(cve_2026_6967_delegated_roles_are_checked_like_all_others),
 		cmocka_unit_test(hashes_in_timestamp_and_snapshot_are_checked),
 		cmocka_unit_test(damaged_stored_files_are_fetched_again),

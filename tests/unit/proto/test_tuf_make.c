@@ -432,6 +432,26 @@ static void a_signature_that_does_not_verify_is_not_added(void **state)
 		     &e, E_UNTRUSTED);
 }
 
+static void a_broken_key_adds_no_signature(void **state)
+{
+	static char broken[] = "{", empty[] = "{}";
+	CLEANUP(travelling_done) struct travelling t;
+	CLEANUP(buf_done) struct buf out = BUF_INIT(100000);
+	struct tuf_pubkey k = { .id = "x", .json = broken };
+	uint8_t sig[SIG_SIZE] = { 0 };
+	struct err e;
+
+	travelling_init(&t);
+	assert_fails(tuf_add_signature(&out, t.file.p, t.file.n, &k, sig, sizeof(sig), &e), &e,
+		     E_FORMAT);
+	k.json = empty;
+	assert_fails(tuf_add_signature(&out, t.file.p, t.file.n, &k, sig, sizeof(sig), &e), &e,
+		     E_FORMAT);
+	assert_fails(tuf_add_signature(&out, "{", 1, &t.r.pubs[0], sig, sizeof(sig), &e), &e,
+		     E_FORMAT);
+	assert_int_equal(out.n, 0);
+}
+
 static bool refuse_to_sign(void *ctx, const char *keyid, const uint8_t *p, size_t n,
 			   uint8_t *ret, size_t *ret_n, struct err *e)
 {
@@ -554,6 +574,7 @@ int main(void)
 		cmocka_unit_test(snapshot_and_timestamp_list_versions_and_hashes),
 		cmocka_unit_test(a_file_collects_signatures_as_it_travels),
 		cmocka_unit_test(a_signature_that_does_not_verify_is_not_added),
+		cmocka_unit_test(a_broken_key_adds_no_signature),
 		cmocka_unit_test(whoever_signs_may_refuse),
 		cmocka_unit_test(what_is_no_metadata_is_not_signed),
 		cmocka_unit_test(running_out_of_memory_is_an_error_like_others),

@@ -379,6 +379,21 @@ static void the_directors_own_field_is_checked(void **state)
 	}
 }
 
+/* tuf_parse lets no such entry through; this does not rely on it. */
+static void a_malformed_entry_is_refused_again(void **state)
+{
+	static const char text[] = "{\"valise\":" VALISE ",\"targets\":{\"a\":{}}}";
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	struct uptane_want want = { 0 };
+	struct tuf_meta m = { .type = TUF_TARGETS };
+	struct err e;
+
+	assert_ok(jdoc_parse(&d, text, sizeof(text) - 1, &e), &e);
+	m.signed_part = jdoc_root(d);
+	m.targets = jobj_opt(m.signed_part, "targets");
+	assert_fails(uptane_director_parse(&want, &m, &check, &e), &e, E_FORMAT);
+}
+
 static void too_many_policies_are_refused(void **state)
 {
 	CLEANUP(buf_done) struct buf s = BUF_INIT(100000);
@@ -468,6 +483,7 @@ int main(void)
 		cmocka_unit_test(the_floor_is_the_higher_of_both),
 		cmocka_unit_test(a_director_that_delegates_is_refused),
 		cmocka_unit_test(the_directors_own_field_is_checked),
+		cmocka_unit_test(a_malformed_entry_is_refused_again),
 		cmocka_unit_test(too_many_policies_are_refused),
 		cmocka_unit_test(a_broken_image_repository_is_an_error),
 		cmocka_unit_test(the_publishers_of_one_product_do_not_speak_for_another),
