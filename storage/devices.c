@@ -167,37 +167,12 @@ void devices_seen(struct store *s, int64_t number)
 	seen_note(s->devices_seen, number, store_now_s(s));
 }
 
-struct flush {
-	struct seen_entry *entries;
-	size_t n;
-};
-
-static bool flush(struct db *db, void *ctx, struct err *e)
-{
-	const struct flush *f = ctx;
-
-	for (size_t i = 0; i < f->n; i++)
-		if (!db_run(db, e,
-			    "UPDATE devices SET last_seen_at = ?2"
-			    " WHERE number = ?1 AND last_seen_at < ?2 - ?3",
-			    I(f->entries[i].number), I(f->entries[i].at_s),
-			    I(DEVICES_SEEN_STEP_S)))
-			return false;
-	return true;
-}
-
 bool devices_flush(struct store *s, struct err *e)
 {
-	struct flush f;
-	bool ok;
-
-	if (!seen_due(s->devices_seen, DEVICES_SEEN_STEP_S, &f.entries, &f.n, e))
-		return false;
-	ok = f.n == 0 || store_write(s, flush, &f, e);
-	if (ok)
-		seen_written(s->devices_seen, f.entries, f.n);
-	free(f.entries);
-	return ok;
+	return seen_flush(s->devices_seen, s,
+			  "UPDATE devices SET last_seen_at = ?2"
+			  " WHERE number = ?1 AND last_seen_at < ?2 - ?3",
+			  DEVICES_SEEN_STEP_S, e);
 }
 
 /* ---- lists ---- */

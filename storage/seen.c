@@ -1,6 +1,10 @@
 #include "storage/seen_priv.h"
 
+#include "storage/db_priv.h"
+#include "storage/store_priv.h"
+
 #include <pthread.h>
+#include <stdlib.h>
 
 /* Open addressing by row number; numbers start at 1, 0 is an empty slot. */
 struct slot {
@@ -87,34 +91,60 @@ int64_t seen_latest(struct seen *t, int64_t number, int64_t stored_s)
 	return at_s > stored_s ? at_s : stored_s;
 }
 
-bool seen_due(struct seen *t, int64_t step_s, struct seen_entry **ret, size_t *ret_n,
-	      struct err *e)
-{
-	struct seen_entry *due;
-	size_t n = 0;
+/* ---- writing it down ---- */
 
+struct entry {
+	int64_t number, at_s;
+};
+
+struct flush {
+	const char *update;
+	int64_t step_s;
+	struct entry *due;
+	size_t n;
+};
+
+static bool collect_due(struct seen *t, struct flush *f, struct err *e)
+{
 	pthread_mutex_lock(&t->lock);
-	due = calloc(t->n + 1, sizeof(*due));
-	for (size_t i = 0; due && i < t->cap; i++)
+	f->due = calloc(t->n + 1, sizeof(*f->due));
+	for (size_t i = 0; f->due && i < t->cap; i++)
 		if (t->slots[i].number != 0 &&
-		    t->slots[i].at_s - t->slots[i].written_s > step_s)
-			due[n++] = (struct seen_entry){ t->slots[i].number, t->slots[i].at_s };
+		    t->slots[i].at_s - t->slots[i].written_s > f->step_s)
+			f->due[f->n++] = (struct entry){ t->slots[i].number, t->slots[i].at_s };
 	pthread_mutex_unlock(&t->lock);
-	if (!due)
-		return err_nomem(e);
-	*ret = due;
-	*ret_n = n;
+	return f->due || err_nomem(e);
+}
+
+static void mark_written(struct seen *t, const struct flush *f)
+{
+	pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; i < f->n; i++)
+		find(t->slots, t->cap, f->due[i].number)->written_s = f->due[i].at_s;
+	pthread_mutex_unlock(&t->lock);
+}
+
+static bool write_due(struct db *db, void *ctx, struct err *e)
+{
+	const struct flush *f = ctx;
+
+	for (size_t i = 0; i < f->n; i++)
+		if (!db_run(db, e, f->update, I(f->due[i].number), I(f->due[i].at_s),
+			    I(f->step_s)))
+			return false;
 	return true;
 }
 
-void seen_written(struct seen *t, const struct seen_entry *entries, size_t n)
+bool seen_flush(struct seen *t, struct store *s, const char *update, int64_t step_s,
+		struct err *e)
 {
-	pthread_mutex_lock(&t->lock);
-	for (size_t i = 0; i < n && t->cap; i++) {
-		struct slot *slot = find(t->slots, t->cap, entries[i].number);
+	struct flush f = { .update = update, .step_s = step_s };
 
-		if (slot->number != 0)
-			slot->written_s = entries[i].at_s;
-	}
-	pthread_mutex_unlock(&t->lock);
+	if (!collect_due(t, &f, e))
+		return false;
+	bool ok = f.n == 0 || store_write(s, write_due, &f, e);
+	if (ok)
+		mark_written(t, &f);
+	free(f.due);
+	return ok;
 }

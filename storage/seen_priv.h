@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 
+struct store;
 struct seen;
 bool seen_new(struct seen **ret) MUST_USE;
 void seen_free(struct seen *t);
@@ -17,13 +18,10 @@ void seen_note(struct seen *t, int64_t number, int64_t now_s);
 /* The later of what is stored and what is noted. */
 int64_t seen_latest(struct seen *t, int64_t number, int64_t stored_s);
 
-/* Entries noted more than step_s after they were last written; *ret is heap. */
-struct seen_entry {
-	int64_t number, at_s;
-};
-bool seen_due(struct seen *t, int64_t step_s, struct seen_entry **ret, size_t *ret_n,
-	      struct err *e) MUST_USE;
-/* They are written now. */
-void seen_written(struct seen *t, const struct seen_entry *entries, size_t n);
+/* Writes the entries noted more than step_s after they were last written, all in one change.
+ * `update` is one UPDATE with ?1 the row's number, ?2 the time, ?3 step_s.  What a failure leaves
+ * unwritten is due again at the next flush. */
+bool seen_flush(struct seen *t, struct store *s, const char *update, int64_t step_s,
+		struct err *e) MUST_USE;
 
 #endif

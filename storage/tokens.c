@@ -172,37 +172,12 @@ bool tokens_check(struct store *s, const char *text, size_t n, struct token *ret
 	return true;
 }
 
-struct flush {
-	struct seen_entry *entries;
-	size_t n;
-};
-
-static bool flush(struct db *db, void *ctx, struct err *e)
-{
-	const struct flush *f = ctx;
-
-	for (size_t i = 0; i < f->n; i++)
-		if (!db_run(db, e,
-			    "UPDATE tokens SET last_used_at = ?2"
-			    " WHERE number = ?1 AND last_used_at < ?2 - ?3",
-			    I(f->entries[i].number), I(f->entries[i].at_s),
-			    I(TOKEN_USED_STEP_S)))
-			return false;
-	return true;
-}
-
 bool tokens_flush(struct store *s, struct err *e)
 {
-	struct flush f;
-	bool ok;
-
-	if (!seen_due(s->tokens_seen, TOKEN_USED_STEP_S, &f.entries, &f.n, e))
-		return false;
-	ok = f.n == 0 || store_write(s, flush, &f, e);
-	if (ok)
-		seen_written(s->tokens_seen, f.entries, f.n);
-	free(f.entries);
-	return ok;
+	return seen_flush(s->tokens_seen, s,
+			  "UPDATE tokens SET last_used_at = ?2"
+			  " WHERE number = ?1 AND last_used_at < ?2 - ?3",
+			  TOKEN_USED_STEP_S, e);
 }
 
 bool tokens_list(struct store *s, int64_t after, size_t limit, struct token_page *ret,
