@@ -167,6 +167,18 @@ metric() {
 	curl -sk "$url/metrics" | awk -v m="valise_$1" '$1 == m { print $2 }'
 }
 
+# send_raw FILE ANSWER: bytes over TLS as they are, and what comes back within ten seconds.
+send_raw() {
+	: >"$2"
+	{
+		cat "$1"
+		for _ in $(seq 200); do
+			[ ! -s "$2" ] || break
+			sleep 0.05
+		done
+	} | timeout 15 openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$port" >"$2" 2>/dev/null || true
+}
+
 # ---- an organisation ------------------------------------------------------------------------
 
 # valise init against the running server: keys without passphrase below $HOME/.config/valise.
@@ -198,4 +210,18 @@ make_release() {
 		                          "disks": ["system"], "cmdline": "console=ttyS0"} },
 		  "health": {"deadline_s": 60} }
 	EOT
+}
+
+# handset NAME COMMAND...: tests/tools/handset with its own state.
+handset() {
+	local name=$1
+	shift
+	"$BUILD/tests/tools/handset" "$TMPDIR/handset-$name" "$url" "$pin" "$@"
+}
+
+# enrolled_handset NAME [GROUP]: with a ticket of its own; sets $device.
+enrolled_handset() {
+	wants 201 POST /v1/tickets -d "{\"groups\": [${2:+\"$2\"}], \"approval\": \"auto\", \"ttl_s\": 600}"
+	handset "$1" enrol "$(json .token)" >"$TMPDIR/enrol.$1" || die "enrol $1"
+	device=$(jq -r .device "$TMPDIR/enrol.$1")
 }

@@ -1,0 +1,155 @@
+#!/bin/bash
+# Enrolment and check-ins as the server sees them: tickets, clocks, replays, limits, and idle polls that write
+# nothing and are small.
+. "$TOP/tests/support/lib.sh"
+init_valised
+start_valised limit.device_rate=2 limit.device_burst=40
+init_organisation acme
+make_release v1 acme 1.0.0
+"$bin/valise" publish v1 -q >/dev/null 2>&1 || die publish
+
+ticket() {
+	wants 201 POST /v1/tickets -d "$1"
+	token=$(json .token)
+	id=$(json .id)
+}
+
+say "a ticket is for one handset; the same handset may ask again"
+ticket '{"groups": ["sales"], "approval": "auto", "ttl_s": 600}'
+handset a enrol "$token" >a.json || die "enrol"
+jq -e '.state == "active" and (.fingerprint | test("^[A-Z2-7]{4}(-[A-Z2-7]{4}){3}$"))' a.json >/dev/null || die "$(cat a.json)"
+device=$(jq -r .device a.json)
+handset a enrol "$token" >again.json || die "enrol again"
+[ "$(jq -r .device again.json)" = "$device" ] || die "another device"
+if handset b enrol "$token" 2>err; then die "two handsets with one ticket"; fi
+grep -q "status 410" err || die "$(cat err)"
+
+say "two at once: one wins"
+ticket '{"approval": "auto"}'
+handset r1 enrol "$token" >r1.out 2>&1 &
+one=$!
+handset r2 enrol "$token" >r2.out 2>&1 &
+two=$!
+won=0
+wait $one && won=$((won + 1))
+wait $two && won=$((won + 1))
+[ $won = 1 ] || die "$won of two: $(cat r1.out r2.out)"
+
+say "revoked, unknown and foreign tickets"
+ticket '{"approval": "auto"}'
+wants 200 DELETE "/v1/tickets/$id"
+json '.state == "revoked"'
+if handset c enrol "$token" 2>err; then die "a revoked ticket was good"; fi
+grep -qE "status (410|401|403)" err || die "$(cat err)"
+if handset c enrol 00112233445566778899aabbccddeeff 2>err; then die "a guessed ticket was good"; fi
+grep -q "status 401" err || die "$(cat err)"
+ticket '{"approval": "auto", "serial": "SN1"}'
+for _ in 1 2 3 4 5; do
+	if handset c enrol "$token" compact SN2 2>err; then die "a ticket for another handset was good"; fi
+done
+if handset c enrol "$token" compact SN1 2>err; then die "a ticket was good after five tries"; fi
+
+say "approval by hand: 202, then the administrator, then active"
+ticket '{"approval": "manual"}'
+handset m enrol "$token" >m.json || die "enrol"
+jq -e '.state == "pending"' m.json >/dev/null || die "$(cat m.json)"
+manual=$(jq -r .device m.json)
+if handset m checkin 2>err; then die "a pending handset was served"; fi
+grep -q "status 403" err || die "$(cat err)"
+wants 200 GET "/v1/devices?state=pending"
+json ".items | length == 1 and .[0].id == \"$manual\""
+wants 200 POST "/v1/devices/$manual/approve"
+handset m enrol "$token" | jq -e '.state == "active"' >/dev/null || die "still pending"
+handset m checkin >/dev/null || die "not served"
+
+say "a rollout reaches the handset with its next check-in"
+handset a checkin >c1.json || die "check-in"
+jq -e '.director.targets | fromjson | .signed | .valise.device == "'"$device"'" and (.targets | length) == 0' c1.json >/dev/null || die "$(cat c1.json)"
+wants 201 POST /v1/rollouts -d '{"product": "acme", "version": "1.0.0", "target": {"group": "sales"}}'
+handset a checkin >c2.json || die "check-in"
+jq -e '.director.targets | fromjson | .signed.targets | keys == ["releases/acme/1.0.0/release.json"]' c2.json >/dev/null || die "$(cat c2.json)"
+jq -e '.offers | keys == ["kernel", "system"]' c2.json >/dev/null || die "$(cat c2.json)"
+handset m checkin >c3.json
+jq -e 'has("director") | not or (.director.targets | fromjson | .signed.targets == {})' c3.json >/dev/null || die "$(cat c3.json)"
+wants 200 GET "/v1/devices/$device"
+json '.release.wanted == "acme/1.0.0"'
+
+say "director versions only rise, also over a restart"
+v1=$(jq '.director.timestamp | fromjson | .signed.version' c2.json)
+stop_valised
+start_valised limit.device_rate=2 limit.device_burst=40
+wants 200 POST /v1/releases/acme/1.0.0/withdraw
+handset a checkin >c4.json || die "check-in"
+v2=$(jq '.director.timestamp | fromjson | .signed.version' c4.json)
+[ "$v2" -gt "$v1" ] || die "$v2 after $v1"
+# Withdrawn: no longer granted.
+jq -e '.director.targets | fromjson | .signed.targets == {}' c4.json >/dev/null || die "$(cat c4.json)"
+
+say "idle check-ins write nothing, sign nothing, and are small"
+n=20
+length=$(handset a sign $n idle.raw) || die "sign"
+echo "an idle request is $length bytes"
+[ "$length" -le 1024 ] || die "an idle request of $length bytes"
+writes=$(metric store_row_changes_total) commits=$(metric store_commits_total) frames=$(metric store_wal_frames_total)
+signed=$(metric checkins_director_total) idle=$(metric checkins_idle_total)
+for i in $(seq 0 $((n - 1))); do
+	part idle.raw $((i * length)) "$length" >one.raw
+	send_raw one.raw answer.$i
+done
+for i in $(seq 0 $((n - 1))); do
+	grep -q '^HTTP/1.1 200' answer.$i || die "$i: $(cat answer.$i)"
+	[ "$(stat -c %s answer.$i)" -le 1024 ] || die "an idle answer of $(stat -c %s answer.$i) bytes"
+done
+echo "an idle answer is $(stat -c %s answer.0) bytes"
+[ "$(metric checkins_idle_total)" = $((idle + n)) ] || die "idle: $(metric checkins_idle_total), wanted $((idle + n))"
+[ "$(metric store_row_changes_total)" = "$writes" ] || die "rows were changed"
+[ "$(metric store_commits_total)" = "$commits" ] || die "something was committed"
+[ "$(metric store_wal_frames_total)" = "$frames" ] || die "pages were written"
+[ "$(metric checkins_director_total)" = "$signed" ] || die "something was signed"
+
+say "a replay is refused; an altered request too"
+part idle.raw 0 "$length" >one.raw
+send_raw one.raw answer
+grep -q '^HTTP/1.1 401' answer || die "a replay: $(cat answer)"
+grep -q 'seen before' answer || die "$(cat answer)"
+handset a sign 1 fresh.raw >/dev/null
+sed 's/"slot"/"slOt"/; s/"agent":"0.1.0"/"agent":"0.1.1"/' fresh.raw >altered.raw
+send_raw altered.raw answer
+grep -q '^HTTP/1.1 401' answer || die "an altered body: $(cat answer)"
+sed 's#POST /v1/checkin#POST /v1/session#' fresh.raw >altered.raw
+send_raw altered.raw answer
+grep -q '^HTTP/1.1 401' answer || die "another path: $(cat answer)"
+
+say "a wrong clock costs one round trip, not the handset"
+refused=$(metric auth_refused_clock_total)
+handset a checkin skew=-86400 >/dev/null || die "a day late"
+handset a checkin skew=31536000 >/dev/null || die "a year early"
+[ "$(metric auth_refused_clock_total)" -gt "$refused" ] || die "nobody noticed"
+
+say "a request signed before the server started is a wrong clock too: replays do not survive a restart"
+handset a sign 1 before.raw >/dev/null
+stop_valised
+while [ "$(date +%s)" = "$(stat -c %Y before.raw)" ]; do sleep 0.1; done
+start_valised limit.device_rate=2 limit.device_burst=40 "listen.port=$port"
+send_raw before.raw answer
+grep -q '^HTTP/1.1 401' answer || die "$(cat answer)"
+grep -q server_time answer || die "$(cat answer)"
+handset a checkin >/dev/null || die "after a restart"
+
+say "events are stored once, acknowledged, and want the device's own key"
+handset a checkin release=acme/1.0.0 event=1:rolled_back:'health: no report in 60 s' | jq -e '.ack == 1' >/dev/null || die "no ack"
+handset a checkin release=acme/1.0.0 event=1:rolled_back:'health: no report in 60 s' | jq -e '.ack == 1' >/dev/null || die "no ack"
+wants 200 GET "/v1/devices/$device"
+json '.events | length == 1 and .[0].reason == "health: no report in 60 s" and .[0].state == "rolled_back"'
+
+say "a device that asks too often is told to wait"
+for _ in $(seq 60); do
+	handset a checkin >/dev/null 2>err || break
+done
+grep -q "status 429" err || die "60 check-ins at once: $(cat err)"
+grep -qE "retry-after [1-9]" err || die "$(cat err)"
+
+say "a revoked device is out at once"
+wants 200 POST "/v1/devices/$device/revoke" -d '{"reason": "lost"}'
+refused_now() { ! handset a checkin 2>err && grep -q "status 403" err; }
+wait_for 40 "the refusal" refused_now
