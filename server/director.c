@@ -1,6 +1,7 @@
 #include "server/director.h"
 #include "server/ipc.h"
 #include "base/text.h"
+#include "proto/policy.h"
 #include "proto/release.h"
 
 enum { TRIES = 4 };
@@ -13,6 +14,10 @@ void director_set_done(struct director_set *d)
 
 static void fill_policies(struct sign_director *req, const struct device_plan *plan)
 {
+	static const enum policy_level levels[] = { [TARGET_ALL] = POLICY_FOR_ALL,
+						    [TARGET_GROUP] = POLICY_FOR_GROUP,
+						    [TARGET_DEVICE] = POLICY_FOR_DEVICE };
+
 	for (size_t i = 0; i < plan->policies_n && i < SIGN_POLICIES; i++) {
 		const struct device_plan_policy *from = &plan->policies[i];
 		struct sign_target *to = &req->policies[req->policies_n++];
@@ -21,6 +26,7 @@ static void fill_policies(struct sign_director *req, const struct device_plan *p
 		to->number = from->version;
 		to->size = from->size;
 		memcpy(to->sha256, from->sha256, SHA256_SIZE);
+		to->level = levels[from->level];
 	}
 }
 

@@ -19,6 +19,7 @@ static void put_target(struct pack *p, const struct sign_target *t)
 	pack_u64(p, t->number);
 	pack_u64(p, t->size);
 	pack_bytes(p, t->sha256, SHA256_SIZE);
+	pack_u32(p, t->level);
 }
 
 static void get_target(struct rd *r, struct sign_target *t)
@@ -32,6 +33,7 @@ static void get_target(struct rd *r, struct sign_target *t)
 	sha = rd_bytes(r, SHA256_SIZE);
 	if (sha)
 		memcpy(t->sha256, sha, SHA256_SIZE);
+	t->level = rd_le32(r);
 }
 
 bool sign_director_encode(struct buf *out, const struct sign_director *r, struct err *e)
@@ -59,6 +61,8 @@ static bool target_ok(const struct sign_target *t, bool is_release, struct err *
 		return err_set(e, E_DENIED, "a target without name, size or number");
 	if (is_release ? !name_is_valid(t->version, LIMIT_VERSION) : t->version[0] != 0)
 		return err_set(e, E_DENIED, "%s: version", t->name);
+	if (t->level > (is_release ? 0 : POLICY_FOR_DEVICE))
+		return err_set(e, E_DENIED, "%s: level", t->name);
 	return true;
 }
 
@@ -262,6 +266,10 @@ static bool valise_text(struct buf *out, const struct sign_director *r, uint64_t
 	jw_end(&w);
 	jw_str(&w, "device", r->device);
 	jw_u64(&w, "lease_s", lease_s);
+	jw_obj(&w, "levels");
+	for (uint32_t i = 0; i < r->policies_n; i++)
+		jw_str(&w, r->policies[i].name, policy_level_names[r->policies[i].level]);
+	jw_end(&w);
 	jw_str(&w, "nonce", r->nonce);
 	if (r->rollout > 0) {
 		snprintf(rollout, sizeof(rollout), "r%" PRId64, r->rollout);
@@ -315,7 +323,7 @@ static bool make_director_targets(struct buf *out, const struct sign_director *r
 				  struct err *e)
 {
 	CLEANUP(buf_done) struct buf file = BUF_INIT(IPC_MAX);
-	CLEANUP(buf_done) struct buf valise = BUF_INIT(1024);
+	CLEANUP(buf_done) struct buf valise = BUF_INIT(1024 + SIGN_POLICIES * (LIMIT_NAME + 16));
 	CLEANUP(director_targets_freep) struct director_targets *t = calloc(1, sizeof(*t));
 
 	if (!t)

@@ -30,6 +30,7 @@ struct sign_target {
 	uint64_t number;                 /* security version, or version of the bundle */
 	uint64_t size;
 	uint8_t sha256[SHA256_SIZE];
+	uint32_t level; /* of a policy: enum policy_level */
 };
 
 struct sign_director {

@@ -27,6 +27,7 @@
 
 #include "storage/events.h"
 #include "storage/store.h"
+#include "storage/target.h"
 #include "proto/enrol.h" /* enum device_state, DEVICE_ID_SIZE, device_id_of */
 
 enum { DEVICE_KEY_SIZE = 32 };
@@ -100,6 +101,7 @@ struct device_plan_policy {
 	uint64_t version;
 	uint8_t sha256[SHA256_SIZE];
 	uint64_t size;
+	enum target_kind level; /* how close its assignment is */
 };
 struct device_plan {
 	uint64_t plan;

@@ -88,8 +88,10 @@ static bool load_bundles(struct db *db, int64_t device, struct device_plan *p, s
 	bool more;
 
 	if (!db_rows(db, &r, e,
-		     "SELECT w.name, w.wanted, p.sha256, length(p.text) FROM device_policies w"
+		     "SELECT w.name, w.wanted, p.sha256, length(p.text), a.kind"
+		     " FROM device_policies w"
 		     " JOIN policies p ON p.name = w.name AND p.version = w.wanted"
+		     " JOIN policy_assignments a ON a.policy = w.name"
 		     " WHERE w.device = ?1 ORDER BY w.name",
 		     I(device)))
 		return false;
@@ -102,6 +104,7 @@ static bool load_bundles(struct db *db, int64_t device, struct device_plan *p, s
 			return true;
 		b->version = (uint64_t)col_int(&r, 1);
 		b->size = (uint64_t)col_int(&r, 3);
+		b->level = (enum target_kind)col_int(&r, 4);
 		if (!col_text(&r, 0, b->name, sizeof(b->name), e) ||
 		    !col_hash(&r, 2, b->sha256, e))
 			return false;

@@ -37,11 +37,27 @@ say "one that asks for more than the manifest gives gets no more"
 bundle '"vm.memory_max_mib": 4096'
 wait_for 30 "the server's word" applied 3
 wait_for 30 "the restart" grep -q 'on 128 MiB' handset/serial.log
+
+say "settings for programs: what is closest to the device wins"
+echo '{"name": "zz", "settings": {"apps.config": {"mail.server": "near.acme.example", "x": "1"}}}' >near.json
+valise policy publish near.json >/dev/null
+valise -y policy assign zz --device "$device" >/dev/null
+echo '{"name": "base", "settings": {"apps.config": {"mail.server": "far.acme.example", "y": "2"}}}' >far.json
+valise policy publish far.json >/dev/null
+valise -y policy assign base --all >/dev/null
+settings() { sed -n 's/^settings: //p' handset/serial.log | jq -c .valise.apps.config; }
+settings_are() { [ "$(settings)" = "$1" ]; }
+wait_for 30 "the settings" settings_are '{"mail.server":"near.acme.example","x":"1","y":"2"}'
+echo '{"name": "zz", "settings": {}}' >near.json
+valise policy publish near.json >/dev/null
+wait_for 30 "the settings" settings_are '{"mail.server":"far.acme.example","y":"2"}'
+bundle '"vm.memory_max_mib": 4096'
+wait_for 30 "the server's word" applied 5
 stop_agent
 
 say "a bundle that was changed on the handset stops the phone until it was fetched again"
 cp -r handset handset.good
-sed -i 's/4096/9096/' handset/policies/=base@3.json
+sed -i 's/4096/9096/' handset/policies/=base@5.json
 start_agent --set "proxy=http://127.0.0.1:9"
 wait_for 30 "the refusal" grep -q 'error valise-agent policy error=corrupt' agent.log
 [ "$(status .vm.state)" = stopped ] || die "the phone runs without knowing its policy"
@@ -52,10 +68,10 @@ stop_agent
 
 say "an older bundle is refused"
 rm -rf handset && cp -r handset.good handset
-sed -i 's/"version":3/"version":7/' handset/policies/index.json
+sed -i 's/"version":5/"version":7/' handset/policies/index.json
 got=0
 agent once >>agent.log 2>&1 || got=$?
-grep -q 'policy base: version 7 was applied, 3 came' agent.log || [ $got = 76 ] || die "not refused: $got"
+grep -q 'policy base: version 7 was applied, 5 came' agent.log || [ $got = 76 ] || die "not refused: $got"
 rm -rf handset && cp -r handset.good handset
 
 say "a metered network: nothing is fetched until it is not, or the policy allows it"

@@ -64,6 +64,17 @@ static const struct launch_disk *disk(const char *name)
 	end(LAUNCH_EXIT_ERROR, E_FORMAT, "a disk is missing");
 }
 
+/* What the guest was told, for the test to look at. */
+static void log_settings(const struct buf *image)
+{
+	static const char key[] = "#cloud-config\n";
+	const char *p = memmem(image->p, image->n, key, sizeof(key) - 1);
+
+	if (p)
+		dprintf(spec.serial_log_fd, "settings: %.*s\n",
+			(int)strcspn(p + sizeof(key) - 1, "\n"), p + sizeof(key) - 1);
+}
+
 /* As a guest would: out of the configuration drive, and only there. */
 static void read_nonce(char out[static 33])
 {
@@ -77,6 +88,7 @@ static void read_nonce(char out[static 33])
 	const uint8_t *p = memmem(image.p, image.n, key, sizeof(key) - 1);
 	if (!p || memcmp(image.p + 16 * 2048 + 40, "cidata", 6) != 0)
 		end(LAUNCH_EXIT_ERROR, E_FORMAT, "no nonce on the configuration drive");
+	log_settings(&image);
 	memcpy(out, p + sizeof(key) - 1, 32);
 	out[32] = '\0';
 }
