@@ -156,9 +156,13 @@ bool code_table(struct coder *c, struct models *m, struct streams *t, uint32_t w
 
 	c->kind = DELTA_TABLES;
 	for (uint32_t i = 0; i < want; i++) {
-		struct stream s = c->decoding ? (struct stream){ 0 } : t->v[i];
-		uint64_t size = s.size, gap = coder_number(c, &m->gap, s.offset - at);
+		struct stream s = { 0 };
+		uint64_t size, gap;
 
+		if (!c->decoding)
+			s = t->v[i];
+		size = s.size;
+		gap = coder_number(c, &m->gap, s.offset - at);
 		if (gap > image_size - at)
 			return err_set(e, E_CORRUPT, "old stream %u lies outside the image", i);
 		s.offset = at + gap;
