@@ -323,7 +323,8 @@ static bool make_director_targets(struct buf *out, const struct sign_director *r
 				  struct err *e)
 {
 	CLEANUP(buf_done) struct buf file = BUF_INIT(IPC_MAX);
-	CLEANUP(buf_done) struct buf valise = BUF_INIT(1024 + SIGN_POLICIES * (LIMIT_NAME + 16));
+	CLEANUP(buf_done)
+	struct buf valise = BUF_INIT(1024 + SIGN_POLICIES * (LIMIT_NAME + 16));
 	CLEANUP(director_targets_freep) struct director_targets *t = calloc(1, sizeof(*t));
 
 	if (!t)
