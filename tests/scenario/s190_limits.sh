@@ -1,0 +1,73 @@
+#!/bin/bash
+# Limits: per address, body sizes, slow clients; a proxy in front on a Unix socket.
+. "$TOP/tests/support/lib.sh"
+init_valised
+start_valised limit.client_rate=2 limit.client_burst=60 web.idle=3s "listen.unix=$TMPDIR/front.sock" \
+	web.connections_per_ip=20
+
+say "one address may not ask without end; it is told when to come back"
+# many N CURL OPTION...: N requests as fast as they go; prints how many were refused.
+many() {
+	local n=$1
+	shift
+	curl -skZ --no-progress-meter --parallel-max 10 -o /dev/null -w '%{http_code}\n' "$@" "$url/healthz?n=[1-$n]" | grep -c 429 || true
+}
+[ "$(many 300)" -ge 100 ] || die "300 requests at once were answered"
+for _ in 1 2 3; do
+	api GET /healthz
+	[ "$status" = 200 ] || break # one may have been given back meanwhile
+done
+[ "$status" = 429 ] || die "status $status right after that"
+[ "$(header Retry-After)" -ge 1 ] || die "Retry-After: $(header Retry-After)"
+json .code | grep -qx rate
+answers_again() { [ "$(curl -sk -o /dev/null -w '%{http_code}' "$url/healthz")" = 200 ]; }
+wait_for 10 "the limit's end" answers_again
+
+say "behind a proxy each client has its own limit"
+front() {
+	curl -s --unix-socket "$TMPDIR/front.sock" -o /dev/null -w '%{http_code}' -H "X-Real-IP: $1" http://phone.example/healthz
+}
+[ "$(url=http://a many 300 --unix-socket "$TMPDIR/front.sock" -H "X-Real-IP: 192.0.2.1")" -ge 100 ] ||
+	die "300 requests of one client through the proxy"
+[ "$(front 192.0.2.2)" = 200 ] || die "another client pays for it"
+[ "$(front 2001:db8::1)" = 200 ] || die "IPv6 through the proxy"
+[ "$(curl -s --unix-socket "$TMPDIR/front.sock" -o /dev/null -w '%{http_code}' http://phone.example/metrics)" = 401 ] ||
+	die "metrics through the proxy"
+stop_valised
+start_valised limit.client_rate=0 web.idle=3s "listen.unix=$TMPDIR/front.sock" web.connections_per_ip=20
+
+say "bodies longer than the route takes are refused at once"
+auth=$token
+head -c 10000000 /dev/zero >big
+wants 413 POST /v1/tickets --data-binary @big
+wants 413 POST /v1/tickets -H "Expect:" --data-binary @big
+json .code | grep -qx too_big
+# The length is not announced: counted.
+api POST /v1/tickets -H "Transfer-Encoding: chunked" --data-binary @big
+[ "$status" = 413 ] || [ "$status" = 000 ] || die "chunked: $status"
+wants 413 GET /healthz -H "Content-Length: 5" --data-binary hello
+wants 200 GET /healthz
+
+say "junk instead of JSON"
+for junk in '' '{' '[]' '{"name": 1e400}' '{"a":1,"a":2}' '{"name":"\ud800"}' 'null'; do
+	wants 400 POST /v1/tokens -H "Expect:" --data-binary "$junk"
+done
+wants 413 POST /v1/tokens -H "Expect:" --data-binary "$(printf '[%.0s' {1..100})"
+
+say "clients that say nothing, or half a request, are let go"
+exec {idle}<>"/dev/tcp/127.0.0.1/$port"
+exec {half}<>"/dev/tcp/127.0.0.1/$port"
+printf 'GET /hea' >&"$half" 2>/dev/null || true
+timeout 15 cat <&"$idle" >/dev/null || die "a silent connection stays"
+timeout 15 cat <&"$half" >/dev/null || die "half a request stays"
+exec {idle}>&- {half}>&-
+
+say "one address cannot take all connections"
+fds=()
+for _ in $(seq 40); do
+	exec {fd}<>"/dev/tcp/127.0.0.1/$port" || break
+	fds+=("$fd")
+done
+few() { [ "$(curl -s --unix-socket "$TMPDIR/front.sock" -H "Authorization: Bearer $token" -H "X-Real-IP: 192.0.2.9" http://a/metrics | awk '$1 == "valise_http_connections_open" { print $2 }')" -le 22 ]; }
+wait_for 10 "a bounded number of connections" few
+for fd in "${fds[@]}"; do exec {fd}>&-; done
