@@ -456,9 +456,10 @@ bool web_http_start(struct web_http **ret, struct web *w, int listen_fd,
 		    const struct web_tls *tls, bool is_unix, struct err *e)
 {
 	const struct settings *s = w->settings;
+	/* Not MHD_USE_TURBO: with 0.9.75 a TLS connection that says nothing then spins a thread and never
+	 * times out (measured). */
 	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
-			 MHD_USE_ERROR_LOG | MHD_USE_ITC | MHD_USE_TURBO |
-			 (tls ? MHD_USE_TLS : 0);
+			 MHD_USE_ERROR_LOG | MHD_USE_ITC | (tls ? MHD_USE_TLS : 0);
 	struct MHD_OptionItem tls_options[] = {
 		{ MHD_OPTION_HTTPS_MEM_CERT, 0, tls ? tls->cert : NULL },
 		{ MHD_OPTION_HTTPS_MEM_KEY, 0, tls ? tls->key : NULL },

@@ -58,7 +58,10 @@ say "clients that say nothing, or half a request, are let go"
 exec {idle}<>"/dev/tcp/127.0.0.1/$port"
 exec {half}<>"/dev/tcp/127.0.0.1/$port"
 printf 'GET /hea' >&"$half" 2>/dev/null || true
+ticks() { awk '{ print $14 + $15 }' "/proc/$(children web)/stat"; }
+before=$(ticks)
 timeout 15 cat <&"$idle" >/dev/null || die "a silent connection stays"
+[ $(($(ticks) - before)) -lt 50 ] || die "a silent connection keeps a processor busy"
 timeout 15 cat <&"$half" >/dev/null || die "half a request stays"
 exec {idle}>&- {half}>&-
 
