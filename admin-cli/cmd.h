@@ -19,6 +19,10 @@ cmd_run cmd_policy_check, cmd_policy_publish, cmd_policy_assign, cmd_policy_list
 cmd_run cmd_token_new, cmd_token_list, cmd_token_revoke;
 cmd_run cmd_key_list, cmd_key_new, cmd_key_export, cmd_key_import, cmd_key_passwd;
 
+cmd_run cmd_root_show, cmd_root_rotate, cmd_root_add_key, cmd_root_remove_key, cmd_root_sign,
+	cmd_root_publish;
+
+extern const struct cli_opt sign_opts[], root_edit_opts[];
 extern const struct cli_opt init_opts[], login_opts[], publish_opts[], withdraw_opts[],
 	enrol_new_opts[], device_list_opts[], device_revoke_opts[], target_opts[],
 	policy_publish_opts[], token_new_opts[], key_new_opts[], key_import_opts[];

@@ -75,6 +75,27 @@ static const struct cli_command commands[] = {
 	{ "token list", "", "list API tokens", NULL, 0, 0, cmd_token_list },
 	{ "token revoke", "TOKEN", "end an API token", NULL, 1, 1, cmd_token_revoke },
 
+	{ "root show", "REPOSITORY|FILE", "who may sign what: now, or by a file", NULL, 1, 1,
+	  cmd_root_show, .long_help = "REPOSITORY is image or director." },
+	{ "root rotate", "REPOSITORY FILE", "begin the next root", NULL, 2, 2, cmd_root_rotate,
+	  .long_help =
+		  "Writes FILE: the newest root with a new date and the server's online keys (those\n"
+		  "that `valised keys rotate` made, if there are any), without signatures.  Change it\n"
+		  "with `root add-key` and `root remove-key`, then let it travel: each holder of a\n"
+		  "key adds a signature with `root sign`, where no server is needed; when all are\n"
+		  "there `root publish` sends it.  Handsets follow by themselves." },
+	{ "root add-key", "FILE KEY", "give a role to one key more", root_edit_opts, 2, 2,
+	  cmd_root_add_key,
+	  .long_help = "KEY is what `valise key export` printed, or a key of this home." },
+	{ "root remove-key", "FILE KEY", "take a role from a key", root_edit_opts, 2, 2,
+	  cmd_root_remove_key,
+	  .long_help = "KEY is the beginning of its id, or a key of this home." },
+	{ "root sign", "FILE", "add a signature", sign_opts, 1, 1, cmd_root_sign,
+	  .long_help =
+		  "Shows what changes and asks.  A file with a signature that does not fit, by a\n"
+		  "stranger, or that follows another root than this home has seen, is refused." },
+	{ "root publish", "FILE", "put a root in force", NULL, 1, 1, cmd_root_publish },
+
 	{ "key list", "", "list key files", NULL, 0, 0, cmd_key_list },
 	{ "key new", "NAME", "make a key file; prints its public half", key_new_opts, 1, 1,
 	  cmd_key_new },

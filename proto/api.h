@@ -107,7 +107,8 @@ enum api_scope {
 	   LIMIT_SMALL_BODY, "say to whom a policy applies")                                   \
 	XX(TOKEN_NEW, POST, "/v1/tokens", SCOPE_ADMIN, LIMIT_SMALL_BODY, "make an API token")  \
 	XX(TOKEN_LIST, GET, "/v1/tokens", SCOPE_ADMIN, 0, "list API tokens")                   \
-	XX(TOKEN_DELETE, DELETE, "/v1/tokens/{id}", SCOPE_ADMIN, 0, "revoke an API token")
+	XX(TOKEN_DELETE, DELETE, "/v1/tokens/{id}", SCOPE_ADMIN, 0, "revoke an API token")     \
+	XX(AUDIT_LIST, GET, "/v1/audit", SCOPE_ADMIN, 0, "the audit log, oldest row first")
 
 enum api_route_id {
 #define XX(id, method, pattern, scopes, body, help) ROUTE_##id,

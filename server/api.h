@@ -60,6 +60,8 @@ API_HANDLER(api_device_revoke);
 API_HANDLER(api_rollout_new);
 API_HANDLER(api_rollout_list);
 API_HANDLER(api_rollout_get);
+/* api_audit.c */
+API_HANDLER(api_audit_list);
 /* api_tokens.c */
 API_HANDLER(api_token_new);
 API_HANDLER(api_token_list);

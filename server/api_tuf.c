@@ -67,23 +67,31 @@ bool api_director_file(struct req *r, struct err *e)
 	return send_file(r, TUF_DIRECTOR, role, version, e);
 }
 
+/* {"image": {"snapshot": "<hex>", ...}, "director": {...}}; of those that follow: only what there is. */
+static void write_keys(struct jw *w, const uint8_t keys[][SIG_PUBLIC_SIZE], const uint8_t *has)
+{
+	static const char *const repos[] = { "image", "director" };
+
+	for (size_t r = 0; r < ARRAY_SIZE(repos); r++) {
+		jw_obj(w, repos[r]);
+		for (int i = 0; i < ONLINE_N; i++) {
+			if (strcmp(online_roles[i].repo, repos[r]) == 0 && (!has || has[i]))
+				jw_hex(w, online_roles[i].role, keys[i], SIG_PUBLIC_SIZE);
+		}
+		jw_end(w);
+	}
+}
+
 bool api_keys_online(struct req *r, struct err *e)
 {
-	const uint8_t(*keys)[SIG_PUBLIC_SIZE] = signer_keys(r->web->signer);
-	const char *repo = "";
+	const struct online_public *keys = signer_keys(r->web->signer);
 	struct jw w;
 
 	reply_json(r, 200, &w);
 	jw_obj(&w, NULL);
-	for (int i = 0; i < ONLINE_N; i++) {
-		if (strcmp(repo, online_roles[i].repo) != 0) {
-			if (i > 0)
-				jw_end(&w);
-			repo = online_roles[i].repo;
-			jw_obj(&w, repo);
-		}
-		jw_hex(&w, online_roles[i].role, keys[i], SIG_PUBLIC_SIZE);
-	}
+	write_keys(&w, keys->key, NULL);
+	jw_obj(&w, "next");
+	write_keys(&w, keys->next, keys->has_next);
 	jw_end(&w);
 	jw_end(&w);
 	return reply_json_end(&w, e);

@@ -1,5 +1,6 @@
 #include "server/director.h"
 #include "server/ipc.h"
+#include "server/repo.h"
 #include "base/text.h"
 #include "proto/policy.h"
 #include "proto/release.h"
@@ -110,7 +111,8 @@ static bool make_once(struct web *w, const char *device,
 	req.security_floor = plan.security_floor;
 	req.rollout = plan.product[0] ? plan.rollout : 0;
 	fill_policies(&req, &plan);
-	return fill_release(&req, w, &plan, &set->release, e) &&
+	return repo_keys_next(w, TUF_DIRECTOR, &req.next, e) &&
+	       fill_release(&req, w, &plan, &set->release, e) &&
 	       stored_version(&req.above, w, device, e) &&
 	       signer_director(w->signer, &req, &text, &a, e) &&
 	       fill_stored(&set->stored, &a, plan.plan, clock_wall_s(w->clock), e) &&

@@ -90,7 +90,7 @@ static bool answer(struct keys *k, const struct ipc_msg *m, struct err *e)
 
 	buf_reset(&k->out);
 	if (m->type == IPC_PUBLIC_KEYS)
-		return buf_add(&k->out, k->online.public, sizeof(k->online.public), e) &&
+		return buf_add(&k->out, &k->online.public, sizeof(k->online.public), e) &&
 		       ipc_send(k->duty->keys, IPC_SIGNED, m->id, k->out.p, k->out.n, -1, e);
 	if (!bucket_take(&k->rate, k->duty->settings->sign_rate,
 			 2 * k->duty->settings->sign_rate, clock_boot_ms(k->clock), &wait_s))

@@ -211,6 +211,76 @@ static bool cmd_token(int argc UNUSED, char **argv, struct err *e)
 	return ok;
 }
 
+/* ---- online keys ---------------------------------------------------------------------------- */
+
+static bool cmd_keys_show(int argc UNUSED, char **argv UNUSED, struct err *e)
+{
+	CLEANUP(settings_done) struct settings s = { 0 };
+	struct setup_key keys[ONLINE_N];
+
+	if (!load(&s, e) || !setup_keys(&s, keys, e))
+		return false;
+	for (int i = 0; i < ONLINE_N; i++) {
+		const struct setup_key *k = &keys[i];
+
+		printf("%-8s %-9s %.12s%s", online_roles[i].repo, online_roles[i].role, k->id,
+		       k->named ? " signs" : "");
+		if (k->next_id[0])
+			printf("  next %.12s%s", k->next_id,
+			       k->next_named
+				       ? " is named by the newest root: retire the old one"
+				       : " waits for a root that names it");
+		putchar('\n');
+	}
+	return true;
+}
+
+static bool role_of(bool chosen[static ONLINE_N], const char *name, struct err *e)
+{
+	char full[40];
+
+	for (int i = 0; i < ONLINE_N; i++) {
+		snprintf(full, sizeof(full), "%s-%s", online_roles[i].repo,
+			 online_roles[i].role);
+		if (strcmp(full, name) == 0)
+			return chosen[i] = true;
+	}
+	return err_set(e, E_USAGE, "\"%.40s\" is no online role; such as image-timestamp",
+		       name);
+}
+
+static bool cmd_keys_rotate(int argc, char **argv, struct err *e)
+{
+	CLEANUP(settings_done) struct settings s = { 0 };
+	bool chosen[ONLINE_N] = { false };
+
+	for (int i = 0; i < argc; i++) {
+		if (!role_of(chosen, argv[i], e))
+			return false;
+	}
+	if (!load(&s, e) || !setup_keys_rotate(&s, chosen, e))
+		return false;
+	for (int i = 0; i < ONLINE_N; i++) {
+		if (chosen[i])
+			printf("made a key that shall follow: %s %s\n", online_roles[i].repo,
+			       online_roles[i].role);
+	}
+	puts("next: reload the server (SIGHUP), then for each repository on the administrator's "
+	     "side: valise root rotate");
+	return true;
+}
+
+static bool cmd_keys_retire(int argc UNUSED, char **argv UNUSED, struct err *e)
+{
+	CLEANUP(settings_done) struct settings s = { 0 };
+	unsigned n;
+
+	if (!load(&s, e) || !setup_keys_retire(&s, &n, e))
+		return false;
+	printf("%u old keys are gone\n", n);
+	return true;
+}
+
 static void print_report(const char *what, const struct backup_report *r)
 {
 	printf("%s: schema %u, %" PRIu64 " objects of %" PRIu64 " bytes (%" PRIu64
@@ -323,6 +393,17 @@ static const struct cli_command commands[] = {
 	{ "check", "", "check the settings", check_opts, 0, 0, cmd_check },
 	{ "pin", "", "print the pin of the TLS certificate", common_opts, 0, 0, cmd_pin },
 	{ "token", "NAME", "make an API token without the API", token_opts, 1, 1, cmd_token },
+	{ "keys show", "", "online keys, and those that shall follow", common_opts, 0, 0,
+	  cmd_keys_show },
+	{ "keys rotate", "[ROLE...]", "make online keys that shall follow", common_opts, 0,
+	  ONLINE_N, cmd_keys_rotate,
+	  .long_help =
+		  "ROLE is image-snapshot, image-timestamp, director-targets, director-snapshot or\n"
+		  "director-timestamp; all of them if none is given.  Reload the server afterwards; it\n"
+		  "signs with a new key from the moment when a root that names it is accepted (valise\n"
+		  "root rotate).  No handset has to be touched." },
+	{ "keys retire", "", "delete old online keys whose followers sign", common_opts, 0, 0,
+	  cmd_keys_retire, .long_help = "Reload the server afterwards." },
 	{ "backup", "DIR", "copy the store into a new directory, also while it serves",
 	  backup_opts, 1, 1, cmd_backup },
 	{ "restore", "DIR", "make a state directory from a backup", restore_opts, 1, 1,

@@ -52,6 +52,51 @@ struct next {
 	uint64_t version;
 };
 
+static bool role_has(const struct tuf_role *role, const uint8_t pub[static SIG_PUBLIC_SIZE],
+		     bool *ret, struct err *e)
+{
+	char id[TUF_KEYID_SIZE];
+
+	*ret = false;
+	if (!tuf_keyid_ed25519(id, pub, e))
+		return false;
+	for (size_t i = 0; role && i < role->n_keys; i++)
+		*ret |= strcmp(role->keys[i]->id, id) == 0;
+	return true;
+}
+
+static bool next_of(const struct online_public *keys, enum tuf_repo repo,
+		    const struct tuf_meta *root, uint32_t *ret, struct err *e)
+{
+	const char *name = repo == TUF_IMAGE ? "image" : "director";
+	bool found;
+
+	*ret = 0;
+	for (int i = 0; i < ONLINE_N; i++) {
+		if (strcmp(online_roles[i].repo, name) != 0 || !keys->has_next[i])
+			continue;
+		if (!role_has(tuf_role_get(root, online_roles[i].role), keys->next[i], &found,
+			      e))
+			return false;
+		*ret |= found ? UINT32_C(1) << i : 0;
+	}
+	return true;
+}
+
+bool repo_keys_next(struct web *w, enum tuf_repo repo, uint32_t *ret, struct err *e)
+{
+	const struct online_public *keys = signer_keys(w->signer);
+	CLEANUP(tuf_freep) struct tuf_meta *root = NULL;
+	bool any = false;
+
+	*ret = 0;
+	for (int i = 0; i < ONLINE_N; i++)
+		any |= keys->has_next[i];
+	if (!any)
+		return true; /* the usual case: no root is looked at */
+	return root_of(&root, w, repo, e) && next_of(keys, repo, root, ret, e);
+}
+
 static bool collect_roles(struct sign_image *req, const struct tuf_roles *have,
 			  const struct next *next, struct err *e)
 {
@@ -140,7 +185,8 @@ static bool make_fresh(struct fresh *f, struct web *w, const struct next *next,
 		req.snapshot = (const uint8_t *)snapshot.text;
 		req.snapshot_n = snapshot.n;
 	}
-	if (!timestamp_only && !collect_roles(&req, &have, next, e))
+	if (!repo_keys_next(w, TUF_IMAGE, &req.next, e) ||
+	    (!timestamp_only && !collect_roles(&req, &have, next, e)))
 		return false;
 	buf_init(&f->text, IPC_MAX);
 	f->n = 0;
@@ -226,22 +272,20 @@ static bool is_stored(struct web *w, enum tuf_repo repo, const char *role, uint6
 static bool names_online_keys(struct web *w, enum tuf_repo repo, const struct tuf_meta *root,
 			      struct err *e)
 {
-	const uint8_t(*keys)[SIG_PUBLIC_SIZE] = signer_keys(w->signer);
+	const struct online_public *keys = signer_keys(w->signer);
 	const char *name = repo == TUF_IMAGE ? "image" : "director";
 
 	for (int i = 0; i < ONLINE_N; i++) {
 		const struct tuf_role *role;
-		char id[TUF_KEYID_SIZE];
-		bool found = false;
+		bool now, next = false;
 
 		if (strcmp(online_roles[i].repo, name) != 0)
 			continue;
-		if (!tuf_keyid_ed25519(id, keys[i], e))
-			return false;
 		role = tuf_role_get(root, online_roles[i].role);
-		for (size_t k = 0; role && k < role->n_keys; k++)
-			found |= strcmp(role->keys[k]->id, id) == 0;
-		if (!found || role->threshold != 1) {
+		if (!role_has(role, keys->key[i], &now, e) ||
+		    (keys->has_next[i] && !role_has(role, keys->next[i], &next, e)))
+			return false;
+		if ((!now && !next) || role->threshold != 1) {
 			err_set(e, E_UNTRUSTED,
 				"role %s: this server's key is not the one that signs it",
 				online_roles[i].role);
@@ -302,6 +346,11 @@ bool repo_put_root(struct web *w, enum tuf_repo repo, const void *p, size_t n,
 	/* New keys may want new signatures at once; if that fails the timer tries again. */
 	if (repo == TUF_IMAGE && m->version > 1 && !put_fresh(w, false, &ignored))
 		log_warn("repo.sign", "%s next=\"the timer tries again\"", log_err(&ignored).s);
+	/* Handsets that hold metadata of the old online keys get new ones at their next poll. */
+	if (repo == TUF_DIRECTOR && m->version > 1 && !tuf_director_stale(w->store, &ignored))
+		log_warn("repo.director",
+			 "%s next=\"handsets follow when theirs is half over\"",
+			 log_err(&ignored).s);
 	return true;
 }
 

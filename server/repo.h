@@ -6,7 +6,8 @@
  *
  * What is checked here, before anything is asked to be signed:
  *   - a root: signed by the previous root's threshold and its own; version one higher; lists the
- *     online keys of this server for the online roles
+ *     online keys of this server for the online roles (those of now, or those that shall follow:
+ *     from then on these sign, and what the old ones signed is made anew)
  *   - targets: signed by the root's threshold; delegates only; roles and patterns are those of
  *     docs/FORMATS.md section 3
  *   - a product's role or `policies`: signed by the threshold of the delegation in the newest
@@ -20,6 +21,10 @@
 #include "server/web.h"
 #include "storage/policies.h"
 #include "storage/releases.h"
+
+/* Which online keys of a repository the newest root names: bits of struct sign_director's `next`.
+ * For a role for which it names neither of ours the bit is clear. */
+bool repo_keys_next(struct web *w, enum tuf_repo repo, uint32_t *ret, struct err *e) MUST_USE;
 
 /* Makes snapshot and timestamp when there are none although root and targets are there, and
  * again at half of their life; for a timer.  Nothing to do is success. */

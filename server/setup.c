@@ -1,4 +1,4 @@
-#include "server/setup.h"
+#include "server/setup_priv.h"
 #include "server/online.h"
 #include "server/proc.h"
 #include "server/web_tls.h"
@@ -72,7 +72,7 @@ static bool set_owners_at(const struct settings *s, int dirfd, struct err *e)
 	return own_tree(&id, dirfd, true, e);
 }
 
-/* After every use of the store by root, successful or not: what it made there is the user's. */
+/* What root made there is the user's. */
 static bool set_owners(const struct settings *s, struct err *e)
 {
 	CLEANUP(fd_closep) int dirfd = open(s->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -80,7 +80,7 @@ static bool set_owners(const struct settings *s, struct err *e)
 	return dirfd < 0 ? err_sys(e, errno, "%s", s->state_dir) : set_owners_at(s, dirfd, e);
 }
 
-static bool give_back(const struct settings *s, bool ok, struct err *e)
+bool setup_give_back(const struct settings *s, bool ok, struct err *e)
 {
 	struct err later;
 
@@ -174,7 +174,7 @@ bool setup_init(const struct settings *s, const char *const *names, size_t n,
 	    !online_create(keys, rng_system(), false, e) ||
 	    !make_tls(dirfd, names, n, &made, e) || !pin_of(s, dirfd, ret->pin, e))
 		return false;
-	return give_back(s, first_token(s, ret, e), e);
+	return setup_give_back(s, first_token(s, ret, e), e);
 }
 
 bool setup_pin(const struct settings *s, uint8_t ret[static SHA256_SIZE], struct err *e)
@@ -202,7 +202,7 @@ static bool make_token(const struct settings *s, const char *name, unsigned scop
 bool setup_token(const struct settings *s, const char *name, unsigned scopes, uint64_t ttl_s,
 		 struct setup_made *ret, struct err *e)
 {
-	return give_back(s, make_token(s, name, scopes, ttl_s, ret, e), e);
+	return setup_give_back(s, make_token(s, name, scopes, ttl_s, ret, e), e);
 }
 
 /* ---- backup ---------------------------------------------------------------------------------- */
@@ -249,7 +249,7 @@ static bool backup(const struct settings *s, const char *dir, bool with_keys,
 bool setup_backup(const struct settings *s, const char *dir, bool with_keys,
 		  struct backup_report *ret, struct err *e)
 {
-	return give_back(s, backup(s, dir, with_keys, ret, e), e) &&
+	return setup_give_back(s, backup(s, dir, with_keys, ret, e), e) &&
 	       (!with_keys || copy_tls(s->state_dir, dir, e));
 }
 
@@ -286,5 +286,5 @@ static bool check_store(const struct settings *s, struct setup_checked *ret, str
 
 bool setup_check(const struct settings *s, struct setup_checked *ret, struct err *e)
 {
-	return give_back(s, check_store(s, ret, e), e);
+	return setup_give_back(s, check_store(s, ret, e), e);
 }

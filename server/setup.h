@@ -7,6 +7,8 @@
 #define VALISE_SERVER_SETUP_H
 
 #include "base/sha256.h"
+#include "proto/tuf.h"
+#include "server/online.h"
 #include "server/settings.h"
 #include "storage/backup.h"
 #include "storage/tokens.h"
@@ -29,6 +31,22 @@ bool setup_pin(const struct settings *s, uint8_t ret[static SHA256_SIZE],
 /* A token without asking the API: for whoever lost the last one.  Beside a running server too. */
 bool setup_token(const struct settings *s, const char *name, unsigned scopes, uint64_t ttl_s,
 		 struct setup_made *ret, struct err *e) MUST_USE;
+
+/* The online keys of a state directory and what the newest roots say of them. */
+struct setup_key {
+	enum online_role role;
+	char id[TUF_KEYID_SIZE], next_id[TUF_KEYID_SIZE]; /* next_id "": no key follows */
+	bool named, next_named; /* by the newest root of its repository */
+};
+bool setup_keys(const struct settings *s, struct setup_key ret[static ONLINE_N],
+		struct err *e) MUST_USE;
+/* Makes a key that shall follow for every role of which ret[i] is set on entry (all if none is);
+ * ret[i] then tells which were made.  The running server takes them at its next reload. */
+bool setup_keys_rotate(const struct settings *s, bool ret[static ONLINE_N],
+		       struct err *e) MUST_USE;
+/* Puts keys that follow and that the newest root names in the old ones' places; *ret_n of them.
+ * E_CONFLICT when what is published is not signed by the new ones yet. */
+bool setup_keys_retire(const struct settings *s, unsigned *ret_n, struct err *e) MUST_USE;
 
 /* storage/backup.h, and with keys the TLS certificate and key as well. */
 bool setup_backup(const struct settings *s, const char *dir, bool with_keys,

@@ -42,6 +42,7 @@ bool sign_director_encode(struct buf *out, const struct sign_director *r, struct
 
 	pack_text(&p, r->device);
 	pack_u64(&p, r->above);
+	pack_u32(&p, r->next);
 	pack_u32(&p, r->has_release);
 	if (r->has_release)
 		put_target(&p, &r->release);
@@ -97,6 +98,7 @@ bool sign_director_parse(struct sign_director *ret, const void *p, size_t n, str
 
 	rd_text(&r, d.device, sizeof(d.device));
 	d.above = rd_le64(&r);
+	d.next = rd_le32(&r);
 	has = rd_le32(&r);
 	d.has_release = has == 1;
 	if (d.has_release)
@@ -128,6 +130,7 @@ bool sign_image_encode(struct buf *out, const struct sign_image *r, struct err *
 	struct pack p = pack_init(out);
 
 	pack_u64(&p, r->above);
+	pack_u32(&p, r->next);
 	pack_u32(&p, r->timestamp_only);
 	pack_str(&p, r->snapshot, r->snapshot_n);
 	pack_u32(&p, r->roles_n);
@@ -169,8 +172,10 @@ bool sign_image_parse(struct sign_image *ret, const void *p, size_t n, struct er
 {
 	struct rd r = rd_init(p, n);
 	CLEANUP(sign_image_done) struct sign_image m = { .above = rd_le64(&r) };
-	uint32_t only = rd_le32(&r);
+	uint32_t only;
 
+	m.next = rd_le32(&r);
+	only = rd_le32(&r);
 	m.timestamp_only = only == 1;
 	m.snapshot = rd_str(&r, &m.snapshot_n, IPC_MAX);
 	m.roles_n = rd_le32(&r);
@@ -227,7 +232,13 @@ bool sign_answer_parse(struct sign_answer *ret, const void *p, size_t n, struct 
 static bool sign_file(struct buf *out, const struct buf *file, enum online_role role,
 		      const struct signing *s, struct err *e)
 {
-	return tuf_sign_with(out, file->p, file->n, s->keys->secret[role], e) ||
+	bool next = s->next & UINT32_C(1) << role;
+	const struct secret *key = next ? s->keys->next[role] : s->keys->secret[role];
+
+	if (!key)
+		return err_set(e, E_DENIED, "%s %s: no key follows", online_roles[role].repo,
+			       online_roles[role].role);
+	return tuf_sign_with(out, file->p, file->n, key, e) ||
 	       err_wrap(e, "%s %s", online_roles[role].repo, online_roles[role].role);
 }
 
@@ -370,7 +381,7 @@ static bool make_timestamp(struct buf *out, const void *snapshot, size_t n,
 	       sign_file(out, &file, role, s, e);
 }
 
-bool sign_director_make(struct buf *out, const struct sign_director *r, const struct signing *s,
+bool sign_director_make(struct buf *out, const struct sign_director *r, struct signing *s,
 			struct err *e)
 {
 	CLEANUP(buf_done) struct buf targets = BUF_INIT(IPC_MAX);
@@ -379,6 +390,7 @@ bool sign_director_make(struct buf *out, const struct sign_director *r, const st
 	int64_t expires_s = s->now_s + (int64_t)s->lease_s;
 	uint64_t version;
 
+	s->next = r->next;
 	if (!counters_director(s->counters, r->above, &version, e) ||
 	    !make_director_targets(&targets, r, s, version, expires_s, e))
 		return false;
@@ -402,24 +414,38 @@ bool sign_director_make(struct buf *out, const struct sign_director *r, const st
 	return sign_answer_encode(out, &a, e);
 }
 
-/* Whether the snapshot was signed by our own key. */
+static bool own_key(struct tuf_key *ret, char id[static TUF_KEYID_SIZE],
+		    const uint8_t pub[static SIG_PUBLIC_SIZE], struct err *e)
+{
+	if (!tuf_keyid_ed25519(id, pub, e) || !sig_key_ed25519(&ret->key, pub, e))
+		return false;
+	ret->id = id;
+	ret->usable = true;
+	return true;
+}
+
+/* Whether the snapshot was signed by a key of our own: the one before a rotation counts as well. */
 static bool own_snapshot(struct tuf_meta **ret, const struct sign_image *r,
 			 const struct signing *s, struct err *e)
 {
+	const struct online_public *pub = &s->keys->public;
 	CLEANUP(tuf_freep) struct tuf_meta *m = NULL;
-	struct tuf_key key = { .usable = true };
-	const struct tuf_key *keys[] = { &key };
+	struct tuf_key key[2] = { { .usable = false } };
+	const struct tuf_key *keys[] = { &key[0], &key[1] };
 	struct tuf_role role = { .name = "snapshot", .keys = keys, .n_keys = 1, .threshold = 1 };
-	char id[TUF_KEYID_SIZE];
+	char ids[2][TUF_KEYID_SIZE];
 	bool ok;
 
-	if (!tuf_parse(&m, TUF_SNAPSHOT, r->snapshot, r->snapshot_n, e) ||
-	    !tuf_keyid_ed25519(id, s->keys->public[ONLINE_IMAGE_SNAPSHOT], e) ||
-	    !sig_key_ed25519(&key.key, s->keys->public[ONLINE_IMAGE_SNAPSHOT], e))
+	if (!tuf_parse(&m, TUF_SNAPSHOT, r->snapshot, r->snapshot_n, e))
 		return err_wrap(e, "previous snapshot");
-	key.id = id;
-	ok = tuf_verify(m, &role, e) || err_wrap(e, "previous snapshot");
-	sig_key_done(&key.key);
+	ok = own_key(&key[0], ids[0], pub->key[ONLINE_IMAGE_SNAPSHOT], e);
+	if (ok && pub->has_next[ONLINE_IMAGE_SNAPSHOT]) {
+		ok = own_key(&key[1], ids[1], pub->next[ONLINE_IMAGE_SNAPSHOT], e);
+		role.n_keys = 2;
+	}
+	ok = (ok && tuf_verify(m, &role, e)) || err_wrap(e, "previous snapshot");
+	for (size_t i = 0; i < role.n_keys; i++)
+		sig_key_done(&key[i].key);
 	if (ok)
 		*ret = TAKE(m);
 	return ok;
@@ -473,7 +499,7 @@ static bool make_image_snapshot(struct buf *out, const struct sign_image *r,
 	return ok;
 }
 
-bool sign_image_make(struct buf *out, const struct sign_image *r, const struct signing *s,
+bool sign_image_make(struct buf *out, const struct sign_image *r, struct signing *s,
 		     struct err *e)
 {
 	CLEANUP(buf_done) struct buf snapshot = BUF_INIT(IPC_MAX);
@@ -485,6 +511,7 @@ bool sign_image_make(struct buf *out, const struct sign_image *r, const struct s
 	};
 	uint64_t snapshot_version;
 
+	s->next = r->next;
 	if (r->snapshot_n > 0 && !own_snapshot(&before, r, s, e))
 		return false;
 	if (before && !r->timestamp_only && !nothing_falls(r, before, e))

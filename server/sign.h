@@ -35,6 +35,8 @@ struct sign_target {
 
 struct sign_director {
 	char device[33];
+	uint32_t next; /* bit 1 << enum online_role: the newest root names the key that follows, so
+			* it signs.  web says which; from a lie it gets signatures that nobody believes */
 	uint64_t above; /* newest versions stored; the new ones are greater */
 	bool has_release;
 	struct sign_target release;
@@ -52,6 +54,7 @@ struct sign_role {
 
 struct sign_image {
 	uint64_t above;
+	uint32_t next; /* as above */
 	bool timestamp_only;
 	const uint8_t *snapshot; /* previous one; NULL if there is none; borrowed */
 	size_t snapshot_n;
@@ -85,11 +88,12 @@ struct signing {
 	struct counters *counters;
 	int64_t now_s;
 	uint64_t lease_s, image_snapshot_s, image_timestamp_s;
+	uint32_t next; /* filled by sign_*_make from the request */
 };
 /* Appends the encoded answer to out.  E_DENIED: not a thing that is signed. */
-bool sign_director_make(struct buf *out, const struct sign_director *r, const struct signing *s,
+bool sign_director_make(struct buf *out, const struct sign_director *r, struct signing *s,
 			struct err *e) MUST_USE;
-bool sign_image_make(struct buf *out, const struct sign_image *r, const struct signing *s,
+bool sign_image_make(struct buf *out, const struct sign_image *r, struct signing *s,
 		     struct err *e) MUST_USE;
 
 #endif

@@ -10,7 +10,7 @@ struct signer {
 	int fd;
 	uint32_t next_id;
 	struct buf in, out;
-	uint8_t keys[ONLINE_N][SIG_PUBLIC_SIZE];
+	struct online_public keys;
 };
 
 /* Under the lock.  The payload of the answer stays in s->in. */
@@ -52,7 +52,7 @@ bool signer_new(struct signer **ret, int fd, uint32_t first_id, struct err *e)
 		signer_free(s);
 		return err_set(e, E_FORMAT, "keys process: %zu bytes of public keys", m.n);
 	}
-	memcpy(s->keys, m.p, sizeof(s->keys));
+	memcpy(&s->keys, m.p, sizeof(s->keys));
 	*ret = s;
 	return true;
 }
@@ -67,9 +67,9 @@ void signer_free(struct signer *s)
 	free(s);
 }
 
-const uint8_t (*signer_keys(const struct signer *s))[SIG_PUBLIC_SIZE]
+const struct online_public *signer_keys(const struct signer *s)
 {
-	return s->keys;
+	return &s->keys;
 }
 
 static bool copy_answer(const struct ipc_msg *m, struct buf *text, struct sign_answer *ret,

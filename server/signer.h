@@ -13,8 +13,8 @@ struct signer;
 bool signer_new(struct signer **ret, int fd, uint32_t first_id, struct err *e) MUST_USE;
 void signer_free(struct signer *s);
 
-/* Public keys by role: ONLINE_N of SIG_PUBLIC_SIZE bytes; never change. */
-const uint8_t (*signer_keys(const struct signer *s))[SIG_PUBLIC_SIZE];
+/* Public keys by role; never change while the processes live. */
+const struct online_public *signer_keys(const struct signer *s);
 
 /* *ret borrows from text (limit at least IPC_MAX).  E_DENIED, E_RATE, ...: refused (server/sign.h). */
 bool signer_director(struct signer *s, const struct sign_director *r, struct buf *text,

@@ -55,6 +55,7 @@ const struct handler web_handlers[API_N_ROUTES] = {
 	ROW(TOKEN_NEW, api_token_new),
 	ROW(TOKEN_LIST, api_token_list),
 	ROW(TOKEN_DELETE, api_token_delete),
+	ROW(AUDIT_LIST, api_audit_list),
 };
 
 enum {

@@ -2,7 +2,7 @@
 
 #include "storage/store_priv.h"
 
-#include "base/bytes.h"
+#include "proto/audit.h"
 
 #include <inttypes.h>
 
@@ -13,36 +13,14 @@ bool check_actor(const char *actor, struct err *e)
 	return check_text("actor", actor, LIMIT_TEXT, e);
 }
 
-static void hash_text(struct sha256 *h, const char *s)
-{
-	uint8_t n[4];
-
-	put_le32(n, (uint32_t)strlen(s));
-	sha256_update(h, n, sizeof(n));
-	sha256_update(h, s, strlen(s));
-}
-
-/* The formula of the header. */
 static bool hash_row(uint8_t out[static SHA256_SIZE],
 		     const uint8_t previous[static SHA256_SIZE], const struct audit_row *row,
 		     struct err *e)
 {
-	struct sha256 h = { NULL };
-	uint8_t numbers[16];
+	const struct audit_link link = { row->n,    row->at,      row->actor,
+					 row->verb, row->subject, row->detail };
 
-	if (!sha256_init(&h, e))
-		return false;
-	put_le64(numbers, row->n);
-	put_le64(numbers + 8, (uint64_t)row->at);
-	sha256_update(&h, previous, SHA256_SIZE);
-	sha256_update(&h, numbers, sizeof(numbers));
-	hash_text(&h, row->actor);
-	hash_text(&h, row->verb);
-	hash_text(&h, row->subject);
-	hash_text(&h, row->detail);
-	sha256_final(&h, out);
-	sha256_done(&h);
-	return true;
+	return audit_hash(out, previous, &link, e);
 }
 
 static bool load_head(struct db *db, struct audit_head *ret, struct err *e)

@@ -1,10 +1,8 @@
 /* storage/audit.h - who did what to whom: append-only rows chained by hashes.
  *
- * Every changing function of storage/ writes its row in the transaction of the change.  Row n holds
- *	SHA-256( hash of row n-1 (32 zeros for the first) || le64 n || le64 at ||
- *		 for actor, verb, subject, detail: le32 length, bytes )
- * so that no row can be altered, removed or inserted without changing all later ones; whoever keeps
- * a head hash (the server signs one a day) can tell. */
+ * Every changing function of storage/ writes its row in the transaction of the change.  The chain is
+ * that of proto/audit.h: no row can be altered, removed or inserted without changing all later ones,
+ * and whoever keeps a head (`valise audit verify` does) can tell. */
 #ifndef VALISE_STORAGE_AUDIT_H
 #define VALISE_STORAGE_AUDIT_H
 

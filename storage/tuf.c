@@ -350,3 +350,13 @@ bool tuf_director_put(struct store *s, const char *device, const struct director
 	       check_text("targets", d->targets, LIMIT_TUF_TARGETS, e) &&
 	       store_write(s, director_put, &p, e);
 }
+
+static bool director_stale(struct db *db, void *ctx UNUSED, struct err *e)
+{
+	return db_run(db, e, "UPDATE director SET refresh_at = 0 WHERE refresh_at > 0");
+}
+
+bool tuf_director_stale(struct store *s, struct err *e)
+{
+	return store_write(s, director_stale, NULL, e);
+}

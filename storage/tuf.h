@@ -93,4 +93,7 @@ bool tuf_director_get(struct store *s, const char *device, struct director *ret,
 bool tuf_director_put(struct store *s, const char *device, const struct director *d,
 		      struct err *e) MUST_USE;
 
+/* After a new root of the director: every device's set is to be made anew at its next check-in. */
+bool tuf_director_stale(struct store *s, struct err *e) MUST_USE;
+
 #endif
