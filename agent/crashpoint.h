@@ -8,7 +8,7 @@
  *	offered, fetching, staged, trial, confirmed, rolled_back, failed   the record says so, nothing
  *	                                                                   was done about it yet
  *	before-<state>        the event is written, the record is not
- *	stage-half            half of the bytes of an update are written
+ *	stage-10 ... stage-90 that many percent of an update's bytes are written
  *	stage-done            all are, and the record does not know
  *	trial-booting         the trial's monitor has just been started */
 #ifndef VALISE_AGENT_CRASHPOINT_H

@@ -148,6 +148,20 @@ static bool decode_unit(const struct stage_file *f, const struct stage_unit *u,
 	return true;
 }
 
+/* Tests end the agent at each tenth of an update. */
+static void count_done(struct stage_pool *p, size_t n)
+{
+	static const char *const points[] = { "",         "stage-10", "stage-20", "stage-30",
+					      "stage-40", "stage-50", "stage-60", "stage-70",
+					      "stage-80", "stage-90", "" };
+	uint64_t total = atomic_load(&p->progress->total_bytes);
+	uint64_t before = atomic_fetch_add(&p->progress->done_bytes, n);
+
+	for (uint64_t tenth = before * 10 / total + 1; tenth <= (before + n) * 10 / total;
+	     tenth++)
+		crash_point(points[tenth]);
+}
+
 /* Verified first, written afterwards; a group that was good is left alone. */
 static bool write_groups(struct stage_pool *p, uint64_t unit, const uint8_t *plain,
 			 struct err *e)
@@ -169,9 +183,7 @@ static bool write_groups(struct stage_pool *p, uint64_t unit, const uint8_t *pla
 			pthread_mutex_lock(&p->lock);
 			stage_file_set_good(f, g);
 			pthread_mutex_unlock(&p->lock);
-			if (atomic_fetch_add(&p->progress->done_bytes, n) + n >=
-			    atomic_load(&p->progress->total_bytes) / 2)
-				crash_point("stage-half");
+			count_done(p, n);
 		}
 		plain += n;
 	}

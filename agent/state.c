@@ -161,6 +161,7 @@ static bool slot_is_possible(uint8_t slot)
 static bool fields_are_possible(const struct state *s)
 {
 	bool busy = s->update >= UPDATE_OFFERED && s->update <= UPDATE_TRIAL;
+	bool has_slot = s->update >= UPDATE_FETCHING && s->update <= UPDATE_TRIAL;
 
 	return slot_is_possible(s->active) && slot_is_possible(s->target_slot) &&
 	       s->update < UPDATE_STATES && s->tries_left <= STATE_TRIES_MAX &&
@@ -168,7 +169,9 @@ static bool fields_are_possible(const struct state *s)
 	       s->next_event > 0 && s->deadline_s >= 0 && s->trusted_s >= 0 &&
 	       (s->active == SLOT_NONE || release_id_is_set(&s->slot[s->active])) &&
 	       (!busy || release_id_is_set(&s->target)) &&
-	       (s->target_slot == SLOT_NONE || s->target_slot != s->active);
+	       has_slot == (s->target_slot != SLOT_NONE) &&
+	       (!has_slot || (s->target_slot != s->active &&
+			      release_id_is_set(&s->slot[s->target_slot])));
 }
 
 bool state_parse(struct state *ret, const uint8_t *p, size_t n, struct err *e)

@@ -30,7 +30,7 @@ once 0
 
 n=0
 current=acme/1.0
-for point in before-offered offered before-fetching fetching stage-half stage-done before-staged staged \
+for point in before-offered offered before-fetching fetching stage-50 stage-done before-staged staged \
 	before-trial trial trial-booting before-confirmed confirmed; do
 	n=$((n + 1))
 	say "killed at $point"

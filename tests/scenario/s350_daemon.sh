@@ -7,6 +7,15 @@ phone 1.0 good
 roll_out 1.0
 enrol_handset
 
+say "the sample settings are what the program has, and are read back without complaint"
+tail -n +4 "$TOP/deploy/settings/agent.conf" >sample.conf
+"$bin/valise-agent" settings | diff sample.conf - || die "deploy/settings/agent.conf: run valise-agent settings again"
+"$bin/valise-agent" settings -c sample.conf >/dev/null
+echo "state_dri = x" >wrong.conf
+got=0
+"$bin/valise-agent" settings -c wrong.conf >/dev/null 2>err || got=$?
+[ $got = 78 ] && grep -q 'wrong.conf:1' err || die "$got: $(cat err)"
+
 say "only one agent runs on a folder"
 start_agent
 once 73

@@ -70,7 +70,7 @@ static void parse_refuses_every_flipped_bit(void **state)
 
 static void parse_refuses_impossible_fields_with_a_right_checksum(void **state)
 {
-	struct state s[9], back;
+	struct state s[11], back;
 	uint8_t raw[STATE_SIZE];
 	struct err e;
 
@@ -85,6 +85,8 @@ static void parse_refuses_impossible_fields_with_a_right_checksum(void **state)
 	s[6].target = (struct release_id){ "" };       /* of a trial */
 	s[7].next_event = 0;
 	s[8].trusted_s = -1;
+	s[9].target_slot = SLOT_NONE; /* of a trial */
+	s[10].update = UPDATE_IDLE;   /* with a slot being filled */
 	for (size_t i = 0; i < ARRAY_SIZE(s); i++) {
 		state_encode(raw, &s[i]);
 		assert_fails(state_parse(&back, raw, sizeof(raw), &e), &e, E_FORMAT);
@@ -124,6 +126,7 @@ static void load_survives_a_write_torn_anywhere(void **state)
 	s.generation = 6;
 	s.active = SLOT_B;
 	s.target_slot = SLOT_NONE;
+	s.update = UPDATE_CONFIRMED;
 	state_encode(new, &s);
 	/* Torn over an older copy: the beginning is new, the end still old. */
 	for (size_t cut = 0; cut <= STATE_SIZE; cut++) {
