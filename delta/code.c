@@ -530,7 +530,7 @@ void code_add(struct coder *c, struct models *m, const uint8_t *old, uint64_t ol
 {
 	uint8_t expected[CODE_BLOCK + FIELD_SPILL], kinds[CODE_BLOCK + FIELD_SPILL];
 
-	fields_expect(&m->fields, expected, kinds, old, old_address, new_address, n);
+	fields_expect(&m->fields, expected, kinds, old, old_address, n);
 	c->kind = DELTA_MARKS;
 	if (!code_page(c, m, !c->decoding && any_differs(p, expected, n))) {
 		memcpy(p, expected, n);
@@ -538,7 +538,7 @@ void code_add(struct coder *c, struct models *m, const uint8_t *old, uint64_t ol
 		m->flag_history = 0;
 		m->since_diff = 255;
 		m->diffs_recent = 0;
-		fields_learn(&m->fields, expected, kinds, old, p, old_address, new_address, n);
+		fields_learn(&m->fields, p, n);
 		return;
 	}
 	for (size_t at = 0; at < n; at += CODE_GRANULE) {
@@ -557,5 +557,5 @@ void code_add(struct coder *c, struct models *m, const uint8_t *old, uint64_t ol
 			m->since_diff = m->since_diff > 223 ? 255 : m->since_diff + 32;
 		}
 	}
-	fields_learn(&m->fields, expected, kinds, old, p, old_address, new_address, n);
+	fields_learn(&m->fields, p, n);
 }

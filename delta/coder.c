@@ -70,12 +70,14 @@ bool coder_ok(const struct coder *c, struct err *e)
 	return true;
 }
 
-/* log2 of 65536 / p in 1/65536 bit, well enough for statistics. */
+/* log2 of 65536 / p in 1/65536 bit, well enough for statistics: with x = mantissa - 1 in [0, 1),
+ * log2(1 + x) is about x + 0.344 x (1 - x). */
 static uint32_t bit_cost(unsigned p)
 {
-	unsigned log = 31 - (unsigned)__builtin_clz(p);
+	unsigned log = 31 - (unsigned)__builtin_clz(p), x = (p << (16 - log)) - 65536;
+	uint32_t bend = (uint32_t)((uint64_t)x * (65536 - x) >> 16);
 
-	return ((16 - log) << 16) - (((p << (16 - log)) - 65536));
+	return ((16 - log) << 16) - x - (uint32_t)((uint64_t)bend * 22545 >> 16);
 }
 
 unsigned coder_code(struct coder *c, unsigned p, unsigned bit)
@@ -103,7 +105,7 @@ unsigned coder_code(struct coder *c, unsigned p, unsigned bit)
 
 /* ---- bits ---- */
 
-enum { BIT_LIMIT = 255 };
+enum { BIT_LIMIT = 255, RATE_FLAG = 6, RATE_BYTE = 10 };
 
 static uint32_t reciprocals[1024]; /* 65536 / (count + 1.5) */
 static int16_t stretch_table[4096];
@@ -205,24 +207,24 @@ uint64_t coder_number(struct coder *c, struct number *m, uint64_t v)
 
 /* ---- mixing ---- */
 
-static int dot(const struct mixer *m, const int *x)
+/* These two loops become a few vector instructions. */
+static inline int dot(const int16_t *restrict w, const int16_t *restrict x)
 {
-	int64_t sum = 0;
+	int sum = 0;
 
 	for (unsigned i = 0; i < MIX_INPUTS; i++)
-		sum += (int64_t)m->w[i] * x[i];
-	sum >>= 16;
-	return sum > 2047 ? 2047 : sum < -2047 ? -2047 : (int)sum;
+		sum += w[i] * x[i];
+	sum >>= 14;
+	return sum > 2047 ? 2047 : sum < -2047 ? -2047 : sum;
 }
 
-static void train(struct mixer *m, const int *x, int error)
+static inline void train(int16_t *restrict w, const int16_t *restrict x, int16_t error)
 {
-	enum { MOST = 1 << 22 };
-
 	for (unsigned i = 0; i < MIX_INPUTS; i++) {
-		int w = m->w[i] + ((x[i] * error + 0x8000) >> 16);
+		int16_t d = (int16_t)((2 * x[i] * error) >> 16);
+		int sum = w[i] + (int16_t)((d + 1) >> 1);
 
-		m->w[i] = w > MOST ? MOST : w < -MOST ? -MOST : w;
+		w[i] = (int16_t)(sum > 32767 ? 32767 : sum < -32768 ? -32768 : sum);
 	}
 }
 
@@ -230,7 +232,7 @@ static void mixers_init(struct mixer *m, size_t n, unsigned inputs)
 {
 	for (size_t i = 0; i < n; i++)
 		for (unsigned k = 0; k < MIX_INPUTS; k++)
-			m[i].w[k] = k < inputs ? (int32_t)(65536 * 2 / (inputs + 1)) : 0;
+			m[i].w[k] = (int16_t)(k < inputs ? 16384 * 2 / (inputs + 1) : 0);
 }
 
 static void sse_init(bitmodel (*sse)[33], size_t n)
@@ -250,14 +252,14 @@ static unsigned sse_refine(bitmodel *sse, int st, unsigned *ret_step)
 }
 
 /* Codes one bit with the mixed inputs x and learns from it. */
-static inline unsigned mixed_bit(struct coder *c, struct mixer *m, bitmodel *sse, const int *x,
-				 int rate, unsigned bit)
+static inline unsigned mixed_bit(struct coder *c, struct mixer *m, bitmodel *sse,
+				 const int16_t *x, int rate, unsigned bit)
 {
-	int st = dot(m, x), p = squash(st);
+	int st = dot(m->w, x), p = squash(st);
 	unsigned step, refined = sse_refine(sse, st, &step);
 
 	bit = coder_code(c, clamp16((p + (int)refined) / 2), bit);
-	train(m, x, (((int)bit << 12) - (p >> 4)) * rate);
+	train(m->w, x, (int16_t)((((int)bit << 16) - (int)bit - p) * rate / 64));
 	bit_update(&sse[step], bit, BIT_LIMIT);
 	return bit;
 }
@@ -294,12 +296,12 @@ static inline int input_of(bitmodel m)
 unsigned coder_flag(struct coder *c, struct flagmix *f, size_t set, bitmodel *const *models,
 		    unsigned inputs, unsigned flag)
 {
-	int x[MIX_INPUTS] = { 0 };
+	int16_t x[MIX_INPUTS] = { 0 };
 
 	for (unsigned i = 0; i < inputs; i++)
-		x[i] = input_of(*models[i]);
+		x[i] = (int16_t)input_of(*models[i]);
 	x[MIX_INPUTS - 1] = 256;
-	flag = mixed_bit(c, &f->sets[set], f->sse[set], x, 6, flag);
+	flag = mixed_bit(c, &f->sets[set], f->sse[set], x, RATE_FLAG, flag);
 	for (unsigned i = 0; i < inputs; i++)
 		bit_update(models[i], flag, BIT_LIMIT);
 	return flag;
@@ -386,7 +388,7 @@ unsigned coder_byte(struct coder *c, struct bytemix *b, size_t set, const uint32
 {
 	uint16_t *slots[MIX_INPUTS];
 	unsigned so_far = 1, nibble = 1;
-	int x[MIX_INPUTS] = { 0 };
+	int16_t x[MIX_INPUTS] = { 0 };
 
 	guess |= 256;
 	for (unsigned i = 8; i-- > 0;) {
@@ -400,11 +402,13 @@ unsigned coder_byte(struct coder *c, struct bytemix *b, size_t set, const uint32
 			nibble = 1;
 		}
 		for (unsigned k = 0; k < b->inputs; k++)
-			x[k] = node_input(slots[k][nibble]);
+			x[k] = (int16_t)node_input(slots[k][nibble]);
 		x[MIX_INPUTS - 1] = 0;
 		if (strength && guess >> (i + 1) == so_far)
-			x[MIX_INPUTS - 1] = (guess >> i & 1 ? 1 : -1) * (int)strength * 96;
-		bit = mixed_bit(c, &b->sets[set * 256 + so_far], b->sse[so_far], x, 10, bit);
+			x[MIX_INPUTS - 1] =
+				(int16_t)((guess >> i & 1 ? 96 : -96) * (int)strength);
+		bit = mixed_bit(c, &b->sets[set * 256 + so_far], b->sse[so_far], x, RATE_BYTE,
+				bit);
 		for (unsigned k = 0; k < b->inputs; k++)
 			node_update(&slots[k][nibble], bit);
 		so_far = so_far << 1 | bit;

@@ -71,7 +71,7 @@ void mix_init(void); /* the tables of the logistic function; called by tables_ne
 
 /* A flag predicted from up to MIX_INPUTS bit models at once. */
 struct mixer {
-	int32_t w[MIX_INPUTS];
+	int16_t w[MIX_INPUTS]; /* 16384 is 1 */
 };
 struct flagmix {
 	struct mixer *sets; /* n_sets of them, heap */

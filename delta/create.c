@@ -350,7 +350,7 @@ static bool code_heads(struct create *c, struct coder *coder, struct models *m, 
 static bool code_bodies(struct create *c, struct coder *coder, struct models *m, struct made *f,
 			struct err *e)
 {
-	uint64_t streams = 0;
+	uint64_t streams = 0, touched = 0;
 
 	for (size_t i = 0; i < f->n_pieces; i++) {
 		const struct piece *p = &c->pieces[f->first_piece + i];
@@ -364,6 +364,12 @@ static bool code_bodies(struct create *c, struct coder *coder, struct models *m,
 
 			if (!code_op_body(c, coder, m, op, bytes, address, e))
 				return false;
+			touched += op->kind == OP_ADD ? op->n : 65536;
+			if (touched > DROP_AFTER) {
+				sight_drop(c->sight.old, (size_t)c->sight.mapped_old);
+				sight_drop(c->sight.new, (size_t)c->sight.new_size);
+				touched = 0;
+			}
 			bytes += op->n;
 			address += op->n;
 		}

@@ -20,10 +20,11 @@ bool fields_init(struct fields *f, struct err *e)
 	*f = (struct fields){ 0 };
 	f->seen = calloc(1 << SEEN_LOG, sizeof(*f->seen));
 	f->near = calloc(1 << SEEN_LOG, sizeof(*f->near));
+	f->index = calloc(FIELD_INDEX + 1, sizeof(*f->index));
 	for (unsigned c = 0; c < FIELD_CLASSES; c++)
 		memcpy(f->score[c], first, sizeof(first));
 	f->score[CLASS_SELF][SOURCE_STAYS] = 45000;
-	return (f->seen && f->near) || err_nomem(e);
+	return (f->seen && f->near && f->index) || err_nomem(e);
 }
 
 void fields_done(struct fields *f)
@@ -31,6 +32,7 @@ void fields_done(struct fields *f)
 	free(f->map);
 	free(f->seen);
 	free(f->near);
+	free(f->index);
 	*f = (struct fields){ 0 };
 }
 
@@ -50,13 +52,28 @@ static int by_from(const void *a, const void *b)
 	return x->shift < y->shift ? -1 : x->shift > y->shift;
 }
 
+static void index_map(struct fields *f)
+{
+	uint64_t most = f->n_map ? f->map[f->n_map - 1].from : 0;
+	size_t k = 0;
+
+	f->index_log = 0;
+	while (most >> f->index_log >= FIELD_INDEX)
+		f->index_log++;
+	for (uint64_t i = 0; i <= FIELD_INDEX; i++) {
+		while (k < f->n_map && f->map[k].from >> f->index_log < i)
+			k++;
+		f->index[i] = (uint32_t)k;
+	}
+}
+
 bool fields_map(struct fields *f, const struct piece *pieces, size_t n_pieces,
 		const struct op *ops, size_t n_ops, struct err *e)
 {
 	uint64_t streams = 0;
 
 	free(f->map);
-	f->n_map = f->last = 0;
+	f->n_map = 0;
 	f->map = reallocarray(NULL, n_ops + 1, sizeof(*f->map));
 	if (!f->map)
 		return err_nomem(e);
@@ -74,6 +91,7 @@ bool fields_map(struct fields *f, const struct piece *pieces, size_t n_pieces,
 		streams += pieces[i].plain_size;
 	}
 	qsort(f->map, f->n_map, sizeof(*f->map), by_from);
+	index_map(f);
 	return true;
 }
 
@@ -84,25 +102,21 @@ void fields_start(struct fields *f, uint64_t distance)
 }
 
 /* The last range that begins at or before `at`; n_map when there is none. */
-static size_t map_find(struct fields *f, uint64_t at)
+static size_t map_find(const struct fields *f, uint64_t at)
 {
-	size_t lo = 0, hi = f->n_map;
+	uint64_t i = at >> f->index_log;
+	size_t lo = f->index[i < FIELD_INDEX ? i : FIELD_INDEX];
+	size_t hi = f->index[i < FIELD_INDEX ? i + 1 : FIELD_INDEX];
 
-	if (f->last + 1 < f->n_map && f->map[f->last].from <= at &&
-	    at < f->map[f->last + 1].from)
-		return f->last;
-	if (!f->n_map || at < f->map[0].from)
-		return f->n_map;
-	while (hi - lo > 1) {
+	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
 		if (f->map[mid].from <= at)
-			lo = mid;
+			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	f->last = lo;
-	return lo;
+	return lo ? lo - 1 : f->n_map;
 }
 
 static uint64_t magnitude(uint64_t d)
@@ -193,83 +207,88 @@ static enum field_class field_at(const uint8_t *p, uint64_t address, unsigned *r
 	return address % 4 == 0 ? CLASS_SELF : CLASS_NONE;
 }
 
-struct guess {
-	uint32_t value[FIELD_SOURCES];
-	bool known[FIELD_SOURCES];
-	uint64_t target;
-	uint32_t rel;
-};
-
 /* What each source says the field becomes; false when it does not look like one. */
-static bool field_guess(struct fields *f, struct guess *g, const uint8_t *p, uint64_t address,
-			enum field_class class, unsigned behind)
+static bool field_guess(struct fields *f, struct field_guess *g, const uint8_t *p,
+			uint64_t address, enum field_class class, unsigned behind)
 {
-	uint32_t rel = get_le32(p), seen = 0;
+	uint32_t rel = get_le32(p), here = (uint32_t)f->shift, seen = 0;
 	uint64_t shift = 0;
 
 	if (rel == 0 || rel + TOO_FAR >= 2 * (uint32_t)TOO_FAR)
 		return false;
-	*g = (struct guess){ .rel = rel };
+	g->rel = g->value[SOURCE_STAYS] = rel;
+	g->known = 1 << SOURCE_STAYS;
+	g->class = (uint8_t) class;
 	g->target = address + (uint64_t)(int64_t)(int32_t)rel;
 	if (class != CLASS_SELF)
 		g->target += 4 + behind;
-	uint32_t here = (uint32_t)f->shift;
-	if ((g->known[SOURCE_MAP] = map_shift(f, g->target, &shift)))
+	if (map_shift(f, g->target, &shift)) {
+		g->known |= 1 << SOURCE_MAP;
 		g->value[SOURCE_MAP] = rel + (uint32_t)shift - here;
-	if (class == CLASS_SELF && !g->known[SOURCE_MAP])
+	} else if (class == CLASS_SELF) {
 		return false;
-	if ((g->known[SOURCE_SEEN] = seen_shift(f->seen, g->target, &seen)))
+	}
+	if (seen_shift(f->seen, g->target, &seen)) {
+		g->known |= 1 << SOURCE_SEEN;
 		g->value[SOURCE_SEEN] = rel + seen - here;
-	if ((g->known[SOURCE_NEAR] = seen_shift(f->near, g->target >> NEAR_SHIFT, &seen)))
+	}
+	if (seen_shift(f->near, g->target >> NEAR_SHIFT, &seen)) {
+		g->known |= 1 << SOURCE_NEAR;
 		g->value[SOURCE_NEAR] = rel + seen - here;
-	g->known[SOURCE_STAYS] = true;
-	g->value[SOURCE_STAYS] = rel;
+	}
 	return true;
 }
 
-static uint32_t field_choose(const struct fields *f, const struct guess *g,
-			     enum field_class class, bool *ret_doubt)
+static uint32_t field_choose(const struct fields *f, const struct field_guess *g,
+			     bool *ret_doubt)
 {
+	const uint16_t *score = f->score[g->class];
 	unsigned best = SOURCE_STAYS;
 
 	for (unsigned s = 0; s < SOURCE_STAYS; s++)
-		if (g->known[s] && f->score[class][s] > f->score[class][best])
+		if (g->known >> s & 1 && score[s] > score[best])
 			best = s;
 	*ret_doubt = false;
-	for (unsigned s = 0; s < FIELD_SOURCES; s++)
-		*ret_doubt |= s != SOURCE_STAYS && g->known[s] && g->value[s] != g->value[best];
+	for (unsigned s = 0; s < SOURCE_STAYS; s++)
+		*ret_doubt |= g->known >> s & 1 && g->value[s] != g->value[best];
 	return g->value[best];
 }
 
-void fields_expect(struct fields *f, uint8_t *expected, uint8_t *kinds, const uint8_t *old,
-		   uint64_t old_address, uint64_t new_address UNUSED, size_t n)
+/* Bytes of the last block's last field come first. */
+static size_t take_spill(struct fields *f, uint8_t *expected, uint8_t *kinds)
 {
-	size_t skip = 0;
+	size_t n = 0;
 
+	while (n < FIELD_SPILL && f->spill_kinds[n])
+		n++;
+	memcpy(expected, f->spill, n);
+	memcpy(kinds, f->spill_kinds, n);
+	return n;
+}
+
+void fields_expect(struct fields *f, uint8_t *expected, uint8_t *kinds, const uint8_t *old,
+		   uint64_t old_address, size_t n)
+{
 	memcpy(expected, old, n + FIELD_SPILL);
 	memset(kinds, 0, n + FIELD_SPILL);
-	while (skip < FIELD_SPILL && f->spill_kinds[skip])
-		skip++;
-	memcpy(expected, f->spill, skip);
-	memcpy(kinds, f->spill_kinds, skip);
-	for (size_t i = skip; i < n; i++) {
+	f->n_guesses = 0;
+	for (size_t i = take_spill(f, expected, kinds); i < n; i++) {
+		struct field_guess *g = &f->guesses[f->n_guesses];
 		unsigned behind;
 		bool doubt;
-		struct guess g;
 		enum field_class class = field_at(old + i, old_address + i, &behind);
 
 		if (class == CLASS_NONE ||
-		    !field_guess(f, &g, old + i, old_address + i, class, behind))
+		    !field_guess(f, g, old + i, old_address + i, class, behind))
 			continue;
-		uint32_t value = field_choose(f, &g, class, &doubt);
-		if (class == CLASS_SELF && value == g.rel && !doubt)
+		uint32_t value = field_choose(f, g, &doubt);
+		g->at = (uint16_t)i;
+		f->n_guesses++;
+		if (class == CLASS_SELF && value == g->rel && !doubt)
 			continue;
 		put_le32(expected + i, value);
 		for (unsigned k = 0; k < 4; k++)
-			kinds[i + k] = (uint8_t)(k + 1);
-		if (doubt)
-			for (unsigned k = 0; k < 4; k++)
-				kinds[i + k] |= FIELD_DOUBT;
+			kinds[i + k] = (uint8_t)((k + 1) | (doubt ? FIELD_DOUBT : 0));
 		kinds[i] |= FIELD_START;
 		i += 3;
 	}
@@ -285,32 +304,23 @@ static void score_update(uint16_t *score, bool right)
 		*score = (uint16_t)(*score - (*score >> 5));
 }
 
-static void field_learn(struct fields *f, const uint8_t *old, const uint8_t *now,
-			uint64_t address)
+static void field_learn(struct fields *f, const struct field_guess *g, uint32_t value)
 {
-	unsigned behind;
-	struct guess g;
-	enum field_class class = field_at(old, address, &behind);
-	uint32_t value = get_le32(now);
-
-	if (!field_guess(f, &g, old, address, class, behind))
-		return;
 	bool differ = false;
+
 	for (unsigned s = 0; s < SOURCE_STAYS; s++)
-		differ |= g.known[s] && g.value[s] != g.rel;
+		differ |= g->known >> s & 1 && g->value[s] != g->rel;
 	for (unsigned s = 0; s < FIELD_SOURCES && differ; s++)
-		if (g.known[s])
-			score_update(&f->score[class][s], g.value[s] == value);
-	uint32_t shift = value - g.rel + (uint32_t)f->shift;
-	seen_set(f->seen, g.target, shift);
-	seen_set(f->near, g.target >> NEAR_SHIFT, shift);
+		if (g->known >> s & 1)
+			score_update(&f->score[g->class][s], g->value[s] == value);
+	uint32_t shift = value - g->rel + (uint32_t)f->shift;
+	seen_set(f->seen, g->target, shift);
+	seen_set(f->near, g->target >> NEAR_SHIFT, shift);
 }
 
-void fields_learn(struct fields *f, const uint8_t *expected UNUSED, const uint8_t *kinds,
-		  const uint8_t *old, const uint8_t *now, uint64_t old_address,
-		  uint64_t new_address UNUSED, size_t n)
+void fields_learn(struct fields *f, const uint8_t *now, size_t n)
 {
-	for (size_t i = 0; i + 4 <= n; i++)
-		if (kinds[i] & FIELD_START)
-			field_learn(f, old + i, now + i, old_address + i);
+	for (unsigned i = 0; i < f->n_guesses; i++)
+		if (f->guesses[i].at + 4U <= n)
+			field_learn(f, &f->guesses[i], get_le32(now + f->guesses[i].at));
 }

@@ -24,6 +24,8 @@ enum {
 	FIELD_SPILL = 4,  /* bytes of a field behind a block's end */
 	FIELD_CLASSES = 8,
 	FIELD_SOURCES = 4,
+	FIELD_GUESSES = 1024 / 4 + 1,
+	FIELD_INDEX = 1 << 16,
 };
 
 struct field_range {             /* of the old space, used by a command */
@@ -34,9 +36,23 @@ struct field_seen {
 	uint32_t check, shift;
 };
 
+/* What each source says a field becomes. */
+struct field_guess {
+	uint64_t target;
+	uint32_t rel;
+	uint32_t value[FIELD_SOURCES];
+	uint8_t known; /* a bit per source */
+	uint8_t class;
+	uint16_t at; /* in its block */
+};
+
 struct fields {
 	struct field_range *map; /* sorted by from, heap */
-	size_t n_map, last;
+	size_t n_map;
+	uint32_t *index; /* first range at or behind each 2^index_log-th byte, heap */
+	unsigned index_log;
+	struct field_guess guesses[FIELD_GUESSES]; /* of the block at hand */
+	unsigned n_guesses;
 	struct field_seen *seen, *near; /* heap */
 	uint16_t score[FIELD_CLASSES][FIELD_SOURCES];
 	uint64_t shift; /* of the current command: new minus old */
@@ -56,12 +72,10 @@ void fields_start(struct fields *f, uint64_t distance);
 /* n old bytes (16 readable before them, 16 behind) to what the new ones are expected to be, and
  * to which part of a field each belongs.  The results have room for n + FIELD_SPILL. */
 void fields_expect(struct fields *f, uint8_t *expected, uint8_t *kinds, const uint8_t *old,
-		   uint64_t old_address, uint64_t new_address, size_t n);
+		   uint64_t old_address, size_t n);
 
-/* What they are in truth; called once after each fields_expect with the same bytes. */
-void fields_learn(struct fields *f, const uint8_t *expected, const uint8_t *kinds,
-		  const uint8_t *old, const uint8_t *now, uint64_t old_address,
-		  uint64_t new_address, size_t n);
+/* What they are in truth; called once after each fields_expect. */
+void fields_learn(struct fields *f, const uint8_t *now, size_t n);
 
 /* Where the bytes of a new piece are in the space of addresses. */
 uint64_t fields_address(const struct piece *p, uint64_t streams_before);

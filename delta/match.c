@@ -1,7 +1,6 @@
 #include "delta/match.h"
-#include "base/bytes.h"
+#include "delta/create_priv.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +19,8 @@ enum {
 	ZERO_MIN = 64,
 	EXACT_MIN = 16384, /* bytes without difference that become a command of their own */
 	INSERT_MAX = 1 << 20,
+	RESIDENT = 64 << 20, /* mapped old bytes in memory while sampling */
+	FAR_MAX = 1024,      /* far looks before they are given back; each may bring 64 KiB */
 };
 
 struct matcher {
@@ -28,11 +29,13 @@ struct matcher {
 	uint32_t *table;
 	uint64_t mask; /* groups of WAYS */
 	unsigned step, gram, place_bits;
+	bool mapped;
 };
 
 struct match_local {
 	uint32_t (*table)[LOCAL_WAYS];
 	uint64_t lo, hi; /* what of the old space is in it */
+	unsigned far_looks;
 };
 
 /* ---- lists of commands ---- */
@@ -131,11 +134,6 @@ static void sample_add(struct matcher *m, uint64_t hash, uint64_t place)
 	}
 }
 
-struct filler {
-	struct matcher *m;
-	uint64_t from, to; /* places */
-};
-
 static void fill(struct matcher *m, uint64_t from, uint64_t to)
 {
 	uint64_t hashes[AHEAD];
@@ -180,7 +178,19 @@ static void size_table(struct matcher *m)
 		m->place_bits++;
 }
 
-bool matcher_new(struct matcher **ret, const uint8_t *old, uint64_t n, unsigned threads,
+static void fill_all(struct matcher *m)
+{
+	uint64_t places = m->n < m->gram ? 0 : (m->n - m->gram) / m->step + 1;
+	uint64_t part = RESIDENT / m->step;
+
+	for (uint64_t k = 0; k < places; k += part) {
+		fill(m, k, places - k < part ? places : k + part);
+		if (m->mapped)
+			sight_drop(m->old + k * m->step, RESIDENT);
+	}
+}
+
+bool matcher_new(struct matcher **ret, const uint8_t *old, uint64_t n, bool mapped,
 		 struct err *e)
 {
 	CLEANUP(matcher_freep) struct matcher *m = calloc(1, sizeof(*m));
@@ -189,12 +199,12 @@ bool matcher_new(struct matcher **ret, const uint8_t *old, uint64_t n, unsigned 
 		return err_nomem(e);
 	m->old = old;
 	m->n = n;
+	m->mapped = mapped;
 	size_table(m);
 	m->table = calloc((size_t)(m->mask + 1) * WAYS, sizeof(*m->table));
 	if (!m->table)
 		return err_nomem(e);
-	if (n >= m->gram)
-		fill(m, 0, (n - m->gram) / m->step + 1);
+	fill_all(m);
 	*ret = TAKE(m);
 	return true;
 }
@@ -389,6 +399,15 @@ static uint64_t scan_hash(struct scan *s)
 	return s->hashes[s->at % (2 * AHEAD)];
 }
 
+/* Comparing with far places brings their pages into memory, and what lies around them. */
+static void far_looked(struct scan *s)
+{
+	if (++s->l->far_looks < FAR_MAX || !s->m->mapped)
+		return;
+	s->l->far_looks = 0;
+	sight_drop(s->m->old, (size_t)s->m->n);
+}
+
 static void look_far(struct scan *s, struct found *best)
 {
 	const struct matcher *m = s->m;
@@ -400,8 +419,10 @@ static void look_far(struct scan *s, struct found *best)
 	uint32_t places = (UINT32_C(1) << m->place_bits) - 1, tag = entry_of(m, hash, 0);
 
 	for (unsigned i = 0; i < WAYS && g[i]; i++)
-		if ((g[i] & ~places) == tag)
+		if ((g[i] & ~places) == tag) {
 			consider(s, best, (uint64_t)((g[i] & places) - 1) * m->step);
+			far_looked(s);
+		}
 }
 
 static void look_near(struct scan *s, struct found *best)

@@ -25,8 +25,9 @@ bool ops_add(struct ops *o, const struct op *add, struct err *e) MUST_USE;
 
 struct matcher; /* read only once made: any number of threads */
 
-/* old: `n` bytes, borrowed.  keep_going(ctx) is asked now and then; false cancels. */
-bool matcher_new(struct matcher **ret, const uint8_t *old, uint64_t n, unsigned threads,
+/* old: `n` bytes, borrowed.  mapped: they are mapped from files, and pages used are given back now
+ * and then, so that what is resident stays bounded. */
+bool matcher_new(struct matcher **ret, const uint8_t *old, uint64_t n, bool mapped,
 		 struct err *e) MUST_USE;
 void matcher_free(struct matcher *m);
 DEFINE_CLEANUP(struct matcher, matcher_free);
