@@ -184,9 +184,11 @@ static void fill_all(struct matcher *m)
 	uint64_t part = RESIDENT / m->step;
 
 	for (uint64_t k = 0; k < places; k += part) {
-		fill(m, k, places - k < part ? places : k + part);
+		uint64_t to = places - k < part ? places : k + part;
+
+		fill(m, k, to);
 		if (m->mapped)
-			sight_drop(m->old + k * m->step, RESIDENT);
+			sight_drop(m->old + k * m->step, (size_t)(to - k) * m->step);
 	}
 }
 

@@ -1,0 +1,494 @@
+/* Any bytes to any bytes, whatever is cut or damaged on the way. */
+#include "tests/support/unit.h"
+#include "base/io.h"
+#include "base/limits.h"
+#include "delta/delta.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- generated pairs ---- */
+
+static uint64_t seed;
+
+static uint32_t rnd(void)
+{
+	seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (uint32_t)(seed >> 33);
+}
+
+static uint32_t below(uint32_t n)
+{
+	return n ? rnd() % n : 0;
+}
+
+struct bytes {
+	uint8_t *p;
+	size_t n, cap;
+};
+
+static struct bytes bytes_new(size_t cap)
+{
+	return (struct bytes){ .p = calloc(1, cap + 1), .cap = cap };
+}
+
+static void add(struct bytes *b, const uint8_t *p, size_t n)
+{
+	if (n > b->cap - b->n)
+		n = b->cap - b->n;
+	if (n)
+		memmove(b->p + b->n, p, n);
+	b->n += n;
+}
+
+/* Text, noise, zeros, counters, and something like code: calls to a few places. */
+static void add_content(struct bytes *b, unsigned kind, size_t n)
+{
+	static const char words[] = "the of and to valise image agent signed phone slot ";
+
+	for (size_t i = 0; i < n && b->n < b->cap; i++) {
+		uint8_t c = 0;
+
+		if (kind == 0)
+			c = (uint8_t)rnd();
+		else if (kind == 1)
+			c = (uint8_t)words[(i * 7 + (rnd() & 3) + i / 11) % (sizeof(words) - 1)];
+		else if (kind == 2)
+			c = (uint8_t)(i % 4 ? 0 : i / 4);
+		else if (kind == 3 && i % 16 == 0 && b->cap - b->n >= 5) {
+			int32_t to = (int32_t)((below(20) * 512) - (uint32_t)b->n - 5);
+			uint8_t call[5] = { 0xe8 };
+
+			memcpy(call + 1, &to, 4);
+			add(b, call, 5);
+			i += 4;
+			continue;
+		} else if (kind == 3)
+			c = (uint8_t)(0x40 + rnd() % 5);
+		b->p[b->n++] = c;
+	}
+}
+
+static void add_old(struct bytes *b, const struct bytes *old, size_t from, size_t n)
+{
+	if (from > old->n)
+		from = old->n;
+	add(b, old->p + from, n < old->n - from ? n : old->n - from);
+}
+
+static struct bytes make_old(size_t max)
+{
+	struct bytes b = bytes_new(max);
+	size_t want = below(8) ? below((uint32_t)max) : below(40);
+
+	while (b.n < want)
+		add_content(&b, below(5), 1 + below((uint32_t)(want - b.n)));
+	return b;
+}
+
+/* Copies with edits, moves, insertions, truncations. */
+static struct bytes make_new(const struct bytes *old, size_t max)
+{
+	struct bytes b = bytes_new(max);
+	unsigned edits = below(30);
+
+	if (!below(20))
+		return b;
+	if (!below(20)) {
+		add(&b, old->p, old->n);
+		return b;
+	}
+	for (unsigned i = 0; i < edits; i++) {
+		size_t from = below((uint32_t)old->n + 1), n = below(below(2) ? 60 : 30000);
+
+		if (below(4))
+			add_old(&b, old, below(2) ? b.n : from, n);
+		else
+			add_content(&b, below(5), n / 4);
+		for (unsigned k = below(12); b.n && k > 0; k--)
+			b.p[below((uint32_t)b.n)] = (uint8_t)rnd();
+	}
+	return b;
+}
+
+static int memfile(const void *p, size_t n)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+	struct err e;
+
+	assert_true(fd >= 0);
+	assert_ok(pwrite_all(fd, p, n, 0, &e), &e);
+	return fd;
+}
+
+static int make_delta(int old, int new, unsigned threads, struct delta_info *ret)
+{
+	int out = memfile("", 0);
+	struct delta_job job = { .old_fd = old,
+				 .new_fd = new,
+				 .out_fd = out,
+				 .scratch_fd = -1,
+				 .threads = threads };
+	struct err e;
+
+	assert_ok(delta_create(&job, ret, &e), &e);
+	return out;
+}
+
+/* ---- applying ---- */
+
+struct sink {
+	const struct bytes *want;
+	uint64_t next; /* all before it arrived */
+	uint64_t stop; /* fails when this much arrived: the kill */
+};
+
+static bool sink_emit(void *ctx, uint64_t offset, const uint8_t *p, size_t n, struct err *e)
+{
+	struct sink *s = ctx;
+
+	assert_int_equal(offset, s->next);
+	assert_true(n <= s->want->n - offset);
+	assert_memory_equal(p, s->want->p + offset, n);
+	if (s->next >= s->stop)
+		return err_set(e, E_CANCELLED, "killed");
+	s->next = offset + n;
+	return true;
+}
+
+static bool apply(int delta, int old, uint64_t first, struct sink *s, struct err *e)
+{
+	CLEANUP(delta_freep) struct delta *d = NULL;
+
+	s->next = first;
+	return delta_open(&d, delta, old, e) && delta_apply(d, first, sink_emit, s, e);
+}
+
+static void assert_applies(int delta, int old, const struct bytes *new)
+{
+	struct sink s = { .want = new, .stop = UINT64_MAX };
+	struct err e;
+
+	assert_ok(apply(delta, old, 0, &s, &e), &e);
+	assert_int_equal(s.next, new->n);
+}
+
+struct pair {
+	struct bytes old, new;
+	int old_fd, new_fd, delta;
+	struct delta_info info;
+};
+
+static struct pair make_pair(uint64_t with_seed, size_t max)
+{
+	struct pair p;
+
+	seed = with_seed * 77 + 5;
+	p.old = make_old(max);
+	p.new = make_new(&p.old, max);
+	p.old_fd = memfile(p.old.p, p.old.n);
+	p.new_fd = memfile(p.new.p, p.new.n);
+	p.delta = make_delta(p.old_fd, p.new_fd, 1, &p.info);
+	return p;
+}
+
+static void pair_done(struct pair *p)
+{
+	close(p->old_fd);
+	close(p->new_fd);
+	close(p->delta);
+	free(p->old.p);
+	free(p->new.p);
+}
+
+/* ---- tests ---- */
+
+static void two_thousand_generated_pairs_come_out_exactly(void **state UNUSED)
+{
+	for (unsigned i = 0; i < 2000; i++) {
+		struct pair p = make_pair(i, i % 50 ? 8000 : 400000);
+
+		assert_applies(p.delta, p.old_fd, &p.new);
+		assert_int_equal(p.info.copied_bytes + p.info.zero_bytes +
+					 p.info.inserted_bytes,
+				 p.new.n);
+		pair_done(&p);
+	}
+}
+
+static void a_kill_at_any_segment_is_resumed_there(void **state UNUSED)
+{
+	for (unsigned i = 0; i < 6; i++) {
+		struct pair p = make_pair(9000 + i, 6 << 20);
+		uint64_t segment = p.info.segment_bytes;
+		struct err e;
+
+		for (uint64_t at = 0; at < p.new.n; at += segment) {
+			struct sink s = { .want = &p.new, .stop = at };
+
+			assert_fails(apply(p.delta, p.old_fd, 0, &s, &e), &e, E_CANCELLED);
+			assert_int_equal(s.next, at);
+			s.stop = UINT64_MAX;
+			assert_ok(apply(p.delta, p.old_fd, at, &s, &e), &e);
+			assert_int_equal(s.next, p.new.n);
+		}
+		pair_done(&p);
+	}
+}
+
+static void resuming_between_segments_is_refused(void **state UNUSED)
+{
+	struct pair p = make_pair(1, 8000);
+	struct sink s = { .want = &p.new, .stop = UINT64_MAX };
+	struct err e;
+
+	assert_fails(apply(p.delta, p.old_fd, 1, &s, &e), &e, E_USAGE);
+	assert_fails(apply(p.delta, p.old_fd, UINT64_C(1) << 40, &s, &e), &e, E_USAGE);
+	pair_done(&p);
+}
+
+static void a_flipped_bit_in_the_delta_gives_an_error_or_the_exact_bytes(void **state UNUSED)
+{
+	for (unsigned i = 0; i < 12; i++) {
+		struct pair p = make_pair(20000 + i, 5000);
+		size_t n = (size_t)p.info.delta_size;
+		uint8_t *raw = malloc(n);
+		struct err e;
+
+		assert_ok(pread_all(p.delta, raw, n, 0, &e), &e);
+		for (size_t k = 0; k < 120; k++) {
+			size_t bit = k < n * 8 && n < 40 ? k : below((uint32_t)(n * 8));
+			struct sink s = { .want = &p.new, .stop = UINT64_MAX };
+
+			flip_bit(raw, bit);
+			int fd = memfile(raw, n);
+			if (apply(fd, p.old_fd, 0, &s, &e))
+				assert_int_equal(s.next, p.new.n);
+			close(fd);
+			flip_bit(raw, bit);
+		}
+		free(raw);
+		pair_done(&p);
+	}
+}
+
+static void a_flipped_bit_in_the_old_image_gives_an_error_or_the_exact_bytes(void **state UNUSED)
+{
+	for (unsigned i = 0; i < 60; i++) {
+		struct pair p = make_pair(30000 + i, 9000);
+		struct err e;
+
+		for (unsigned k = 0; p.old.n && k < 10; k++) {
+			size_t bit = below((uint32_t)(p.old.n * 8));
+			struct sink s = { .want = &p.new, .stop = UINT64_MAX };
+
+			flip_bit(p.old.p, bit);
+			int fd = memfile(p.old.p, p.old.n);
+			if (apply(p.delta, fd, 0, &s, &e))
+				assert_int_equal(s.next, p.new.n);
+			else
+				assert_int_equal(e.code, E_CORRUPT);
+			close(fd);
+			flip_bit(p.old.p, bit);
+		}
+		pair_done(&p);
+	}
+}
+
+static void a_delta_cut_anywhere_is_refused(void **state UNUSED)
+{
+	struct pair p = make_pair(42, 9000);
+	uint8_t raw[20000];
+	size_t n = (size_t)p.info.delta_size;
+	struct err e;
+
+	assert_true(n < sizeof(raw));
+	assert_ok(pread_all(p.delta, raw, n, 0, &e), &e);
+	for (size_t cut = 0; cut < n; cut += 1 + cut / 16) {
+		struct sink s = { .want = &p.new, .stop = UINT64_MAX };
+		int fd = memfile(raw, cut);
+
+		assert_false(apply(fd, p.old_fd, 0, &s, &e));
+		close(fd);
+	}
+	pair_done(&p);
+}
+
+static void an_old_image_of_another_size_is_refused(void **state UNUSED)
+{
+	struct pair p = make_pair(7, 8000);
+	struct sink s = { .want = &p.new, .stop = UINT64_MAX };
+	int fd = memfile(p.old.p, p.old.n + 1);
+	struct err e;
+
+	assert_fails(apply(p.delta, fd, 0, &s, &e), &e, E_CORRUPT);
+	close(fd);
+	pair_done(&p);
+}
+
+static void the_same_bytes_for_any_number_of_threads(void **state UNUSED)
+{
+	struct pair p = make_pair(9001, 12 << 20);
+	struct delta_info info;
+	int three = make_delta(p.old_fd, p.new_fd, 3, &info);
+	uint8_t *a = malloc((size_t)info.delta_size), *b = malloc((size_t)info.delta_size);
+	struct err e;
+
+	assert_int_equal(info.delta_size, p.info.delta_size);
+	assert_ok(pread_all(three, a, (size_t)info.delta_size, 0, &e), &e);
+	assert_ok(pread_all(p.delta, b, (size_t)info.delta_size, 0, &e), &e);
+	assert_memory_equal(a, b, (size_t)info.delta_size);
+	free(a);
+	free(b);
+	close(three);
+	pair_done(&p);
+}
+
+static void special_pairs_are_small(void **state UNUSED)
+{
+	struct bytes noise = bytes_new(1 << 20);
+	struct delta_info info;
+
+	seed = 3;
+	add_content(&noise, 0, 1 << 20);
+	struct bytes zeros = { .p = calloc(1, 1 << 20), .n = 1 << 20 }, none = { .p = noise.p };
+	const struct {
+		const struct bytes *old, *new;
+		uint64_t most;
+	} rows[] = {
+		{ &none, &none, 200 },      { &noise, &noise, 200 },
+		{ &noise, &zeros, 200 },    { &none, &zeros, 200 },
+		{ &noise, &none, 200 },     { &zeros, &noise, 1090000 },
+		{ &none, &noise, 1090000 },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int old = memfile(rows[i].old->p, rows[i].old->n);
+		int new = memfile(rows[i].new->p, rows[i].new->n);
+		int delta = make_delta(old, new, 1, &info);
+
+		assert_true(info.delta_size <= rows[i].most);
+		assert_applies(delta, old, rows[i].new);
+		close(old);
+		close(new);
+		close(delta);
+	}
+	free(noise.p);
+	free(zeros.p);
+}
+
+/* An image in which old copies of blocks lie about, as one updated in place: they may all be used,
+ * and what is needed twice is there twice. */
+static void old_ranges_stay_usable(void **state UNUSED)
+{
+	struct bytes old = bytes_new(200000), new = bytes_new(1 << 20);
+	struct delta_info info;
+
+	seed = 8;
+	add_content(&old, 0, 200000);
+	for (unsigned i = 0; i < 5; i++)
+		add_old(&new, &old, 1000 + i, 190000);
+	int a = memfile(old.p, old.n), b = memfile(new.p, new.n);
+	int delta = make_delta(a, b, 1, &info);
+
+	assert_int_equal(info.inserted_bytes, 0);
+	assert_true(info.delta_size < 300);
+	assert_applies(delta, a, &new);
+	close(a);
+	close(b);
+	close(delta);
+	free(old.p);
+	free(new.p);
+}
+
+static bool cancel(void *ctx, uint64_t done, uint64_t total)
+{
+	unsigned *left = ctx;
+
+	assert_true(done <= total + 4096);
+	return (*left)-- > 0;
+}
+
+static void making_can_be_cancelled(void **state UNUSED)
+{
+	struct pair p = make_pair(9002, 12 << 20);
+	unsigned left = 1;
+	int out = memfile("", 0);
+	struct delta_job job = { .old_fd = p.old_fd,
+				 .new_fd = p.new_fd,
+				 .out_fd = out,
+				 .scratch_fd = -1,
+				 .progress = cancel,
+				 .ctx = &left };
+	struct delta_info info;
+	struct err e;
+
+	assert_fails(delta_create(&job, &info, &e), &e, E_CANCELLED);
+	job.progress = NULL;
+	job.output_max = 10;
+	assert_fails(delta_create(&job, &info, &e), &e, E_TOO_BIG);
+	close(out);
+	pair_done(&p);
+}
+
+/* In a child, as a peak never falls: what applying uses beyond what the process had. */
+static void applying_stays_within_32_mib(void **state UNUSED)
+{
+	struct pair p = make_pair(9003, 12 << 20);
+	pid_t pid = fork();
+	int status;
+
+	if (ADDRESS_SANITIZED)
+		skip();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct rusage before, after;
+		struct sink s = { .want = &p.new, .stop = UINT64_MAX };
+		struct err e;
+
+		getrusage(RUSAGE_SELF, &before);
+		bool ok = apply(p.delta, p.old_fd, 0, &s, &e);
+		getrusage(RUSAGE_SELF, &after);
+		child_exit(!ok || after.ru_maxrss - before.ru_maxrss > 32 << 10);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	pair_done(&p);
+}
+
+static void running_out_of_memory_is_an_error(void **state UNUSED)
+{
+	struct pair p = make_pair(5, 6000);
+
+	FAULT_EACH(n, FAULT_ALLOC) {
+		struct sink s = { .want = &p.new, .stop = UINT64_MAX };
+		struct err e = { 0 };
+
+		if (!apply(p.delta, p.old_fd, 0, &s, &e))
+			assert_int_equal(e.code, E_NOMEM);
+	}
+	pair_done(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(two_thousand_generated_pairs_come_out_exactly),
+		cmocka_unit_test(a_kill_at_any_segment_is_resumed_there),
+		cmocka_unit_test(resuming_between_segments_is_refused),
+		cmocka_unit_test(a_flipped_bit_in_the_delta_gives_an_error_or_the_exact_bytes),
+		cmocka_unit_test(
+			a_flipped_bit_in_the_old_image_gives_an_error_or_the_exact_bytes),
+		cmocka_unit_test(a_delta_cut_anywhere_is_refused),
+		cmocka_unit_test(an_old_image_of_another_size_is_refused),
+		cmocka_unit_test(the_same_bytes_for_any_number_of_threads),
+		cmocka_unit_test(special_pairs_are_small),
+		cmocka_unit_test(old_ranges_stay_usable),
+		cmocka_unit_test(making_can_be_cancelled),
+		cmocka_unit_test(applying_stays_within_32_mib),
+		cmocka_unit_test(running_out_of_memory_is_an_error),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
