@@ -9,7 +9,7 @@ enum {
 	FLAG_LOG = 16,
 	FLAG_INPUTS = 7,
 	GRANULE_INPUTS = 4,
-	RECENT = 4, /* older distances between new and old that a command may return to */
+	RECENT = 5, /* older distances between new and old that a command may return to */
 	HISTORY = 1 << 20, /* inserted bytes that a guess may come from */
 	GUESS_LOG = 16,
 };

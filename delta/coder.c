@@ -190,7 +190,7 @@ void number_init(struct number *m)
 
 uint64_t coder_number(struct coder *c, struct number *m, uint64_t v)
 {
-	unsigned log = 63 - (unsigned)__builtin_clzll(v + 1), n = 0;
+	unsigned log = 63 - (unsigned)__builtin_clzll((v + 1) | 1), n = 0;
 	uint64_t got = 1, value = v + 1;
 
 	while (n < 62 && coder_bit(c, &m->exponent[n], n < log))
