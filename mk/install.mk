@@ -34,5 +34,7 @@ install: programs $(MANS) ## programs, manual pages, completion, units: DESTDIR,
 	for unit in $(UNITS_SYSTEMD); do \
 		sed 's|/usr/local/bin/|$(PREFIX)/bin/|' "$$unit" \
 			>"$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}" || exit 1; done
+	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/lib/sysusers.d' deploy/sysusers.d/valise.conf
+	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/doc/valise' deploy/valised.conf
 
 .PHONY: man install

@@ -1,0 +1,339 @@
+/* What bounds callers: buckets, nonces, the guard of request heads, sessions, plans. */
+#include "tests/support/unit.h"
+
+#include "base/rng.h"
+#include "base/text.h"
+#include "server/nonces.h"
+#include "server/plan.h"
+#include "server/rate.h"
+#include "server/session.h"
+#include "server/web_guard.h"
+
+static void a_bucket_gives_its_burst_and_then_its_rate(void **state)
+{
+	struct bucket b = { 0 };
+	uint32_t wait = 0;
+	unsigned n = 0;
+
+	(void)state;
+	while (bucket_take(&b, 10, 5, 1000, &wait))
+		n++;
+	assert_int_equal(n, 5);
+	assert_int_equal(wait, 1);
+	assert_false(bucket_take(&b, 10, 5, 1099, &wait));
+	assert_true(bucket_take(&b, 10, 5, 1100, &wait));
+	assert_false(bucket_take(&b, 10, 5, 1100, &wait));
+	/* After a long time it is full, not fuller. */
+	for (n = 0; bucket_take(&b, 10, 5, INT64_C(1) << 50, &wait);)
+		n++;
+	assert_int_equal(n, 5);
+	/* A clock that goes back gives nothing and breaks nothing. */
+	assert_false(bucket_take(&b, 10, 5, 0, &wait));
+}
+
+static void a_slow_rate_tells_how_long_to_wait(void **state)
+{
+	struct bucket b = { 0 };
+	uint32_t wait = 0;
+
+	(void)state;
+	assert_true(bucket_take(&b, 1, 1, 0, &wait));
+	assert_false(bucket_take(&b, 1, 1, 0, &wait));
+	assert_in_range(wait, 1, 2);
+	assert_true(bucket_take(&b, 0, 1, 0, &wait)); /* no limit */
+}
+
+static void keys_do_not_pay_for_each_other(void **state)
+{
+	struct rates *r;
+	struct err e;
+	uint32_t wait;
+
+	(void)state;
+	assert_ok(rates_new(&r, 64, 12345, &e), &e);
+	for (int i = 0; i < 3; i++)
+		assert_true(rates_take(r, "a", 1, 1, 3, 1000, &wait));
+	assert_false(rates_take(r, "a", 1, 1, 3, 1000, &wait));
+	assert_true(rates_take(r, "b", 1, 1, 3, 1000, &wait));
+	/* A flood of keys costs no memory and ends no one's service. */
+	for (uint32_t i = 0; i < 100000; i++)
+		assert_true(rates_take(r, &i, sizeof(i), 1, 3, 1000, &wait));
+	rates_free(r);
+	rates_free(NULL);
+}
+
+static void a_nonce_counts_once_within_the_window(void **state)
+{
+	struct nonces *n;
+	char text[32];
+	struct err e;
+
+	(void)state;
+	assert_ok(nonces_new(&n, 600, 1 << 20, 1, &e), &e);
+	for (int i = 0; i < 20000; i++) {
+		snprintf(text, sizeof(text), "n%d", i);
+		assert_ok(nonces_add(n, "k", text, 1000 + i, &e), &e);
+	}
+	for (int i = 0; i < 20000; i++) {
+		snprintf(text, sizeof(text), "n%d", i);
+		assert_fails(nonces_add(n, "k", text, 600 * 1000, &e), &e, E_AUTH);
+	}
+	assert_ok(nonces_add(n, "other", "n1", 600 * 1000, &e), &e);
+	/* Remembered for a whole window at least, whatever the tables' turn; then forgotten. */
+	assert_ok(nonces_add(n, "k", "late", 700 * 1000, &e), &e);
+	assert_fails(nonces_add(n, "k", "late", 1299 * 1000, &e), &e, E_AUTH);
+	assert_ok(nonces_add(n, "k", "late", 5000 * 1000, &e), &e);
+	nonces_free(n);
+}
+
+static void a_full_table_of_nonces_fails_closed(void **state)
+{
+	struct nonces *n;
+	char text[32];
+	struct err e;
+	bool full = false;
+
+	(void)state;
+	assert_ok(nonces_new(&n, 600, 64, 1, &e), &e);
+	for (int i = 0; i < 10000 && !full; i++) {
+		snprintf(text, sizeof(text), "n%d", i);
+		full = !nonces_add(n, "k", text, 1000, &e);
+	}
+	assert_true(full);
+	assert_int_equal(e.code, E_BUSY);
+	nonces_free(n);
+	nonces_free(NULL);
+}
+
+/* ---- request heads --------------------------------------------------------------------------- */
+
+static void field(struct guard *g, const char *name, const char *value)
+{
+	guard_field(g, name, value, strlen(value));
+}
+
+static void the_guard_lets_ordinary_requests_through(void **state)
+{
+	struct guard g = { .length = 0 };
+	struct err e;
+
+	(void)state;
+	field(&g, "Host", "a");
+	field(&g, "Content-Length", "12");
+	field(&g, "Accept", "*/*");
+	field(&g, "Accept", "text/html"); /* doubling others is fine */
+	assert_ok(guard_check(&g, true, &e), &e);
+	assert_int_equal(g.length, 12);
+	g = (struct guard){ .length = 0 };
+	field(&g, "hOsT", "a");
+	field(&g, "transfer-encoding", "Chunked");
+	assert_ok(guard_check(&g, true, &e), &e);
+	g = (struct guard){ .length = 0 };
+	assert_ok(guard_check(&g, false, &e), &e); /* HTTP/1.0 needs no Host */
+}
+
+static void the_guard_refuses_what_can_be_read_in_two_ways(void **state)
+{
+	static const char *const bad[][4] = {
+		{ "Content-Length", "1", "Transfer-Encoding", "chunked" },
+		{ "Content-Length", "1", "Content-Length", "1" },
+		{ "content-length", "1", "CONTENT-LENGTH", "2" },
+		{ "Content-Length", "", "X", "" },
+		{ "Content-Length", "+1", "X", "" },
+		{ "Content-Length", "1 ", "X", "" },
+		{ "Content-Length", "01", "X", "" },
+		{ "Content-Length", "99999999999999999999", "X", "" },
+		{ "Transfer-Encoding", "chunked", "Transfer-Encoding", "chunked" },
+		{ "Transfer-Encoding", "gzip, chunked", "X", "" },
+		{ "Transfer-Encoding", "identity", "X", "" },
+		{ "Transfer-Encoding", " chunked", "X", "" },
+		{ "Content-Length ", "1", "X", "" },
+		{ "X Y", "1", "X", "" },
+		{ "X\tY", "1", "X", "" },
+		{ "", "1", "X", "" },
+		{ "X\x80", "1", "X", "" },
+		{ "Host", "b", "X", "" },
+		{ "Authorization", "a", "authorization", "b" },
+		{ "Signature", "a", "Signature", "a" },
+		{ "Signature-Input", "a", "Signature-Input", "a" },
+		{ "Content-Digest", "a", "Content-Digest", "a" },
+	};
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct guard g = { .length = 0 };
+
+		field(&g, "Host", "a");
+		field(&g, bad[i][0], bad[i][1]);
+		field(&g, bad[i][2], bad[i][3]);
+		if (guard_check(&g, true, &e))
+			fail_msg("taken: %s: %s, %s: %s", bad[i][0], bad[i][1], bad[i][2],
+				 bad[i][3]);
+	}
+	struct guard g = { .length = 0 };
+	assert_false(guard_check(&g, true, &e)); /* no Host */
+	field(&g, "Transfer-Encoding", "chunked");
+	assert_false(guard_check(&g, false, &e)); /* not in HTTP/1.0 */
+}
+
+static void targets_are_those_that_we_would_write(void **state)
+{
+	static const char *const good[] = { "/",      "/a",           "/a/b-c_d.e~f",
+					    "/a%20b", "/a?b=c&d=%2F", "/a?",
+					    "/...",   "/a/..b",       "/a:b@c!$&'()*+,;=" };
+	static const char *const bad[] = { "",        "a",     "http://a/", "*",      "//",
+					   "/a//b",   "/.",    "/..",       "/a/./b", "/a/..",
+					   "/a/../b", "/a/",   "/a#b",      "/a b",   "/a%",
+					   "/a%2",    "/a%zz", "/a\\b",     "/a\"b",  "/a<b",
+					   "/\x80",   "/\x01", "/a|b" };
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		if (!guard_target(good[i], strlen(good[i]), &e))
+			fail_msg("refused: %s", good[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		if (guard_target(bad[i], strlen(bad[i]), &e))
+			fail_msg("taken: %s", bad[i]);
+	}
+}
+
+/* ---- sessions -------------------------------------------------------------------------------- */
+
+static void sessions_name_their_device_and_their_end(void **state)
+{
+	static const char device[] = "0123456789abcdef0123456789abcdef";
+	char id[SESSION_ID_SIZE], got[DEVICE_ID_SIZE], bad[SESSION_ID_SIZE];
+	struct rng_fake rng;
+	struct err e;
+
+	(void)state;
+	rng_fake_init(&rng, 1);
+	session_make(id, device, 2000000000, &rng.base);
+	assert_int_equal(strlen(id), SESSION_ID_SIZE - 1);
+	assert_true(strlen(id) <= LIMIT_SESSION_ID);
+	assert_ok(session_parse(got, id, 1999999999, &e), &e);
+	assert_string_equal(got, device);
+	assert_fails(session_parse(got, id, 2000000000, &e), &e, E_AUTH);
+	for (size_t i = 0; i < strlen(id); i++) {
+		memcpy(bad, id, sizeof(bad));
+		bad[i] = '!';
+		assert_fails(session_parse(got, bad, 1, &e), &e, E_AUTH);
+	}
+	assert_fails(session_parse(got, "", 1, &e), &e, E_AUTH);
+	bad[0] = 0;
+}
+
+static void session_keys_hang_on_every_byte_of_the_id(void **state)
+{
+	uint8_t raw[32] = { 1 }, a[SESSION_KEY], b[SESSION_KEY];
+	struct secret secret = { raw, sizeof(raw) };
+	char id[SESSION_ID_SIZE];
+	struct rng_fake rng;
+
+	(void)state;
+	rng_fake_init(&rng, 1);
+	session_make(id, "0123456789abcdef0123456789abcdef", 5, &rng.base);
+	session_key(a, &secret, id);
+	session_key(b, &secret, id);
+	assert_memory_equal(a, b, sizeof(a));
+	for (size_t i = 0; i < strlen(id); i++) {
+		id[i] ^= 1;
+		session_key(b, &secret, id);
+		assert_memory_not_equal(a, b, sizeof(a));
+		id[i] ^= 1;
+	}
+	raw[31] ^= 1;
+	session_key(b, &secret, id);
+	assert_memory_not_equal(a, b, sizeof(a));
+}
+
+/* ---- plans ------------------------------------------------------------------------------------ */
+
+static void an_idle_checkin_needs_nothing_and_each_change_its_own(void **state)
+{
+	struct checkin_request req = { .agent = "1", .director_ts = 7, .image_ts = 3 };
+	struct device_checkin row = { .plan = 2,
+				      .director_plan = 2,
+				      .director_ts = 7,
+				      .director_refresh_at = 100,
+				      .image_ts = 3 };
+	uint8_t sha[SHA256_SIZE];
+	struct checkin_event event = { .seq = 1 };
+	struct device_checkin r;
+	struct plan p;
+	struct err e;
+
+	(void)state;
+	assert_ok(plan_report_hash(sha, &req, &e), &e);
+	memcpy(row.report_sha256, sha, sizeof(sha));
+	p = plan_checkin(&row, &req, sha, 99);
+	assert_false(p.report || p.director || p.image);
+	/* The nonce makes no report new; anything else does. */
+	memset(req.nonce, 9, sizeof(req.nonce));
+	assert_ok(plan_report_hash(sha, &req, &e), &e);
+	assert_false(plan_checkin(&row, &req, sha, 99).report);
+	req.state = UPDATE_FETCHING;
+	assert_ok(plan_report_hash(sha, &req, &e), &e);
+	assert_true(plan_checkin(&row, &req, sha, 99).report);
+	memcpy(row.report_sha256, sha, sizeof(sha));
+	req.events = &event;
+	req.n_events = 1;
+	assert_true(plan_checkin(&row, &req, sha, 99).report);
+	req.n_events = 0;
+
+	assert_true(plan_checkin(&row, &req, sha, 100).director); /* the lease is half over */
+	r = row;
+	r.stale = true;
+	assert_true(plan_checkin(&r, &req, sha, 1).director);
+	r = row;
+	r.plan = 3;
+	assert_true(plan_checkin(&r, &req, sha, 1).director);
+	r = row;
+	r.plan = r.director_plan = 0; /* nothing was made for it yet */
+	assert_true(plan_checkin(&r, &req, sha, 1).director);
+	r = row;
+	r.director_ts = 8; /* an answer was lost */
+	assert_true(plan_checkin(&r, &req, sha, 1).director);
+	r = row;
+	r.image_ts = 4;
+	p = plan_checkin(&r, &req, sha, 1);
+	assert_true(p.image && !p.director && !p.report);
+}
+
+static void polls_are_spread_by_a_tenth(void **state)
+{
+	uint32_t least = UINT32_MAX, most = 0;
+
+	(void)state;
+	for (uint64_t i = 0; i < 1000; i++) {
+		uint32_t s = plan_poll_s(600, i * UINT64_C(0x9e3779b97f4a7c15));
+
+		least = s < least ? s : least;
+		most = s > most ? s : most;
+	}
+	assert_int_equal(least, 600);
+	assert_int_equal(most, 660);
+	assert_int_equal(plan_poll_s(1, UINT64_MAX), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_bucket_gives_its_burst_and_then_its_rate),
+		cmocka_unit_test(a_slow_rate_tells_how_long_to_wait),
+		cmocka_unit_test(keys_do_not_pay_for_each_other),
+		cmocka_unit_test(a_nonce_counts_once_within_the_window),
+		cmocka_unit_test(a_full_table_of_nonces_fails_closed),
+		cmocka_unit_test(the_guard_lets_ordinary_requests_through),
+		cmocka_unit_test(the_guard_refuses_what_can_be_read_in_two_ways),
+		cmocka_unit_test(targets_are_those_that_we_would_write),
+		cmocka_unit_test(sessions_name_their_device_and_their_end),
+		cmocka_unit_test(session_keys_hang_on_every_byte_of_the_id),
+		cmocka_unit_test(an_idle_checkin_needs_nothing_and_each_change_its_own),
+		cmocka_unit_test(polls_are_spread_by_a_tenth),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
