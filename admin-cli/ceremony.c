@@ -1,12 +1,11 @@
 #include "admin-cli/ceremony.h"
 
+#include "admin-cli/out.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/io.h"
 #include "base/text.h"
 #include "client/backoff.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -243,19 +242,8 @@ bool ceremony_load(struct ceremony *ret, const char *path, struct err *e)
 bool ceremony_store(const struct ceremony *c, const char *path, struct err *e)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(CEREMONY_FILE_MAX);
-	CLEANUP(fd_closep) int fd = -1;
-	const char *slash = strrchr(path, '/');
-	char dir[1024] = ".";
 
-	if (slash && (size_t)(slash - path) >= sizeof(dir) - 1)
-		return err_set(e, E_USAGE, "%.80s: too long", path);
-	if (slash)
-		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path) + 1, path);
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(e, errno, "%s", dir);
-	return ceremony_encode(&text, c, e) &&
-	       file_replace(fd, slash ? slash + 1 : path, 0644, text.p, text.n, e);
+	return ceremony_encode(&text, c, e) && out_file(path, 0644, &text, e);
 }
 
 /* ---- checking ---------------------------------------------------------------------------- */

@@ -110,15 +110,13 @@ static bool describe(const struct ceremony *c, const struct key_ref *refs, size_
 	return true;
 }
 
-bool cmd_ceremony_show(const struct ceremony *c, const struct home *h, const char *path,
-		       struct err *e)
+bool cmd_ceremony_show(const struct ceremony *c, const struct home *h, struct err *e)
 {
 	CLEANUP(buf_done) struct buf changes = BUF_INIT(LIMIT_TUF_TARGETS);
 	CLEANUP(buf_done) struct buf text = BUF_INIT(2 * LIMIT_TUF_TARGETS);
 	CLEANUP(refs_freep) struct key_ref *refs = NULL;
 	size_t n = 0;
 
-	(void)path;
 	if (!keys_list(h, &refs, &n, e) || !ceremony_changes(c, &changes, e))
 		return false;
 	if (opts_json())

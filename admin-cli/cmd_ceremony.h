@@ -8,8 +8,7 @@
 extern struct cli_list cmd_sign_keys; /* --key of sign_opts */
 
 /* Shows what changes and who has signed, on standard output (or as JSON). */
-bool cmd_ceremony_show(const struct ceremony *c, const struct home *h, const char *path,
-		       struct err *e) MUST_USE;
+bool cmd_ceremony_show(const struct ceremony *c, const struct home *h, struct err *e) MUST_USE;
 
 /* Signs with the keys of --key, or with all keys of the home that are wanted; asks before.  When no
  * key is there that could sign: E_NOT_FOUND unless may_be_none. */

@@ -1,5 +1,5 @@
 #include "admin-cli/bundle.h"
-#include "admin-cli/cmd.h"
+#include "admin-cli/cmd_ceremony.h"
 #include "admin-cli/keys.h"
 #include "admin-cli/opts.h"
 #include "admin-cli/roles.h"
@@ -12,11 +12,13 @@
 #include <inttypes.h>
 #include <string.h>
 
-static const char *opt_key = "policy";
+static const char *opt_key = "policy", *opt_partial;
 
 const struct cli_opt policy_publish_opts[] = {
 	{ "key", 'k', "KEY", "key of the security team: name or file; policy if not given",
 	  CLI_STRING, &opt_key },
+	{ "partial", 0, "FILE", "sign, but leave it at FILE for the others who have to sign",
+	  CLI_STRING, &opt_partial },
 	{ 0 },
 };
 
@@ -106,6 +108,30 @@ static bool same_as_newest(bool *ret, struct remote *r, const char *name, const 
 	return cjson_equal(ret, a, b, e);
 }
 
+/* Everything but the last step: the others sign the file, the last of them publishes it. */
+static bool leave_partial(struct remote *r, const struct buf *text,
+			  const struct tuf_make_target *add, const struct key *key,
+			  struct err *e)
+{
+	CLEANUP(ceremony_done) struct ceremony c = { .n_roots = 0 };
+	const struct home *h = &r->home;
+
+	ceremony_init(&c, CEREMONY_IMAGE, "policies");
+	if (!ceremony_fetch(&c, r, e) || !ceremony_check(&c, h, e) || !ceremony_trust(&c, h, e))
+		return false;
+	struct tuf_make_targets in = {
+		.old = c.before ? c.previous.p : NULL,
+		.old_n = c.previous.n,
+		.version = c.before ? c.before->version + 1 : 1,
+		.expires_s = clock_wall_s(clock_system()) + ROLE_LIFE_S,
+		.add = add,
+		.n_add = 1,
+	};
+	return tuf_make_targets(&c.file, &in, e) && buf_add(&c.payload, text->p, text->n, e) &&
+	       ceremony_check(&c, h, e) && ceremony_sign(&c, key, h, e) &&
+	       ceremony_store(&c, opt_partial, e) && cmd_ceremony_show(&c, h, e);
+}
+
 static bool post_bundle(struct remote *r, const struct policy *p, const struct buf *text,
 			enum role_result *ret, struct err *e)
 {
@@ -129,7 +155,11 @@ static bool post_bundle(struct remote *r, const struct policy *p, const struct b
 		 "{\"valise\":{\"kind\":\"policy\",\"name\":\"%s\",\"version\":%" PRIu64 "}}",
 		 p->name, p->version);
 	snprintf(what, sizeof(what), "policy %s version %" PRIu64, p->name, p->version);
-	return keys_open(&r->home, opt_key, NULL, &key, e) && role_update(r, &u, ret, e);
+	if (!keys_open(&r->home, opt_key, NULL, &key, e))
+		return false;
+	if (opt_partial)
+		return leave_partial(r, text, &add, &key, e);
+	return role_update(r, &u, ret, e);
 }
 
 static bool print_published(const char *name, uint64_t version, const char *result,
@@ -162,7 +192,7 @@ bool cmd_policy_publish(int argc, char **argv, struct err *e)
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_POLICY_JSON);
 	CLEANUP(policy_freep) struct policy *p = NULL;
-	enum role_result result;
+	enum role_result result = ROLE_UPDATED;
 	uint64_t version = 1;
 	bool same = false;
 
@@ -182,7 +212,9 @@ bool cmd_policy_publish(int argc, char **argv, struct err *e)
 		if (!build(&text, &p, jdoc_root(d), argv[0], version, e))
 			return false;
 	}
-	return post_bundle(&r, p, &text, &result, e) &&
+	if (!post_bundle(&r, p, &text, &result, e))
+		return false;
+	return opt_partial ||
 	       print_published(p->name, p->version,
 			       result == ROLE_WAS_THERE ? "unchanged" : "published", e);
 }

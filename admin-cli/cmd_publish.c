@@ -1,4 +1,4 @@
-#include "admin-cli/cmd.h"
+#include "admin-cli/cmd_ceremony.h"
 #include "admin-cli/opts.h"
 #include "admin-cli/publish.h"
 #include "base/progress.h"
@@ -6,13 +6,19 @@
 
 #include <unistd.h>
 
-static const char *opt_key, *opt_scratch;
+static const char *opt_key, *opt_scratch, *opt_partial;
+static bool opt_unsigned;
 static uint64_t opt_threads = UINT64_MAX;
 static uint64_t opt_level;
 
 const struct cli_opt publish_opts[] = {
 	{ "key", 'k', "KEY", "publisher key: name or file; publisher-PRODUCT if not given",
 	  CLI_STRING, &opt_key },
+	{ "partial", 0, "FILE",
+	  "upload and sign, but leave it at FILE for the others who have to sign", CLI_STRING,
+	  &opt_partial },
+	{ "unsigned", 0, NULL, "with --partial: without a signature of this home", CLI_FLAG,
+	  &opt_unsigned },
 	{ "threads", 'j', "N", "threads that compress; one per processor if not given",
 	  CLI_UINT, &opt_threads },
 	{ "level", 0, "N", "zstd level; 12 if not given", CLI_UINT, &opt_level },
@@ -157,6 +163,33 @@ static bool open_key(struct remote *r, const struct release *rel, struct key *re
 	return keys_open(&r->home, opt_key ? opt_key : name, NULL, ret, e);
 }
 
+/* Everything but the last step: the others sign the file, the last of them publishes it. */
+static bool leave_partial(struct publish *p, struct err *e)
+{
+	CLEANUP(ceremony_done) struct ceremony c = { .n_roots = 0 };
+	const struct prepared *rel = p->release;
+	const struct home *h = &p->remote->home;
+	char role[LIMIT_NAME + 16];
+	bool taken;
+
+	snprintf(role, sizeof(role), "releases.%s", rel->release->product);
+	ceremony_init(&c, CEREMONY_IMAGE, role);
+	if (!publish_objects(p, &taken, e))
+		return false;
+	if (taken)
+		return err_set(e, E_EXISTS, "%s has a version %s", role, rel->release->version);
+	if (!ceremony_fetch(&c, p->remote, e) || !ceremony_check(&c, h, e) ||
+	    !ceremony_trust(&c, h, e) ||
+	    !publish_role(p, c.previous.p, c.previous.n, c.before ? c.before->version + 1 : 1,
+			  &c.file, e) ||
+	    !buf_add(&c.payload, rel->manifest.p, rel->manifest.n, e) ||
+	    !ceremony_check(&c, h, e))
+		return false;
+	if (p->key && !ceremony_sign(&c, p->key, h, e))
+		return false;
+	return ceremony_store(&c, opt_partial, e) && cmd_ceremony_show(&c, h, e);
+}
+
 bool cmd_publish(int argc, char **argv, struct err *e)
 {
 	CLEANUP(remote_done) struct remote r = { 0 };
@@ -173,7 +206,13 @@ bool cmd_publish(int argc, char **argv, struct err *e)
 			     .end = end_progress,
 			     .arg = &bar };
 
-	return remote_open(&r, REMOTE_TOKEN, e) && prepare(&prepared, argv[0], e) &&
-	       open_key(&r, prepared.release, &key, e) && publish_release(&p, e) &&
-	       print_result(&p, e);
+	if (opt_unsigned && !opt_partial)
+		return err_set(e, E_USAGE, "--unsigned: only with --partial");
+	if (opt_unsigned)
+		p.key = NULL;
+	if (!remote_open(&r, REMOTE_TOKEN, e) || !prepare(&prepared, argv[0], e) ||
+	    (p.key && !open_key(&r, prepared.release, &key, e)))
+		return false;
+	return opt_partial ? leave_partial(&p, e)
+			   : publish_release(&p, e) && print_result(&p, e);
 }

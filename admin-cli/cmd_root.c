@@ -170,7 +170,7 @@ bool cmd_root_rotate(int argc, char **argv, struct err *e)
 	    !draft_from(&d, c.root, e) || !take_online(&d, repo, &r, e) ||
 	    !draft_make(&d, &c, &r.home, e) || !ceremony_store(&c, argv[1], e))
 		return false;
-	return cmd_ceremony_show(&c, &r.home, argv[1], e);
+	return cmd_ceremony_show(&c, &r.home, e);
 }
 
 /* ---- add, remove ------------------------------------------------------------------------- */
@@ -239,7 +239,7 @@ static bool edit(const char *path, const char *key, bool add, struct err *e)
 		return false;
 	if (lost > 0)
 		cmd_note("%zu signatures are gone: it is another text now", lost);
-	return cmd_ceremony_show(&c, &h, path, e);
+	return cmd_ceremony_show(&c, &h, e);
 }
 
 bool cmd_root_add_key(int argc, char **argv, struct err *e)
@@ -311,7 +311,7 @@ bool cmd_root_show(int argc, char **argv, struct err *e)
 	enum ceremony_repo repo;
 
 	if (!repo_of(argv[0], &repo))
-		return load(&c, &h, argv[0], e) && cmd_ceremony_show(&c, &h, argv[0], e);
+		return load(&c, &h, argv[0], e) && cmd_ceremony_show(&c, &h, e);
 	ceremony_init(&c, repo, "root");
 	return remote_open(&r, REMOTE_TOKEN, e) && ceremony_fetch(&c, &r, e) &&
 	       ceremony_check(&c, &r.home, e) && ceremony_trust(&c, &r.home, e) &&
@@ -324,7 +324,7 @@ bool cmd_root_sign(int argc, char **argv, struct err *e)
 	CLEANUP(ceremony_done) struct ceremony c = { .n_roots = 0 };
 
 	return load(&c, &h, argv[0], e) && cmd_ceremony_sign(&c, &h, false, e) &&
-	       ceremony_store(&c, argv[0], e) && cmd_ceremony_show(&c, &h, argv[0], e);
+	       ceremony_store(&c, argv[0], e) && cmd_ceremony_show(&c, &h, e);
 }
 
 bool cmd_root_publish(int argc, char **argv, struct err *e)

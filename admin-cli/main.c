@@ -36,6 +36,12 @@ static const struct cli_command commands[] = {
 	  withdraw_opts, 1, 1, cmd_release_withdraw,
 	  .long_help = "Devices that run it keep it.  The version cannot be published again." },
 
+	{ "release approve", "FILE", "sign a release that waits, and publish it", sign_opts, 1,
+	  1, cmd_release_approve,
+	  .long_help =
+		  "FILE is what `valise publish --partial` left.  Shows what it publishes, asks, and\n"
+		  "adds the signature; with the last one that is needed the release is published." },
+
 	{ "enrol new", "", "make a ticket for a handset", enrol_new_opts, 0, 0, cmd_enrol_new,
 	  .long_help =
 		  "Prints the ticket's text and, on a terminal, a QR code.  A ticket is good\n"
@@ -64,6 +70,8 @@ static const struct cli_command commands[] = {
 	  1, cmd_policy_publish,
 	  .long_help = "FILE is JSON with `name` and `settings`; `version` (the next one),\n"
 		       "`issued_at` and `not_before` (now) may be left out." },
+	{ "policy approve", "FILE", "sign a bundle that waits, and publish it", sign_opts, 1, 1,
+	  cmd_policy_approve },
 	{ "policy assign", "NAME", "say to whom a policy applies", target_opts, 1, 1,
 	  cmd_policy_assign },
 	{ "policy list", "", "list policies", NULL, 0, 0, cmd_policy_list },
@@ -96,6 +104,29 @@ static const struct cli_command commands[] = {
 		  "stranger, or that follows another root than this home has seen, is refused." },
 	{ "root publish", "FILE", "put a root in force", NULL, 1, 1, cmd_root_publish },
 
+	{ "publisher list", "", "who may sign releases and policies", NULL, 0, 0,
+	  cmd_publisher_list },
+	{ "publisher add", "PRODUCT KEY...", "let keys publish a product", publisher_add_opts,
+	  1, -1, cmd_publisher_add,
+	  .long_help =
+		  "KEY is what `valise key export` printed, or a key of this home.  A product that\n"
+		  "has keys gets these in their place.  With --policy no PRODUCT is named: the keys\n"
+		  "may sign policy bundles." },
+	{ "publisher remove", "PRODUCT", "take a product from its publisher",
+	  publisher_remove_opts, 1, 1, cmd_publisher_remove,
+	  .long_help = "Its releases are no longer rolled out, and no handset installs them." },
+	{ "publisher approve", "FILE", "sign a change of publishers that waits", sign_opts, 1,
+	  1, cmd_publisher_approve },
+	{ "audit list", "", "who did what", audit_list_opts, 0, 0, cmd_audit_list },
+	{ "audit verify", "[FILE]", "whether the audit log is whole", audit_verify_opts, 0, 1,
+	  cmd_audit_verify,
+	  .long_help =
+		  "Computes the chain of hashes here, from the server's rows or from an exported\n"
+		  "file.  The head that was found good is kept in the home and must be met by the\n"
+		  "next verify: a log that was written anew does not pass." },
+	{ "audit export", "FILE", "verify the audit log and keep a copy, a line for each row",
+	  NULL, 1, 1, cmd_audit_export },
+
 	{ "key list", "", "list key files", NULL, 0, 0, cmd_key_list },
 	{ "key new", "NAME", "make a key file; prints its public half", key_new_opts, 1, 1,
 	  cmd_key_new },
@@ -114,7 +145,7 @@ static const struct cli_program program = {
 	.opts = opts_table,
 	.commands = commands,
 	.footer = "Files: ~/.config/valise (or $VALISE_HOME, --home) holds config, token,\n"
-		  "keys/, roots/, uploads/.\n\n"
+		  "keys/, roots/, uploads/, audit/.\n\n"
 		  "Environment: VALISE_HOME, VALISE_SERVER, VALISE_PIN, VALISE_TOKEN,\n"
 		  "VALISE_PASSPHRASE_FILE, NO_COLOR, https_proxy, no_proxy.\n\n"
 		  "Exit status: 0 success; 64 usage; 65 bad data; 66 not found; 69 no server;\n"

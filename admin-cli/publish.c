@@ -148,15 +148,44 @@ static void fill_target(struct tuf_make_target *t, const char *path, uint64_t le
 	memcpy(t->sha256, sha256, SHA256_SIZE);
 }
 
-static bool post_release(struct publish *p, struct tuf_make_target *add, struct err *e)
+/* The targets of a release: release.json first, then its objects.  Borrows from p. */
+struct listing {
+	char custom[2 * LIMIT_NAME + 160], path[RELEASE_PATH_SIZE];
+	struct tuf_make_target *add;
+	size_t n;
+};
+
+static void listing_done(struct listing *l)
+{
+	free(l->add);
+}
+
+static bool listing_make(struct listing *l, const struct publish *p, struct err *e)
 {
 	const struct prepared *rel = p->release;
 	const struct release *r = rel->release;
-	char role[LIMIT_NAME + 16], custom[2 * LIMIT_NAME + 160], path[RELEASE_PATH_SIZE],
-		what[2 * LIMIT_NAME + 16];
+
+	l->add = calloc(rel->n_objects + 1, sizeof(*l->add));
+	if (!l->add)
+		return err_nomem(e);
+	l->n = rel->n_objects + 1;
+	release_custom(l->custom, sizeof(l->custom), r);
+	release_path(l->path, r->product, r->version, "release.json");
+	fill_target(&l->add[0], l->path, rel->manifest.n, rel->manifest_sha256);
+	l->add[0].custom = l->custom;
+	for (size_t i = 0; i < rel->n_objects; i++)
+		fill_target(&l->add[i + 1], rel->objects[i].path, rel->objects[i].size,
+			    rel->objects[i].sha256);
+	return true;
+}
+
+static bool post_release(struct publish *p, struct err *e)
+{
+	const struct prepared *rel = p->release;
+	const struct release *r = rel->release;
+	CLEANUP(listing_done) struct listing l = { .n = 0 };
+	char role[LIMIT_NAME + 16], what[2 * LIMIT_NAME + 16];
 	struct role_update u = { .role = role,
-				 .add = add,
-				 .n_add = rel->n_objects + 1,
 				 .field = "release",
 				 .text = buf_str(&rel->manifest),
 				 .route = ROUTE_RELEASE_NEW,
@@ -170,17 +199,30 @@ static bool post_release(struct publish *p, struct tuf_make_target *add, struct 
 
 	snprintf(role, sizeof(role), "releases.%s", r->product);
 	snprintf(what, sizeof(what), "release %s/%s", r->product, r->version);
-	release_custom(custom, sizeof(custom), r);
-	release_path(path, r->product, r->version, "release.json");
-	fill_target(&add[0], path, rel->manifest.n, rel->manifest_sha256);
-	add[0].custom = custom;
-	for (size_t i = 0; i < rel->n_objects; i++)
-		fill_target(&add[i + 1], rel->objects[i].path, rel->objects[i].size,
-			    rel->objects[i].sha256);
+	if (!listing_make(&l, p, e))
+		return false;
+	u.add = l.add;
+	u.n_add = l.n;
 	if (!role_update(p->remote, &u, &result, e))
 		return false;
 	p->was_there = result == ROLE_WAS_THERE;
 	return true;
+}
+
+bool publish_role(const struct publish *p, const void *old, size_t old_n, uint64_t version,
+		  struct buf *out, struct err *e)
+{
+	CLEANUP(listing_done) struct listing l = { .n = 0 };
+	struct tuf_make_targets in = { .old = old_n > 0 ? old : NULL,
+				       .old_n = old_n,
+				       .version = version,
+				       .expires_s = clock_wall_s(p->clock) + ROLE_LIFE_S };
+
+	if (!listing_make(&l, p, e))
+		return false;
+	in.add = l.add;
+	in.n_add = l.n;
+	return tuf_make_targets(out, &in, e);
 }
 
 /* A version that is taken is told before gigabytes are sent for it. */
@@ -201,17 +243,14 @@ static bool look_first(struct publish *p, bool *ret_done, struct err *e)
 	return true;
 }
 
+bool publish_objects(struct publish *p, bool *ret_taken, struct err *e)
+{
+	return look_first(p, ret_taken, e) && (*ret_taken || bring_objects(p, e));
+}
+
 bool publish_release(struct publish *p, struct err *e)
 {
-	struct tuf_make_target *add;
-	bool taken, ok;
+	bool taken;
 
-	if (!look_first(p, &taken, e) || (!taken && !bring_objects(p, e)))
-		return false;
-	add = calloc(p->release->n_objects + 1, sizeof(*add));
-	if (!add)
-		return err_nomem(e);
-	ok = post_release(p, add, e);
-	free(add);
-	return ok;
+	return publish_objects(p, &taken, e) && post_release(p, e);
 }

@@ -34,4 +34,10 @@ struct publish {
 
 bool publish_release(struct publish *p, struct err *e) MUST_USE;
 
+/* The same in two steps, where more than one key has to sign: the objects go up (unless the role has
+ * a release of this version: *ret_taken), then the next version of the role is made, unsigned. */
+bool publish_objects(struct publish *p, bool *ret_taken, struct err *e) MUST_USE;
+bool publish_role(const struct publish *p, const void *old, size_t old_n, uint64_t version,
+		  struct buf *out, struct err *e) MUST_USE;
+
 #endif

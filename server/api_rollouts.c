@@ -1,6 +1,7 @@
 /* server/api_rollouts.c - giving a release to everybody, a group or one device. */
 #include "server/api.h"
 #include "server/api_json.h"
+#include "server/repo.h"
 #include "storage/rollouts.h"
 
 #include <inttypes.h>
@@ -36,6 +37,13 @@ static bool send_rollout(struct req *r, unsigned status, int64_t number, struct 
 	return reply_json_end(&w, e);
 }
 
+/* What is not there at all, rollouts_create tells better. */
+static bool trusted_if_there(struct req *r, const char *product, const char *version,
+			     struct err *e)
+{
+	return repo_release_trusted(r->web, product, version, e) || e->code == E_NOT_FOUND;
+}
+
 bool api_rollout_new(struct req *r, struct err *e)
 {
 	static const char *const keys[] = { "product", "version", "target", NULL };
@@ -48,6 +56,7 @@ bool api_rollout_new(struct req *r, struct err *e)
 	    !jobj_name(&product, jdoc_root(d), "product", e) ||
 	    !jobj_name(&version, jdoc_root(d), "version", e) ||
 	    !api_target_read(&t, jdoc_root(d), "target", e) ||
+	    !trusted_if_there(r, product, version, e) ||
 	    !rollouts_create(r->web->store, product, version, &t, r->actor, &number, e))
 		return false;
 	log_info("rollout.created", "id=%s rollout=r%" PRId64 " release=%s/%s actor=%s", r->id,

@@ -740,6 +740,27 @@ bool repo_publish_policy(struct web *w, const struct policy *p, const void *bund
 	return false;
 }
 
+bool repo_release_trusted(struct web *w, const char *product, const char *version,
+			  struct err *e)
+{
+	CLEANUP(tuf_freep) struct tuf_meta *targets = NULL;
+	CLEANUP(tuf_freep) struct tuf_meta *m = NULL;
+	char role[TUF_ROLE_MAX + 1], path[RELEASE_PATH_SIZE];
+	struct tuf_target t;
+
+	snprintf(role, sizeof(role), "releases.%s", product);
+	release_path(path, product, version, "release.json");
+	if (!newest(&targets, w, TUF_IMAGE, "targets", TUF_TARGETS, e) ||
+	    !newest(&m, w, TUF_IMAGE, role, TUF_TARGETS, e))
+		return false;
+	if (!verified_by(m, targets, role, e)) {
+		err_wrap(e, "release %s/%s", product, version);
+		return err_hint(
+			e, "its publisher was removed or has other keys now; publish again");
+	}
+	return tuf_target_get(&t, m, path, e) || err_wrap(e, "%s", role);
+}
+
 /* ---- ready --------------------------------------------------------------------------------------- */
 
 static bool is_fresh(struct web *w, enum tuf_repo repo, const char *role, struct err *e)

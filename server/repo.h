@@ -48,6 +48,11 @@ bool repo_publish_policy(struct web *w, const struct policy *p, const void *bund
 			 size_t bundle_n, const void *role, size_t role_n, const char *actor,
 			 enum policy_put *ret, struct err *e) MUST_USE;
 
+/* Whether handsets would install a release: its product is still delegated to somebody whose
+ * signatures are on the newest role, and that lists it.  E_UNTRUSTED. */
+bool repo_release_trusted(struct web *w, const char *product, const char *version,
+			  struct err *e) MUST_USE;
+
 /* Whether roots, targets and timestamp are not expired: what /readyz asks.  A server that has none
  * of them yet is ready too: to be set up. */
 bool repo_ready(struct web *w, struct err *e) MUST_USE;
