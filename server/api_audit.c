@@ -34,10 +34,8 @@ bool api_audit_list(struct req *r, struct err *e)
 		jw_end(&w);
 	}
 	jw_end(&w);
-	if (page.more)
-		jw_u64(&w, "next", page.items[page.n - 1].n);
-	else
-		jw_null(&w, "next");
+	snprintf(after, sizeof(after), "%" PRIu64, page.n > 0 ? page.items[page.n - 1].n : 0);
+	api_text(&w, "next", page.more ? after : "");
 	jw_end(&w);
 	return reply_json_end(&w, e);
 }
