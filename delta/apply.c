@@ -34,6 +34,7 @@ struct delta {
 	struct buf recipe;
 	uint8_t *plain; /* of the stream at hand, LIMIT_DELTA_STREAM */
 	uint8_t part[COPY_PART];
+	uint8_t *bulk; /* CODE_BULK_MAX, when there are such inserts */
 	/* output */
 	uint8_t *segment;
 	size_t segment_size;
@@ -149,6 +150,7 @@ void delta_free(struct delta *d)
 	free(d->pieces);
 	free(d->ops);
 	free(d->plain);
+	free(d->bulk);
 	free(d->segment);
 	free(d);
 }
@@ -413,6 +415,21 @@ static bool do_raw_op(struct delta *d, const struct op *op, uint64_t address, st
 	return true;
 }
 
+static bool do_bulk(struct delta *d, const struct op *op, struct err *e)
+{
+	if (!d->bulk && !(d->bulk = malloc(CODE_BULK_MAX)))
+		return err_nomem(e);
+	for (uint64_t done = 0; done < op->n; done += CODE_BULK_MAX) {
+		size_t n =
+			op->n - done < CODE_BULK_MAX ? (size_t)(op->n - done) : CODE_BULK_MAX;
+
+		if (!code_bulk(&d->coder, d->models, d->bulk, n, e) ||
+		    !output(d, d->bulk, n, e))
+			return false;
+	}
+	return true;
+}
+
 static bool do_raw(struct delta *d, const struct piece *p, uint64_t address, struct err *e)
 {
 	for (uint32_t i = 0; i < p->ops; i++) {
@@ -420,7 +437,9 @@ static bool do_raw(struct delta *d, const struct piece *p, uint64_t address, str
 
 		if (op->kind == OP_ADD)
 			code_add_start(d->models, op, address);
-		if (!do_raw_op(d, op, address, e))
+		if (!(code_is_bulk(&d->coder, d->models, op, false)
+			      ? do_bulk(d, op, e)
+			      : do_raw_op(d, op, address, e)))
 			return false;
 		address += op->n;
 	}

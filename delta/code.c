@@ -1,4 +1,5 @@
 #include "delta/code.h"
+#include "base/zst.h"
 #include "delta/fields.h"
 
 #include <stdlib.h>
@@ -34,7 +35,11 @@ struct models {
 	/* tables and pieces */
 	struct number gap, packed_size, plain_gain, raw_size, recipe_size;
 	struct number transform;
-	bitmodel is_stream[4];
+	bitmodel is_stream[4], is_bulk;
+	struct number bulk_size;
+	struct zst_enc *bulk_enc;
+	struct zst_dec *bulk_dec;
+	struct buf bulk;
 	unsigned last_pieces;
 	/* what went before */
 	uint32_t last4, last8; /* bytes of the new image */
@@ -85,6 +90,9 @@ static bool models_init(struct models *m, struct err *e)
 	bits_init(&m->granule_bits[0][0], sizeof(m->granule_bits) / sizeof(bitmodel));
 	bits_init(m->page_bits, ARRAY_SIZE(m->page_bits));
 	bits_init(m->is_stream, ARRAY_SIZE(m->is_stream));
+	bits_init(&m->is_bulk, 1);
+	number_init(&m->bulk_size);
+	buf_init(&m->bulk, CODE_BULK_MAX + CODE_BULK_MAX / 64);
 	way_init(&m->ways[0]);
 	way_init(&m->ways[1]);
 	number_init(&m->gap);
@@ -119,6 +127,9 @@ void models_free(struct models *m)
 	flagmix_done(&m->flags);
 	tables_done(&m->tables);
 	fields_done(&m->fields);
+	zst_enc_free(m->bulk_enc);
+	zst_dec_free(m->bulk_dec);
+	buf_done(&m->bulk);
 	free(m->flag_bits);
 	free(m->history);
 	free(m->guesses);
@@ -395,6 +406,57 @@ void code_insert(struct coder *c, struct models *m, uint8_t *p, size_t n)
 		passed(m, p[i]);
 		guess_update(m, p[i]);
 	}
+}
+
+/* ---- inserts in bulk ---- */
+
+bool code_is_bulk(struct coder *c, struct models *m, const struct op *op, bool bulk)
+{
+	c->kind = DELTA_INSERTS;
+	return op->kind == OP_INSERT && op->n >= CODE_BULK_MIN &&
+	       coder_bit(c, &m->is_bulk, bulk);
+}
+
+static bool bulk_encode(struct coder *c, struct models *m, const uint8_t *p, size_t n,
+			struct err *e)
+{
+	enum { LEVEL = 13 };
+
+	if (!m->bulk_enc && !zst_enc_new(&m->bulk_enc, LEVEL, e))
+		return false;
+	buf_reset(&m->bulk);
+	if (!zst_frame_encode(m->bulk_enc, &m->bulk, p, n, e))
+		return false;
+	coder_number(c, &m->bulk_size, m->bulk.n);
+	for (size_t i = 0; i < m->bulk.n; i++)
+		coder_plain(c, m->bulk.p[i]);
+	return coder_ok(c, e);
+}
+
+static bool bulk_decode(struct coder *c, struct models *m, uint8_t *p, size_t n, struct err *e)
+{
+	uint64_t packed = coder_number(c, &m->bulk_size, 0);
+	uint8_t *to;
+
+	if (!m->bulk_dec && !zst_dec_new(&m->bulk_dec, e))
+		return false;
+	if (packed > m->bulk.max)
+		return err_set(e, E_CORRUPT, "an insert packs to more than it is");
+	buf_reset(&m->bulk);
+	if (!buf_reserve(&m->bulk, (size_t)packed, &to, e))
+		return false;
+	for (size_t i = 0; i < packed; i++)
+		to[i] = coder_plain(c, 0);
+	return coder_ok(c, e) && zst_frame_decode(m->bulk_dec, p, n, to, (size_t)packed, e);
+}
+
+bool code_bulk(struct coder *c, struct models *m, uint8_t *p, size_t n, struct err *e)
+{
+	c->kind = DELTA_INSERTS;
+	if (!(c->decoding ? bulk_decode(c, m, p, n, e) : bulk_encode(c, m, p, n, e)))
+		return false;
+	code_passed(m, p, n);
+	return true;
 }
 
 /* ---- ADD ---- */

@@ -10,7 +10,9 @@
  *                      stream: transform, packed size, plain size; then its commands until they
  *                      fill the piece
  *   frame, body        for each piece: a stream's recipe; for each command what it needs:
- *                      INSERT its bytes, ADD its marks and differences
+ *                      INSERT its bytes, ADD its marks and differences; an INSERT of 64 KiB or more
+ *                      in a raw piece begins with a flag: 1 says that its bytes come in Zstandard frames of 1 MiB
+ *                      (the last one shorter), each as its size and its bytes
  *
  *   command  INSERT n       n new bytes
  *            COPY n, from   n bytes of the old space as they are
@@ -47,6 +49,8 @@ static inline uint64_t piece_bytes(const struct piece *p)
 	return p->transform ? p->plain_size : p->size;
 }
 
+enum { CODE_BULK_MIN = 65536, CODE_BULK_MAX = 1 << 20 };
+
 enum { CODE_BLOCK = 1024, CODE_GRANULE = 32, CODE_BEFORE = 16, CODE_AFTER = 16 };
 
 struct models; /* all models of one coder; 10 MiB */
@@ -74,6 +78,11 @@ bool code_body_start(struct models *m, const struct piece *pieces, size_t n_piec
 bool code_recipe(struct coder *c, struct models *m, struct buf *recipe, struct err *e) MUST_USE;
 /* n <= CODE_BLOCK inserted bytes. */
 void code_insert(struct coder *c, struct models *m, uint8_t *p, size_t n);
+/* Whether an INSERT of CODE_BULK_MIN bytes or more in a raw piece is packed in bulk: where there are
+ * many, mixing predictions would take too long.  Smaller ones never are. */
+bool code_is_bulk(struct coder *c, struct models *m, const struct op *op, bool bulk);
+/* n <= CODE_BULK_MAX bytes as one Zstandard frame. */
+bool code_bulk(struct coder *c, struct models *m, uint8_t *p, size_t n, struct err *e) MUST_USE;
 /* Begins an ADD. */
 void code_add_start(struct models *m, const struct op *op, uint64_t new_address);
 /* n <= CODE_BLOCK bytes of an ADD.  old points at the old bytes that go with p, with CODE_BEFORE

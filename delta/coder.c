@@ -80,6 +80,19 @@ static uint32_t bit_cost(unsigned p)
 	return ((16 - log) << 16) - x - (uint32_t)((uint64_t)bend * 22545 >> 16);
 }
 
+/* Bytes that both ends agree on. */
+static inline void shift_out(struct coder *c)
+{
+	while ((c->low ^ c->high) < UINT32_C(1) << 24) {
+		if (c->decoding)
+			c->value = c->value << 8 | in_byte(c);
+		else
+			out_byte(c);
+		c->low <<= 8;
+		c->high = c->high << 8 | 255;
+	}
+}
+
 unsigned coder_code(struct coder *c, unsigned p, unsigned bit)
 {
 	uint32_t mid = c->low + (uint32_t)(((uint64_t)(c->high - c->low) * p) >> 16);
@@ -92,15 +105,17 @@ unsigned coder_code(struct coder *c, unsigned p, unsigned bit)
 		c->high = mid;
 	else
 		c->low = mid + 1;
-	while ((c->low ^ c->high) < UINT32_C(1) << 24) {
-		if (c->decoding)
-			c->value = c->value << 8 | in_byte(c);
-		else
-			out_byte(c);
-		c->low <<= 8;
-		c->high = c->high << 8 | 255;
-	}
+	shift_out(c);
 	return bit;
+}
+
+uint8_t coder_plain(struct coder *c, uint8_t byte)
+{
+	unsigned got = 0;
+
+	for (unsigned i = 8; i-- > 0;)
+		got = got << 1 | coder_code(c, 32768, byte >> i & 1);
+	return (uint8_t)got;
 }
 
 /* ---- bits ---- */

@@ -49,6 +49,9 @@ bool coder_ok(const struct coder *c, struct err *e) MUST_USE;
 /* One bit with probability p / 65536 of being 1; 0 < p < 65536. */
 unsigned coder_code(struct coder *c, unsigned p, unsigned bit);
 
+/* Eight bits that nothing is known about. */
+uint8_t coder_plain(struct coder *c, uint8_t byte);
+
 /* ---- a bit by itself: 22 bits of probability, 10 of how often it was seen ---- */
 
 typedef uint32_t bitmodel;

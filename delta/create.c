@@ -19,6 +19,7 @@ enum {
 	FRAME_COST = 8 << 20, /* estimated coded bytes of a frame */
 	FRAME_OPS = LIMIT_DELTA_OPS - 4096,
 	DROP_AFTER = 64 << 20,
+	MIXED_MAX = 32 << 20, /* inserted bytes up to which all are mixed: half a minute */
 };
 
 /* A part of a piece, matched as a whole. */
@@ -54,6 +55,7 @@ struct create {
 	size_t n_made, cap_made;
 	struct buf table;
 	struct format format;
+	bool bulk; /* so much to insert that mixing would take too long */
 	uint64_t work_done, work_now, work_all; /* for progress */
 };
 
@@ -248,13 +250,20 @@ static bool cut_piece(struct cutter *k, size_t index, const struct ops *ops, str
 static bool cut_frames(struct create *c, struct err *e)
 {
 	struct cutter k = { .c = c };
+	uint64_t inserted = 0;
 	size_t all = 0, i = 0;
 
-	for (size_t n = 0; n < c->n_chunks; n++)
-		all += c->chunks[n].ops.n;
+	for (size_t n = 0; n < c->n_chunks; n++) {
+		const struct ops *o = &c->chunks[n].ops;
+
+		all += o->n;
+		for (size_t m = 0; m < o->n; m++)
+			inserted += o->v[m].kind == OP_INSERT ? o->v[m].n : 0;
+	}
 	c->ops = reallocarray(NULL, all + 1, sizeof(*c->ops));
 	if (!c->ops)
 		return err_nomem(e);
+	c->bulk = inserted > (c->job->mixed_max ? c->job->mixed_max : MIXED_MAX);
 	for (size_t piece = 0; piece < c->sight.n_pieces; piece++) {
 		CLEANUP(ops_done) struct ops joined = { 0 };
 
@@ -299,6 +308,18 @@ static bool code_adds(struct create *c, struct coder *coder, struct models *m,
 			return false;
 		memcpy(block, p + at, n);
 		code_add(coder, m, old, op->from + at, block, address + at, n);
+	}
+	return true;
+}
+
+static bool code_bulks(struct coder *coder, struct models *m, const struct op *op,
+		       const uint8_t *p, struct err *e)
+{
+	for (uint64_t at = 0; at < op->n; at += CODE_BULK_MAX) {
+		size_t n = op->n - at < CODE_BULK_MAX ? (size_t)(op->n - at) : CODE_BULK_MAX;
+
+		if (!code_bulk(coder, m, (uint8_t *)(uintptr_t)(p + at), n, e))
+			return false;
 	}
 	return true;
 }
@@ -362,7 +383,9 @@ static bool code_bodies(struct create *c, struct coder *coder, struct models *m,
 		for (uint32_t k = 0; k < p->ops; k++) {
 			const struct op *op = &c->ops[f->first_op + p->first_op + k];
 
-			if (!code_op_body(c, coder, m, op, bytes, address, e))
+			if (!(!p->transform && code_is_bulk(coder, m, op, c->bulk)
+				      ? code_bulks(coder, m, op, bytes, e)
+				      : code_op_body(c, coder, m, op, bytes, address, e)))
 				return false;
 			touched += op->kind == OP_ADD ? op->n : 65536;
 			if (touched > DROP_AFTER) {

@@ -71,6 +71,8 @@ struct delta_job {
 	int scratch_fd; /* an empty unlinked file for unpacked streams; -1: in memory (memfd) */
 	unsigned threads;    /* 0 is 1 */
 	uint64_t output_max; /* give up (E_TOO_BIG) when the delta would be larger; 0: never */
+	/* Above this many inserted bytes (0: 32 MiB) long inserts are packed faster and worse. */
+	uint64_t mixed_max;
 	/* Called from the calling thread now and then; false cancels: E_CANCELLED. */
 	bool (*progress)(void *ctx, uint64_t done, uint64_t total);
 	void *ctx;

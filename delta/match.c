@@ -612,6 +612,15 @@ static bool worth(const struct scan *s, const struct found *f)
 	return n >= now + (near ? GAIN_NEAR : GAIN_FAR);
 }
 
+/* Where nothing was found for long, not every place is tried: a match that begins between two is
+ * found a little later and extended back. */
+static size_t stride(const struct scan *s)
+{
+	size_t fruitless = (s->at - s->done) >> 17;
+
+	return fruitless > 15 ? 16 : fruitless + 1;
+}
+
 static bool scan_step(struct scan *s, struct err *e)
 {
 	struct found best = { .n = 0 };
@@ -635,7 +644,7 @@ static bool scan_step(struct scan *s, struct err *e)
 	}
 	if (best.n && worth(s, &best))
 		return take(s, &best, e);
-	s->at += run > 8 ? run : 1;
+	s->at += run > 8 ? run : stride(s);
 	return true;
 }
 

@@ -406,6 +406,35 @@ static void old_ranges_stay_usable(void **state UNUSED)
 	free(new.p);
 }
 
+static void long_inserts_in_bulk_come_out_exactly(void **state UNUSED)
+{
+	struct bytes old = bytes_new(300000), new = bytes_new(5 << 20);
+	struct delta_info info;
+	struct err e;
+
+	seed = 11;
+	add_content(&old, 3, 300000);
+	add_content(&new, 0, 70000);
+	add_old(&new, &old, 5000, 200000);
+	add_content(&new, 1, 3 << 20);
+	add_old(&new, &old, 0, 100000);
+	add_content(&new, 1, 10000);
+	int a = memfile(old.p, old.n), b = memfile(new.p, new.n), out = memfile("", 0);
+	struct delta_job job = {
+		.old_fd = a, .new_fd = b, .out_fd = out, .scratch_fd = -1, .mixed_max = 1
+	};
+
+	assert_ok(delta_create(&job, &info, &e), &e);
+	assert_applies(out, a, &new);
+	struct sink s = { .want = &new, .stop = UINT64_MAX };
+	assert_ok(apply(out, a, 2 << 20, &s, &e), &e);
+	close(a);
+	close(b);
+	close(out);
+	free(old.p);
+	free(new.p);
+}
+
 static bool cancel(void *ctx, uint64_t done, uint64_t total)
 {
 	unsigned *left = ctx;
@@ -489,6 +518,7 @@ int main(void)
 		cmocka_unit_test(the_same_bytes_for_any_number_of_threads),
 		cmocka_unit_test(special_pairs_are_small),
 		cmocka_unit_test(old_ranges_stay_usable),
+		cmocka_unit_test(long_inserts_in_bulk_come_out_exactly),
 		cmocka_unit_test(making_can_be_cancelled),
 		cmocka_unit_test(applying_stays_within_32_mib),
 		cmocka_unit_test(running_out_of_memory_is_an_error),
