@@ -1,6 +1,7 @@
 #include "agent/daemon_priv.h"
 
 #include "agent/crashpoint.h"
+#include "agent/lock.h"
 #include "base/file.h"
 #include "base/log.h"
 
@@ -10,7 +11,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -34,19 +34,6 @@ int64_t agent_now_ms(const struct agent *a)
 }
 
 /* ---- start ------------------------------------------------------------------------------- */
-
-static bool take_lock(struct agent *a, struct err *e)
-{
-	a->lock_fd =
-		openat(a->state_dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (a->lock_fd < 0)
-		return err_sys(e, errno, "lock");
-	if (flock(a->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-		err_set(e, E_EXISTS, "an agent runs on %s already", a->set->state_dir);
-		return err_hint(e, "valise-agent status asks it");
-	}
-	return true;
-}
 
 static bool take_signals(struct agent *a, struct err *e)
 {
@@ -133,7 +120,8 @@ static void recall(struct agent *a)
 
 static bool start(struct agent *a, struct err *e)
 {
-	if (!dir_open(&a->state_dirfd, a->set->state_dir, 0700, e) || !take_lock(a, e) ||
+	if (!dir_open(&a->state_dirfd, a->set->state_dir, 0700, e) ||
+	    !lock_take(&a->lock_fd, a->state_dirfd, a->set->state_dir, e) ||
 	    !enrolment_load(&a->enrolment, a->state_dirfd, e) ||
 	    !identity_load(&a->identity, a->state_dirfd, e) || !open_dirs(a, e) ||
 	    !load_state(a, e) || !take_signals(a, e) || !worker_init(&a->poll_worker, e) ||

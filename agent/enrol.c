@@ -155,12 +155,12 @@ bool enrolment_ask(struct enrolment *en, int state_dirfd, const struct identity 
 	return true;
 }
 
-/* What another server made of this handset counts for nothing with the new one.  The release that is
- * installed goes too: its publisher is nobody to the new server. */
+/* What another server made of this handset counts for nothing with the new one.  The phone goes too, with
+ * its user's data: its company is nobody to the new one. */
 static bool forget_server(int state_dirfd, struct err *e)
 {
-	static const char *const dirs[] = { "tuf/image", "tuf/director", "want", "policies",
-					    "events" };
+	static const char *const dirs[] = { "tuf/image", "tuf/director", "want",    "policies",
+					    "events",    "slots/a",      "slots/b", "data" };
 
 	/* First, so that a half-forgotten server is not talked to. */
 	if (!file_remove(state_dirfd, ENROLMENT, e) ||

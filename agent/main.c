@@ -2,6 +2,7 @@
 #include "agent/control.h"
 #include "agent/daemon.h"
 #include "agent/enrol.h"
+#include "agent/lock.h"
 #include "agent/settings.h"
 #include "agent/tuf_command.h"
 #include "base/cli.h"
@@ -70,6 +71,7 @@ static bool cmd_enrol(int argc UNUSED, char **argv, struct err *e)
 {
 	CLEANUP(settings_done) struct settings set = { 0 };
 	CLEANUP(fd_closep) int dirfd = -1;
+	CLEANUP(fd_closep) int lock = -1;
 	struct enrol_options opt = {
 		.ticket = argv[0], .model = opt_model, .name = opt_name, .again = opt_again
 	};
@@ -77,6 +79,7 @@ static bool cmd_enrol(int argc UNUSED, char **argv, struct err *e)
 	struct enrolment en;
 
 	if (!load_settings(&set, e) || !dir_open(&dirfd, set.state_dir, 0700, e) ||
+	    !lock_take(&lock, dirfd, set.state_dir, e) ||
 	    !enrol(&en, dirfd, &opt, &set, clock_system(), rng_system(), e) ||
 	    !identity_load(&id, dirfd, e))
 		return false;

@@ -170,8 +170,8 @@ static bool fields_are_possible(const struct state *s)
 	       (s->active == SLOT_NONE || release_id_is_set(&s->slot[s->active])) &&
 	       (!busy || release_id_is_set(&s->target)) &&
 	       has_slot == (s->target_slot != SLOT_NONE) &&
-	       (!has_slot || (s->target_slot != s->active &&
-			      release_id_is_set(&s->slot[s->target_slot])));
+	       (!has_slot ||
+		(s->target_slot != s->active && release_id_is_set(&s->slot[s->target_slot])));
 }
 
 bool state_parse(struct state *ret, const uint8_t *p, size_t n, struct err *e)

@@ -19,6 +19,9 @@ got=0
 say "only one agent runs on a folder"
 start_agent
 once 73
+got=0
+agent enrol --again --model compact VALISE1:AA >/dev/null 2>&1 || got=$?
+[ $got = 73 ] || die "enrol beside a running agent: $got"
 wait_for 30 "a healthy phone" status_is .vm.healthy true
 
 say "status is for people and for programs"
@@ -123,4 +126,26 @@ valise -y device revoke "$third" >/dev/null
 got=0
 agent once >>agent.log 2>&1 || got=$?
 [ $got = 77 ] || die "revoked: status $got"
-exit 0
+
+say "another company: not by accident, and then nothing of the first one is left"
+mkdir company2
+(
+	state=$TMPDIR/company2/state HOME=$TMPDIR/company2
+	server_settings[1]=$state
+	rm -f admin.token
+	init_valised
+	start_valised poll.interval=1s
+	init_organisation acme
+	valise -o json enrol new --no-qr | jq -r .ticket >company2/ticket
+	handset=$TMPDIR/handset
+	got=0
+	agent enrol --model compact "$(cat company2/ticket)" >enrol3.out 2>&1 || got=$?
+	[ $got = 73 ] || die "$got: $(cat enrol3.out)"
+	grep -q -- --again enrol3.out || die "no hint: $(cat enrol3.out)"
+	agent enrol --again --model compact "$(cat company2/ticket)" >enrol3.out 2>&1 || die "$(cat enrol3.out)"
+	once 0
+	for d in slots/a slots/b data policies; do
+		[ -z "$(find "handset/$d" -type f ! -name index.json)" ] || die "$d: $(find "handset/$d")"
+	done
+	end_all
+)

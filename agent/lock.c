@@ -1,0 +1,22 @@
+#include "agent/lock.h"
+
+#include "base/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+
+bool lock_take(int *ret, int state_dirfd, const char *state_dir, struct err *e)
+{
+	CLEANUP(fd_closep)
+	int fd = openat(state_dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return err_sys(e, errno, "lock");
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		err_set(e, E_EXISTS, "an agent runs on %s", state_dir);
+		return err_hint(e, "valise-agent status asks it");
+	}
+	*ret = TAKE_FD(fd);
+	return true;
+}
