@@ -100,8 +100,11 @@ tiny_tree() {
 # phone NAME...: phones of the same packages, from one tree; the first is whole, each further one
 # is what lib/phone-tree changes in it.  Leaves them in WORK/NAME.
 phone() {
-	local kernel mode args=() n
+	local kernel mode args=() n space='unshare --mount --propagation private'
 	need mmdebstrap
+	# Where the root is no mount point (a chroot) the kernel refuses that.  Then the packages' mounts
+	# go for mmdebstrap too, which only warns that it has none to take away.
+	$space true 2> /dev/null || space=
 	mode=root
 	if [ "$(id -u)" != 0 ]; then
 		mode=unshare
@@ -140,7 +143,7 @@ phone() {
 		--setup-hook='mkdir -p "$1/var/cache/apt/archives" "$1/var/lib/apt/lists"' \
 		--setup-hook="copy-in $(cat "$WORK/deblist") /var/cache/apt/archives" \
 		--setup-hook="sync-in \"$APT/state/lists\" /var/lib/apt/lists" \
-		--customize-hook="unshare --mount --propagation private bash \"$HERE/lib/phone-tree\" \"\$1\" $*" \
+		--customize-hook="$space bash \"$HERE/lib/phone-tree\" \"\$1\" $*" \
 		'' /dev/null "$APT/etc/sources.list" > "$WORK/mmdebstrap.log" 2>&1 ||
 		{ tail -n 30 "$WORK/mmdebstrap.log" >&2; die "mmdebstrap failed: see its log above"; }
 	for n; do
