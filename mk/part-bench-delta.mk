@@ -1,0 +1,9 @@
+# Deltas beside other tools' on real pairs; PAIRS=folder keeps what was built.
+
+PAIRS ?= build/pairs
+
+bench-delta: programs ## deltas against rivals on real pairs (PAIRS=folder, NAMES="p1 p5u")
+	$(Q)tests/bench/delta/pairs.sh '$(PAIRS)' $(NAMES)
+	$(Q)tests/bench/delta/run.sh '$(PAIRS)' $(NAMES)
+
+.PHONY: bench-delta
