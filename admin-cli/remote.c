@@ -111,6 +111,17 @@ void remote_done(struct remote *r)
 	wipe(r->auth, sizeof(r->auth));
 }
 
+/* 202 is an error's text as well: it was understood, and somebody else has to do something first. */
+static bool not_yet(const struct https_answer *a, struct err *e)
+{
+	struct api_error why;
+
+	if (!api_error_parse(&why, a->body.p, a->body.n, e))
+		return err_wrap(e, "answer 202");
+	err_from_name(e, why.code, "%s", why.message);
+	return err_hint(e, "somebody else does the same with a token of their own");
+}
+
 static bool send_call(struct remote *r, const struct remote_call *c, struct https_answer *a,
 		      struct err *e)
 {
@@ -136,7 +147,7 @@ static bool send_call(struct remote *r, const struct remote_call *c, struct http
 	}
 	r->retry_after_s = -1;
 	if (https_do(r->https, &q, a, e))
-		return true;
+		return a->status != 202 || not_yet(a, e);
 	r->retry_after_s = a->retry_after_s;
 	return false;
 }

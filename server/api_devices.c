@@ -177,11 +177,20 @@ bool api_device_get(struct req *r, struct err *e)
 	return send_device(r, r->params[0], e);
 }
 
+static bool second_if_wanted(struct req *r, struct err *e)
+{
+	if (!r->web->settings->two_person_enrolment)
+		return true;
+	if (!device_id_is_valid(r->params[0]))
+		return err_set(e, E_NOT_FOUND, "no such device");
+	return second_person(r, "device.approve", r->params[0], e);
+}
+
 bool api_device_approve(struct req *r, struct err *e)
 {
 	char reason[LIMIT_TEXT + 1];
 
-	if (!api_reason(r, reason, e) ||
+	if (!api_reason(r, reason, e) || !second_if_wanted(r, e) ||
 	    !devices_approve(r->web->store, r->params[0], r->actor, e))
 		return false;
 	log_info("device.approved", "id=%s device=%s actor=%s", r->id, r->params[0], r->actor);

@@ -44,6 +44,17 @@ static bool trusted_if_there(struct req *r, const char *product, const char *ver
 	return repo_release_trusted(r->web, product, version, e) || e->code == E_NOT_FOUND;
 }
 
+static bool second_if_all(struct req *r, const struct target *t, const char *product,
+			  const char *version, struct err *e)
+{
+	char subject[LIMIT_NAME + LIMIT_VERSION + 2];
+
+	if (t->kind != TARGET_ALL || !r->web->settings->two_person_rollout)
+		return true;
+	snprintf(subject, sizeof(subject), "%s/%s", product, version);
+	return second_person(r, "rollout.all", subject, e);
+}
+
 bool api_rollout_new(struct req *r, struct err *e)
 {
 	static const char *const keys[] = { "product", "version", "target", NULL };
@@ -57,6 +68,7 @@ bool api_rollout_new(struct req *r, struct err *e)
 	    !jobj_name(&version, jdoc_root(d), "version", e) ||
 	    !api_target_read(&t, jdoc_root(d), "target", e) ||
 	    !trusted_if_there(r, product, version, e) ||
+	    !second_if_all(r, &t, product, version, e) ||
 	    !rollouts_create(r->web->store, product, version, &t, r->actor, &number, e))
 		return false;
 	log_info("rollout.created", "id=%s rollout=r%" PRId64 " release=%s/%s actor=%s", r->id,

@@ -67,6 +67,11 @@ bool api_ticket_new(struct req *r, struct err *e)
 	    (jobj_has(jdoc_root(d), "serial") &&
 	     !jobj_str(&serial, jdoc_root(d), "serial", LIMIT_NAME, e)))
 		return false;
+	if (approval != 1 && r->web->settings->two_person_enrolment) {
+		err_set(e, E_POLICY, "every handset has to be approved by two people here");
+		return err_hint(e, "make the ticket with approval by hand: valise enrol new "
+				   "--approve");
+	}
 	in = (struct ticket_new){ groups, n, approval == 1, (int64_t)ttl_s, serial };
 	if (!tickets_create(r->web->store, &in, r->actor, &t, token, e))
 		return false;

@@ -94,6 +94,12 @@ const struct conf_row settings_rows[] = {
 	  "validity of the image timestamp; renewed at half", 600, 7 * DAY, .reload = true },
 	{ "sign.rate", CONF_UINT, AT(sign_rate), "500",
 	  "sets of metadata that the keys process signs a second", 1, 1000000, .reload = true },
+
+	{ "two_person.rollout", CONF_BOOL, AT(two_person_rollout), "no",
+	  "a rollout to everyone wants the same request by two tokens", .reload = true },
+	{ "two_person.enrolment", CONF_BOOL, AT(two_person_enrolment), "no",
+	  "approving a handset wants two tokens, and every handset has to be approved",
+	  .reload = true },
 };
 
 const size_t settings_n = ARRAY_SIZE(settings_rows);

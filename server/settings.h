@@ -35,6 +35,8 @@ struct settings {
 
 	uint64_t image_snapshot_s, image_timestamp_s;
 	uint64_t sign_rate;
+
+	bool two_person_rollout, two_person_enrolment;
 };
 
 extern const struct conf_row settings_rows[];

@@ -60,6 +60,7 @@ bool web_services_start(struct web *w, const struct settings *s, int keys, int w
 
 	*w = (struct web){ .settings = s, .clock = clock_system(), .rng = rng };
 	pthread_mutex_init(&w->repo_lock, NULL);
+	second_init(&w->second);
 	w->session_secret = TAKE(*session_secret);
 	w->started_s = clock_wall_s(w->clock);
 	w->started_ms = clock_boot_ms(w->clock);
@@ -83,6 +84,7 @@ void web_services_stop(struct web *w)
 	nonces_free(w->nonces);
 	secret_free(w->session_secret);
 	store_free(w->store);
+	second_done(&w->second);
 	pthread_mutex_destroy(&w->repo_lock);
 }
 

@@ -20,6 +20,7 @@
 #include "server/nonces.h"
 #include "server/pool.h"
 #include "server/rate.h"
+#include "server/second.h"
 #include "server/settings.h"
 #include "server/signer.h"
 #include "storage/store.h"
@@ -39,6 +40,7 @@ struct web {
 	struct secret *session_secret;
 	struct metrics metrics;
 	pthread_mutex_t repo_lock; /* server/repo.h */
+	struct second second;
 	int64_t started_s, started_ms;
 	bool draining; /* atomic: answers end their connections */
 	uint64_t next_request;
