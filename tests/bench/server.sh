@@ -1,0 +1,118 @@
+#!/bin/bash
+# valised against nginx serving static files over TLS, on this machine, in the same minutes: idle signed
+# check-ins against a static answer of the same size, objects against the same file.  Runs are interleaved,
+# medians compared.  SECONDS_EACH (5), ROUNDS (3), CONNECTIONS (32), OBJECT_MIB (256).
+set -eu
+PATH=$PATH:/usr/sbin:/sbin
+each=${SECONDS_EACH:-5} rounds=${ROUNDS:-3} connections=${CONNECTIONS:-32} object_mib=${OBJECT_MIB:-256}
+for t in wrk:wrk nginx:nginx-light curl:curl jq:jq; do
+	command -v "${t%:*}" >/dev/null || { echo "bench server: skipped, ${t%:*} is missing: apt install ${t#*:}"; exit 0; }
+done
+TMPDIR=$(mktemp -d)
+chmod 755 "$TMPDIR"
+export TMPDIR
+. "$TOP/tests/support/lib.sh"
+trap 'end_all; rm -rf "$TMPDIR"' EXIT
+load=$(cut -d' ' -f1 /proc/loadavg)
+awk -v l="$load" -v n="$(nproc)" 'BEGIN { if (l > n / 2) print "bench server: the machine is busy (load " l "): trust ratios, not rates" }'
+
+init_valised
+start_valised limit.client_rate=0 limit.device_rate=0 log.level=info web.connections_per_ip=0 disk.reserve=0
+init_organisation acme
+enrolled_handset a bench
+
+# An object that does not compress, put beside the API (serving does not hash).
+sha=$(printf 'b%.0s' {1..64})
+mkdir -p "$state/objects/bb"
+head -c $((object_mib * 1048576)) /dev/urandom >"$TMPDIR/object"
+cp "$TMPDIR/object" "$state/objects/bb/${sha:2}"
+chmod -R a+rX "$state/objects/bb"
+chown -R --reference="$state/objects" "$state/objects/bb" 2>/dev/null || true
+
+# nginx as it comes, with the same key, one worker a processor, connections kept.
+www=$TMPDIR/www
+mkdir -p "$www/objects" "$TMPDIR/nginx"
+handset a checkin >/dev/null
+handset a checkin >/dev/null
+handset a checkin | tr -d '\n' >"$www/answer.json"
+mv "$TMPDIR/object" "$www/objects/$sha"
+cp "$state/tls/cert.pem" "$state/tls/key.pem" "$TMPDIR/nginx/"
+nginx_port=$((20000 + $$ % 20000))
+cat >"$TMPDIR/nginx/nginx.conf" <<EOT
+worker_processes auto;
+pid $TMPDIR/nginx/pid;
+error_log $TMPDIR/nginx/error.log;
+daemon off;
+user $(id -un);
+events { worker_connections 4096; }
+http {
+	access_log off;
+	sendfile on;
+	tcp_nopush on;
+	keepalive_requests 100000000;
+	types { application/json json; }
+	client_body_temp_path $TMPDIR/nginx/b; proxy_temp_path $TMPDIR/nginx/p; fastcgi_temp_path $TMPDIR/nginx/f;
+	uwsgi_temp_path $TMPDIR/nginx/u; scgi_temp_path $TMPDIR/nginx/s;
+	server {
+		listen 127.0.0.1:$nginx_port ssl;
+		ssl_certificate $TMPDIR/nginx/cert.pem;
+		ssl_certificate_key $TMPDIR/nginx/key.pem;
+		ssl_protocols TLSv1.2 TLSv1.3;
+		root $www;
+	}
+}
+EOT
+nginx -c "$TMPDIR/nginx/nginx.conf" -e "$TMPDIR/nginx/error.log" >"$TMPDIR/nginx/out" 2>&1 &
+started+=("$!")
+wait_for 10 nginx curl -fsk -o /dev/null "https://127.0.0.1:$nginx_port/answer.json"
+nginx_url=https://127.0.0.1:$nginx_port
+
+median() { sort -n | sed -n $(((rounds + 1) / 2))p; }
+# rate OUT: requests a second of a wrk run without errors
+rate() {
+	if grep -E 'Non-2xx|Socket errors' "$1" | grep -qv 'connect 0, read 0, write 0, timeout 0'; then
+		cat "$1" >&2
+		echo "bench server: there were errors" >&2
+		exit 1
+	fi
+	awk '/^Requests\/sec/ { print $2 }' "$1"
+}
+export THREADS=2
+wrk_get() {
+	wrk -t $THREADS -c "$connections" -d "${each}s" "$1" >"$TMPDIR/wrk.out" 2>&1
+	rate "$TMPDIR/wrk.out"
+}
+# Requests are signed in advance, enough for the run; each is good once.
+wrk_checkins() {
+	export REQUESTS=$TMPDIR/requests COUNT=$((each * ${EXPECT_RATE:-40000}))
+	LENGTH=$(handset a sign "$COUNT" "$REQUESTS")
+	export LENGTH
+	wrk -t $THREADS -c "$connections" -d "${each}s" -s "$TOP/tests/bench/server.lua" "$url" >"$TMPDIR/wrk.out" 2>&1
+	unset REQUESTS
+	rate "$TMPDIR/wrk.out"
+}
+mbs() { # URL: one connection, whole object, MB/s
+	curl -sk -o /dev/null -w '%{speed_download}\n' "$1" | awk '{ printf "%.1f\n", $1 / 1e6 }'
+}
+ranges() { # requests of 1 MiB ranges a second
+	wrk -t $THREADS -c 8 -d "${each}s" -H "Range: bytes=1048576-2097151" "$1" >"$TMPDIR/wrk.out" 2>&1
+	rate "$TMPDIR/wrk.out"
+}
+report() { # NAME UNIT OURS THEIRS
+	awk -v name="$1" -v unit="$2" -v a="$(median <"$3")" -v b="$(median <"$4")" 'BEGIN {
+		printf "%-34s %8.0f %-5s nginx, static, TLS %8.0f %-5s ratio %.2f\n", name, a, unit, b, unit, a / b }'
+}
+for _ in $(seq "$rounds"); do
+	wrk_checkins >>ours.checkin
+	wrk_get "$nginx_url/answer.json" >>theirs.checkin
+	wrk_get "$url/healthz" >>ours.health
+	mbs "$url/objects/$sha" >>ours.object
+	mbs "$nginx_url/objects/$sha" >>theirs.object
+	ranges "$url/objects/$sha" >>ours.ranges
+	ranges "$nginx_url/objects/$sha" >>theirs.ranges
+done
+report "idle check-ins, $connections connections" "/s" ours.checkin theirs.checkin
+report "healthz (the floor of the HTTP part)" "/s" ours.health theirs.checkin
+report "one object, one connection" "MB/s" ours.object theirs.object
+report "ranges of 1 MiB, 8 connections" "/s" ours.ranges theirs.ranges
+echo "idle check-in: $LENGTH bytes up, $(stat -c %s "$www/answer.json") bytes of body down"
