@@ -44,6 +44,7 @@ struct conn {
 	struct web_http *http;
 	struct MHD_Connection *mhd;
 	enum phase phase;
+	bool is_head; /* HEAD: no body follows the head */
 	uint64_t received, swallowed;
 };
 
@@ -64,6 +65,15 @@ const char *req_header(const struct req *r, const char *name)
 
 /* ---- the beginning of a request ------------------------------------------------------------ */
 
+static void write_id(char out[static 17], uint64_t n)
+{
+	uint8_t bytes[8];
+
+	for (int i = 7; i >= 0; i--, n >>= 8)
+		bytes[i] = (uint8_t)n;
+	hex_encode(out, bytes, sizeof(bytes));
+}
+
 static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 {
 	struct web_http *h = cls;
@@ -82,8 +92,7 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 	c->mhd = mhd;
 	c->phase = HEAD;
 	c->received = c->swallowed = 0;
-	snprintf(c->req.id, sizeof(c->req.id), "%016" PRIx64,
-		 __atomic_add_fetch(&h->web->next_request, 1, __ATOMIC_RELAXED));
+	write_id(c->req.id, __atomic_add_fetch(&h->web->next_request, 1, __ATOMIC_RELAXED));
 	metric_add(&h->web->metrics.active, 1);
 	return c;
 }
@@ -215,10 +224,24 @@ static struct MHD_Response *make_response(struct conn *c)
 	return m;
 }
 
+/* Over TLS the library writes head and body one by one: two records, two system calls, two
+ * segments.  The record with the head waits for the one with the body. */
+static void hold_head(struct conn *c)
+{
+	const union MHD_ConnectionInfo *info;
+
+	if (!c->http->tls)
+		return;
+	info = MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	if (info && info->socket_context)
+		web_tls_hold(info->socket_context);
+}
+
 static enum MHD_Result answer(struct conn *c)
 {
 	struct reply *p = &c->req.reply;
 	struct MHD_Response *m = make_response(c);
+	bool small = p->fd < 0 && p->n == 0 && p->body.n > 0 && p->body.n <= WEB_TLS_HELD_BODY;
 	enum MHD_Result rc = MHD_NO;
 	bool ok = m != NULL;
 
@@ -234,6 +257,8 @@ static enum MHD_Result answer(struct conn *c)
 	ok = ok && MHD_add_response_header(m, "X-Request-Id", c->req.id) == MHD_YES;
 	if (ok)
 		rc = MHD_queue_response(c->mhd, p->status, m);
+	if (rc == MHD_YES && small && !c->is_head)
+		hold_head(c);
 	if (m)
 		MHD_destroy_response(m);
 	return rc;
@@ -297,6 +322,7 @@ static enum MHD_Result head(struct conn *c, const char *method, const char *vers
 	find_peer(c, &g);
 	r->host = req_header(r, "Host");
 	r->known_method = api_method_parse(&r->method, method);
+	c->is_head = strcmp(method, "HEAD") == 0;
 	if (!guard_check(&g, strcmp(version, "HTTP/1.1") == 0, &e) || !split_uri(r, &e)) {
 		metric_add(&r->web->metrics.refused_smuggling, 1);
 		refuse(c, &e);
@@ -415,20 +441,22 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_c
 			  enum MHD_ConnectionNotificationCode what)
 {
 	struct web_http *h = cls;
-	const union MHD_ConnectionInfo *info;
+	const union MHD_ConnectionInfo *session, *fd;
 
-	(void)socket_context;
 	if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
 		metric_sub(&h->web->metrics.connections_open, 1);
+		web_tls_out_free(*socket_context);
+		*socket_context = NULL;
 		return;
 	}
 	metric_add(&h->web->metrics.connections, 1);
 	metric_add(&h->web->metrics.connections_open, 1);
 	if (!h->tls)
 		return;
-	info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-	if (info && info->tls_session)
-		web_tls_session(h->tls, info->tls_session);
+	session = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+	fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+	if (session && session->tls_session && fd)
+		*socket_context = web_tls_session(h->tls, session->tls_session, fd->connect_fd);
 }
 
 /* libmicrohttpd's own complaints are about single connections: nothing an operator acts on. */
