@@ -1,9 +1,10 @@
-#include "delta/transform.h"
+#include "delta/deflate.h"
 
 #include <stdlib.h>
 
 const struct transform *const transforms[] = {
 	NULL, /* 0: no transform, raw bytes */
+	&transform_deflate,
 };
 const size_t n_transforms = ARRAY_SIZE(transforms);
 

@@ -17,7 +17,8 @@
  * A transform is one row of `transforms`; its position never changes, as it is in the format.
  * All functions take hostile input: lying, cut, nested and endless streams are no errors when a
  * delta is made (there is just no stream), and E_CORRUPT when one is applied.  They are
- * thread-safe, keep no state between calls and use at most 2 MiB of memory besides their results. */
+ * thread-safe, keep no state between calls and use at most 2 MiB of memory besides their results;
+ * find needs LIMIT_DELTA_STREAM more. */
 #ifndef VALISE_DELTA_TRANSFORM_H
 #define VALISE_DELTA_TRANSFORM_H
 
@@ -55,8 +56,9 @@ struct packer {
 struct transform {
 	const char *name;
 
-	/* MAKING: appends, in rising order and without overlap, the streams that start in
-	 * [from, to) of the image (they may end behind `to`).  Called once per part of the image,
+	/* MAKING: appends, in rising order and without overlap, the streams that are recognised
+	 * in [from, to) of the image, by their header or their first byte (they may begin and end
+	 * behind `to`, and overlap with those of other parts).  Called once per part of the image,
 	 * from several threads.  Each was unpacked once to its end, so `unpack` works on it.  Time
 	 * is linear in to - from plus what was unpacked. */
 	bool (*find)(struct streams *ret, const uint8_t *image, uint64_t image_size,
@@ -78,6 +80,9 @@ struct transform {
 	bool (*pack)(const struct packer *to, const uint8_t *recipe, size_t recipe_n,
 		     const uint8_t *plain, size_t plain_n, struct err *e);
 };
+
+/* Positions in `transforms`; they are part of the format. */
+enum { TRANSFORM_NONE, TRANSFORM_DEFLATE };
 
 extern const struct transform *const transforms[]; /* delta/transform.c */
 extern const size_t n_transforms;

@@ -1,0 +1,175 @@
+/* Where deflate streams begin: behind the headers of gzip (RFC 1952), zlib (RFC 1950) and zip members
+ * (APPNOTE 4.3.7), wherever in the image they stand. */
+#include "delta/deflate.h"
+
+#include "base/bytes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	PACKED_MIN = 32, /* smaller ones are not worth their place in the tables */
+	GZIP_HEAD = 10,
+	GZIP_NAME_MAX = 1024,
+	ZIP_HEAD = 30,
+	BUDGET_FREE = 1 << 26,
+	BUDGET_PER_BYTE = 4,
+};
+
+struct scan {
+	const uint8_t *p;
+	uint64_t n;
+	struct inflate *inflate;
+	uint8_t *plain; /* LIMIT_DELTA_STREAM */
+	uint64_t budget; /* bytes that may still be unpacked in vain: for images made to be slow */
+};
+
+static uint64_t text_end(const struct scan *s, uint64_t at)
+{
+	uint64_t max = s->n - at < GZIP_NAME_MAX ? s->n - at : GZIP_NAME_MAX;
+	const uint8_t *nul = memchr(s->p + at, 0, max);
+
+	return nul ? (uint64_t)(nul - s->p) + 1 : 0;
+}
+
+/* The three find where the deflate data begins if a header is at `at`; 0: it is none. */
+static uint64_t gzip_start(const struct scan *s, uint64_t at)
+{
+	enum { HAS_CRC = 2, HAS_EXTRA = 4, HAS_NAME = 8, HAS_COMMENT = 16, RESERVED = 0xe0 };
+	const uint8_t *p = s->p + at;
+	uint64_t to = at + GZIP_HEAD;
+
+	if (s->n - at < GZIP_HEAD + 2 || p[1] != 0x8b || p[2] != 8 || p[3] & RESERVED)
+		return 0;
+	if (p[3] & HAS_EXTRA)
+		to += 2u + get_le16(p + GZIP_HEAD);
+	for (unsigned flag = HAS_NAME; flag <= HAS_COMMENT; flag <<= 1)
+		if (p[3] & flag && (to >= s->n || (to = text_end(s, to)) == 0))
+			return 0;
+	return to + (p[3] & HAS_CRC ? 2 : 0);
+}
+
+static uint64_t zlib_start(const struct scan *s, uint64_t at)
+{
+	const uint8_t *p = s->p + at;
+
+	/* Method 8, a window of 32 KiB, no dictionary: all that is met outside of PNG. */
+	if (s->n - at < 2 || p[1] & 0x20 || (p[0] << 8 | p[1]) % 31)
+		return 0;
+	return at + 2;
+}
+
+static uint64_t zip_start(const struct scan *s, uint64_t at)
+{
+	enum { ENCRYPTED = 1 };
+	const uint8_t *p = s->p + at;
+
+	if (s->n - at < ZIP_HEAD || p[1] != 'K' || p[2] != 3 || p[3] != 4 ||
+	    get_le16(p + 8) != 8 || p[6] & ENCRYPTED)
+		return 0;
+	return at + ZIP_HEAD + get_le16(p + 26) + get_le16(p + 28);
+}
+
+static enum wrap wrap_at(const struct scan *s, uint64_t at, enum wrap w, size_t plain_n,
+			 uint64_t packed_n)
+{
+	uint8_t want[WRAP_MAX];
+	unsigned size = wrap_size(w);
+
+	if (s->n - at < size || (w == WRAP_ZIP && get_le32(s->p + at) != 0x08074b50))
+		return WRAP_NONE;
+	wrap_make(want, w, s->plain, plain_n, packed_n);
+	return memcmp(want, s->p + at, size) == 0 ? w : WRAP_NONE;
+}
+
+static void budget_spend(struct scan *s, uint64_t n)
+{
+	s->budget -= n < s->budget ? n : s->budget;
+}
+
+/* Unpacks what may begin at `at`; *ret_n is 0 when nothing does. */
+static void stream_try(struct scan *s, uint64_t at, enum wrap w, struct stream *ret)
+{
+	struct packed_memory m;
+	struct err ignored;
+	uint64_t used = 0;
+	size_t n = 0;
+
+	*ret = (struct stream){ .offset = at };
+	if (at >= s->n || s->budget == 0)
+		return;
+	/* Packed bytes are never more than plain ones by a twentieth, so more need not be read. */
+	inflate_init(s->inflate,
+		     packed_of(&m, s->p + at,
+			       s->n - at < 2 * LIMIT_DELTA_STREAM ? s->n - at
+								  : 2 * LIMIT_DELTA_STREAM));
+	if (!inflate_all(s->inflate, s->plain, LIMIT_DELTA_STREAM, &n, &used, &ignored)) {
+		budget_spend(s, s->inflate->read + s->inflate->made);
+		return;
+	}
+	w = wrap_at(s, at + used, w, n, used);
+	if (used < PACKED_MIN || n == 0 || !s->inflate->coded) {
+		budget_spend(s, used + n);
+		return;
+	}
+	ret->size = (uint32_t)(used + wrap_size(w));
+	ret->plain_size = (uint32_t)n;
+	ret->transform = TRANSFORM_DEFLATE;
+}
+
+static void stream_at(struct scan *s, uint64_t at, struct stream *ret)
+{
+	uint64_t start = 0;
+	enum wrap w = WRAP_NONE;
+
+	switch (s->p[at]) {
+	case 0x1f:
+		start = gzip_start(s, at);
+		w = WRAP_GZIP;
+		break;
+	case 0x78:
+		start = zlib_start(s, at);
+		w = WRAP_ZLIB;
+		break;
+	case 'P':
+		start = zip_start(s, at);
+		w = WRAP_ZIP;
+		break;
+	}
+	ret->size = 0;
+	if (start)
+		stream_try(s, start, w, ret);
+}
+
+static bool scan(struct scan *s, struct streams *ret, uint64_t from, uint64_t to, struct err *e)
+{
+	for (uint64_t at = from; at < to;) {
+		struct stream found;
+
+		stream_at(s, at, &found);
+		if (found.size == 0) {
+			at++;
+			continue;
+		}
+		if (!streams_add(ret, &found, e))
+			return false;
+		at = found.offset + found.size;
+	}
+	return true;
+}
+
+bool deflate_find(struct streams *ret, const uint8_t *image, uint64_t image_size, uint64_t from,
+		  uint64_t to, struct err *e)
+{
+	struct scan s = { .p = image,
+			  .n = image_size,
+			  .budget = BUDGET_FREE + BUDGET_PER_BYTE * (to - from) };
+	bool ok;
+
+	s.inflate = malloc(sizeof(*s.inflate));
+	s.plain = malloc(LIMIT_DELTA_STREAM);
+	ok = s.inflate && s.plain ? scan(&s, ret, from, to, e) : err_nomem(e);
+	free(s.inflate);
+	free(s.plain);
+	return ok;
+}

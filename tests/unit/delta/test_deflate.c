@@ -1,0 +1,476 @@
+#include "tests/support/unit.h"
+
+#include "base/bytes.h"
+#include "delta/checksum.h"
+#include "delta/deflate.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <zlib.h>
+
+enum { TEXT, CODE, NOISE, RUNS, TWO_LETTERS, ONE_LETTER, MIXED, SAMPLES };
+
+static uint32_t seed = 1;
+
+static uint32_t dice(uint32_t n)
+{
+	seed = seed * 1664525 + 1013904223;
+	return (seed >> 8) % n;
+}
+
+static void sample_fill(uint8_t *p, size_t n, unsigned kind)
+{
+	static const char *words[] = { "the ",     "handset ", "of ",   "image ", "is ",
+				       "verified", ", ",       "delta", ".\n",    "stream " };
+
+	for (size_t i = 0; i < n;) {
+		size_t k = 1;
+
+		switch (kind) {
+		case TEXT: {
+			const char *w = words[dice(ARRAY_SIZE(words))];
+
+			k = strlen(w) < n - i ? strlen(w) : n - i;
+			memcpy(p + i, w, k);
+			break;
+		}
+		case CODE:
+			p[i] = (uint8_t)(i % 4 ? dice(3) * 17 : dice(250));
+			break;
+		case NOISE:
+			p[i] = (uint8_t)dice(256);
+			break;
+		case RUNS:
+			k = 1 + dice(400) < n - i ? 1 + dice(400) : 1;
+			k = k < n - i ? k : n - i;
+			memset(p + i, (int)dice(256), k);
+			break;
+		case TWO_LETTERS:
+			p[i] = (uint8_t)('a' + dice(2));
+			break;
+		case ONE_LETTER:
+			p[i] = 'a';
+			break;
+		case MIXED:
+			k = 1 + dice(90000);
+			k = k < n - i ? k : n - i;
+			sample_fill(p + i, k, dice(MIXED));
+			break;
+		}
+		i += k;
+	}
+}
+
+static uint8_t *sample(size_t n, unsigned kind)
+{
+	uint8_t *p = malloc(n + 1);
+
+	assert_non_null(p);
+	sample_fill(p, n, kind);
+	return p;
+}
+
+static struct buf by_zlib(const uint8_t *p, size_t n, int level, int bits, int memory,
+			  int strategy)
+{
+	struct buf out = BUF_INIT(1 << 24);
+	z_stream z = { .next_in = (uint8_t *)p, .avail_in = (uInt)n };
+	struct err e;
+	uint8_t *to;
+
+	assert_int_equal(deflateInit2(&z, level, Z_DEFLATED, bits, memory, strategy), Z_OK);
+	assert_ok(buf_reserve(&out, deflateBound(&z, n), &to, &e), &e);
+	z.next_out = to;
+	z.avail_out = (uInt)deflateBound(&z, n);
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	buf_commit(&out, z.total_out);
+	deflateEnd(&z);
+	return out;
+}
+
+static bool to_buf(void *ctx, const uint8_t *p, size_t n, struct err *e)
+{
+	return buf_add(ctx, p, n, e);
+}
+
+static bool pack_to(struct buf *out, const struct buf *recipe, const uint8_t *plain, size_t n,
+		    struct err *e)
+{
+	struct packer to = { .put = to_buf, .ctx = out };
+
+	return transform_deflate.pack(&to, recipe->p, recipe->n, plain, n, e);
+}
+
+/* Explains the stream, packs it again, and returns the size of the recipe; 0: there is none. */
+static size_t comes_back(const struct buf *packed, const uint8_t *plain, size_t n)
+{
+	CLEANUP(buf_done) struct buf recipe = BUF_INIT(LIMIT_DELTA_RECIPE);
+	CLEANUP(buf_done) struct buf out = BUF_INIT(1 << 24);
+	struct packed_memory m;
+	uint8_t *back = malloc(n + 1);
+	bool ok = false;
+	struct err e;
+
+	assert_ok(transform_deflate.unpack(back, n, packed_of(&m, packed->p, packed->n), &e),
+		  &e);
+	assert_memory_equal(back, plain, n);
+	free(back);
+	assert_ok(transform_deflate.explain(&recipe, &ok, packed->p, packed->n, plain, n, &e),
+		  &e);
+	if (!ok)
+		return 0;
+	assert_ok(pack_to(&out, &recipe, plain, n, &e), &e);
+	assert_int_equal(out.n, packed->n);
+	assert_memory_equal(out.p, packed->p, packed->n);
+	return recipe.n;
+}
+
+static void zlib_of_every_level_needs_two_bytes(void **state UNUSED)
+{
+	for (unsigned kind = 0; kind < SAMPLES; kind++) {
+		uint8_t *p = sample(150000, kind);
+
+		for (int level = 1; level <= 9; level++) {
+			CLEANUP(buf_done)
+			struct buf z = by_zlib(p, 150000, level, -15, 8, Z_DEFAULT_STRATEGY);
+			size_t n = comes_back(&z, p, 150000);
+
+			/* Noise is stored as it is: nothing to see through. */
+			if (kind == NOISE)
+				assert_int_equal(n, 0);
+			else if (n != 2)
+				fail_msg("sample %u, level %d: %zu", kind, level, n);
+		}
+		free(p);
+	}
+}
+
+static void zlib_packs_what_it_is_told(const uint8_t *p, size_t n, struct guess_how how)
+{
+	static const int strategies[] = { Z_DEFAULT_STRATEGY, Z_FILTERED, Z_HUFFMAN_ONLY, Z_RLE,
+					  Z_FIXED };
+	CLEANUP(buf_done)
+	struct buf z = by_zlib(p, n, how.level, -how.window_bits, how.memory,
+			       strategies[how.strategy]);
+	CLEANUP(buf_done) struct buf recipe = BUF_INIT(64);
+	CLEANUP(buf_done) struct buf out = BUF_INIT(1 << 24);
+	struct recipe r = { .how = how };
+	struct err e;
+
+	assert_ok(recipe_encode(&recipe, &r, &e), &e);
+	assert_ok(pack_to(&out, &recipe, p, n, &e), &e);
+	if (out.n != z.n || memcmp(out.p, z.p, z.n) != 0)
+		fail_msg("level %u, memory %u, strategy %u: differs", how.level, how.memory,
+			 how.strategy);
+}
+
+/* No choosing here: the emulation itself against libz, block by block. */
+static void emulation_is_zlib_for_all_levels_memories_and_strategies(void **state UNUSED)
+{
+	for (unsigned kind = 0; kind < SAMPLES; kind++) {
+		size_t n = 20000 + dice(70000);
+		uint8_t *p = sample(n, kind);
+
+		for (uint8_t level = 1; level <= 9; level++)
+			for (uint8_t memory = 1; memory <= 9; memory++)
+				for (uint8_t s = 0; s <= GUESS_FIXED; s++)
+					zlib_packs_what_it_is_told(
+						p, n,
+						(struct guess_how){ .level = level,
+								    .window_bits = 15,
+								    .memory = memory,
+								    .strategy = s });
+		free(p);
+	}
+}
+
+static struct buf by_gzip(void **state, const uint8_t *p, size_t n, int level)
+{
+	struct buf out = BUF_INIT(1 << 24);
+	char command[1200];
+	uint8_t *to;
+	struct err e;
+
+	write_file_at(tmpdir_fd(state), "plain", p, n);
+	snprintf(command, sizeof(command), "gzip -n%d <'%s/plain' >'%s/packed'", level,
+		 tmpdir_path(state), tmpdir_path(state));
+	assert_int_equal(system(command), 0);
+	assert_ok(buf_reserve(&out, n + 4096, &to, &e), &e);
+	buf_commit(&out, read_back_at(tmpdir_fd(state), "packed", to, n + 4096));
+	return out;
+}
+
+static struct buf without(const struct buf *b, size_t head)
+{
+	return (struct buf){ .p = b->p + head, .n = b->n - head };
+}
+
+static void gzip_of_every_level_needs_two_bytes(void **state)
+{
+	/* The last two end where gzip's window would slide, and in its very last bytes. */
+	static const size_t sizes[] = { 1000, 400000, 65400, 98250 };
+
+	for (unsigned kind = 0; kind < SAMPLES; kind++)
+		for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+			uint8_t *p = sample(sizes[i], kind);
+
+			for (int level = 1; level <= 9; level++) {
+				CLEANUP(buf_done)
+				struct buf gz = by_gzip(state, p, sizes[i], level);
+				struct buf body = without(&gz, 10);
+				size_t n;
+
+				if (kind == NOISE || kind == ONE_LETTER)
+					continue;
+				n = comes_back(&body, p, sizes[i]);
+				if (n != 2)
+					fail_msg("sample %u, %zu bytes, level %d: %zu", kind,
+						 sizes[i], level, n);
+			}
+			free(p);
+		}
+}
+
+/* An encoder of no kind: zlib that changes its level and flushes in the middle. */
+static void other_encoders_are_corrected(void **state UNUSED)
+{
+	for (unsigned kind = 0; kind < SAMPLES; kind++) {
+		uint8_t *p = sample(300000, kind), *to;
+		CLEANUP(buf_done) struct buf out = BUF_INIT(1 << 24);
+		z_stream z = { .next_in = p };
+		struct err e;
+
+		assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, -15, 8, 0), Z_OK);
+		assert_ok(buf_reserve(&out, 400000, &to, &e), &e);
+		z.next_out = to;
+		z.avail_out = 400000;
+		z.avail_in = 100000;
+		assert_int_equal(deflate(&z, Z_SYNC_FLUSH), Z_OK);
+		z.avail_in = 100000;
+		assert_int_equal(deflate(&z, Z_FULL_FLUSH), Z_OK);
+		assert_int_equal(deflateParams(&z, 5, Z_DEFAULT_STRATEGY), Z_OK);
+		z.avail_in = 100000;
+		assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+		buf_commit(&out, z.total_out);
+		deflateEnd(&z);
+		if (kind == TEXT || kind == CODE)
+			assert_true(comes_back(&out, p, 300000) > 0);
+		else
+			comes_back(&out, p, 300000);
+		free(p);
+	}
+}
+
+static void checksums_behind_a_stream_cost_nothing(void **state UNUSED)
+{
+	static const int bits[] = { 31, 15 };
+	static const size_t heads[] = { 10, 2 };
+	uint8_t *p = sample(50000, TEXT);
+
+	for (unsigned i = 0; i < 2; i++) {
+		CLEANUP(buf_done) struct buf z = by_zlib(p, 50000, 6, bits[i], 8, 0);
+		struct buf body = without(&z, heads[i]);
+
+		assert_int_equal(comes_back(&body, p, 50000), 2);
+		z.p[z.n - 1] ^= 1; /* one that lies is no part of a stream */
+		assert_int_equal(comes_back(&body, p, 50000), 0);
+	}
+	free(p);
+}
+
+static void padding_that_is_not_zero_comes_back(void **state UNUSED)
+{
+	uint8_t *p = sample(5001, TEXT);
+	unsigned padded = 0;
+
+	for (size_t n = 4990; n <= 5001; n++) {
+		CLEANUP(buf_done) struct buf z = by_zlib(p, n, 6, -15, 8, 0);
+
+		z.p[z.n - 1] |= 0x80;
+		padded += comes_back(&z, p, n) == 3;
+	}
+	assert_true(padded > 5);
+	free(p);
+}
+
+static void image_add(struct buf *image, const void *p, size_t n)
+{
+	struct err e;
+
+	assert_ok(buf_add(image, p, n, &e), &e);
+}
+
+static void image_zip(struct buf *image, const struct buf *z, const uint8_t *plain, size_t n)
+{
+	uint8_t head[30] = { 'P', 'K', 3, 4, 20, 0, 8, 0, 8 }, tail[16];
+
+	head[26] = 3;
+	image_add(image, head, sizeof(head));
+	image_add(image, "a/b", 3);
+	image_add(image, z->p, z->n);
+	put_le32(tail, 0x08074b50);
+	put_le32(tail + 4, checksum_crc32(0, plain, n));
+	put_le32(tail + 8, (uint32_t)z->n);
+	put_le32(tail + 12, (uint32_t)n);
+	image_add(image, tail, sizeof(tail));
+}
+
+static void streams_are_found_by_their_headers(void **state UNUSED)
+{
+	uint8_t *p = sample(50000, TEXT), *noise = sample(50000, NOISE);
+	CLEANUP(buf_done) struct buf image = BUF_INIT(1 << 24);
+	CLEANUP(buf_done) struct buf gz = by_zlib(p, 50000, 9, 31, 8, 0);
+	CLEANUP(buf_done) struct buf zl = by_zlib(p, 50000, 6, 15, 8, 0);
+	CLEANUP(buf_done) struct buf raw = by_zlib(p, 50000, 6, -15, 8, 0);
+	struct streams s = { 0 };
+	struct err e;
+
+	image_add(&image, noise, 50000);
+	image_add(&image, gz.p, gz.n);
+	image_add(&image, noise, 7);
+	image_add(&image, zl.p, zl.n);
+	image_zip(&image, &raw, p, 50000);
+	image_add(&image, gz.p, gz.n - 1); /* cut: its checksum is not complete */
+	assert_ok(transform_deflate.find(&s, image.p, image.n, 0, image.n, &e), &e);
+	assert_int_equal(s.n, 4);
+	assert_int_equal(s.v[0].offset, 50010);
+	assert_int_equal(s.v[0].size, gz.n - 10);
+	assert_int_equal(s.v[1].offset, 50000 + gz.n + 7 + 2);
+	assert_int_equal(s.v[1].size, zl.n - 2);
+	assert_int_equal(s.v[2].size, raw.n + 16);
+	assert_int_equal(s.v[3].size, gz.n - 10 - 8);
+	for (size_t i = 0; i < s.n; i++)
+		assert_int_equal(s.v[i].plain_size, 50000);
+	streams_done(&s);
+	free(p);
+	free(noise);
+}
+
+static void streams_above_the_limit_stay_raw(void **state UNUSED)
+{
+	size_t n = LIMIT_DELTA_STREAM + 1;
+	uint8_t *p = sample(n, ONE_LETTER);
+	CLEANUP(buf_done) struct buf bomb = by_zlib(p, n, 9, 31, 8, 0);
+	CLEANUP(buf_done) struct buf fits = by_zlib(p, n - 1, 9, 31, 8, 0);
+	struct streams s = { 0 };
+	struct err e;
+
+	assert_ok(transform_deflate.find(&s, bomb.p, bomb.n, 0, bomb.n, &e), &e);
+	assert_int_equal(s.n, 0);
+	assert_ok(transform_deflate.find(&s, fits.p, fits.n, 0, fits.n, &e), &e);
+	assert_int_equal(s.n, 1);
+	streams_done(&s);
+	free(p);
+}
+
+static bool libz_takes(const uint8_t *p, size_t n, uint8_t *to, size_t max, size_t *ret_n,
+		       size_t *ret_used)
+{
+	z_stream z = { .next_in = (uint8_t *)p,
+		       .avail_in = (uInt)n,
+		       .next_out = to,
+		       .avail_out = (uInt)max };
+	bool ok;
+
+	assert_int_equal(inflateInit2(&z, -15), Z_OK);
+	ok = inflate(&z, Z_FINISH) == Z_STREAM_END;
+	*ret_n = z.total_out;
+	*ret_used = z.total_in;
+	inflateEnd(&z);
+	return ok;
+}
+
+/* A damaged stream is refused, or taken apart as libz does; explained, it comes back. */
+static void damaged_streams_are_treated_as_libz_does(void **state UNUSED)
+{
+	enum { MAX = 1 << 20 };
+	uint8_t *p = sample(20000, MIXED), *a = malloc(MAX), *b = malloc(MAX);
+	struct inflate *z = malloc(sizeof(*z));
+	unsigned taken = 0;
+
+	for (unsigned i = 0; i < 1500; i++) {
+		CLEANUP(buf_done)
+		struct buf packed =
+			by_zlib(p, 200 + dice(19800), 1 + (int)dice(9), -15, 8, (int)dice(5));
+		struct packed_memory m;
+		size_t n = 0, n_libz, used_libz, cut = packed.n;
+		uint64_t used = 0;
+		struct err e;
+		bool ok;
+
+		flip_bit(packed.p, dice((uint32_t)(i % 2 ? packed.n : 60) * 8));
+		if (dice(4) == 0)
+			cut = dice((uint32_t)packed.n);
+		inflate_init(z, packed_of(&m, packed.p, cut));
+		ok = inflate_all(z, a, MAX, &n, &used, &e);
+		if (ok != libz_takes(packed.p, cut, b, MAX, &n_libz, &used_libz))
+			fail_msg("round %u: libz differs", i);
+		if (!ok)
+			continue;
+		taken++;
+		assert_int_equal(n, n_libz);
+		assert_int_equal(used, used_libz);
+		assert_memory_equal(a, b, n);
+		packed.n = used;
+		if (n)
+			comes_back(&packed, a, n);
+	}
+	assert_true(taken > 100);
+	free(z);
+	free(a);
+	free(b);
+	free(p);
+}
+
+/* Any bytes as a recipe: an error or a result, within bounds. */
+static void damaged_recipes_do_no_harm(void **state UNUSED)
+{
+	uint8_t *p = sample(3000, MIXED);
+
+	for (unsigned i = 0; i < 3000; i++) {
+		CLEANUP(buf_done) struct buf out = BUF_INIT(1 << 20);
+		uint8_t r[64];
+		struct buf recipe = { .p = r, .n = dice(sizeof(r)) };
+		struct err e;
+
+		for (unsigned k = 0; k < sizeof(r); k++)
+			r[k] = (uint8_t)(dice(3) ? dice(40) : dice(256));
+		if (i % 2 && recipe.n > 2) {
+			r[0] = (uint8_t)(48 | dice(4) | dice(2) << 2);
+			r[1] = (uint8_t)(1 + dice(9));
+		}
+		if (!pack_to(&out, &recipe, p, 3000, &e))
+			assert_true(e.code == E_CORRUPT || e.code == E_TOO_BIG);
+	}
+	free(p);
+}
+
+static void checksums_are_zlibs(void **state UNUSED)
+{
+	uint8_t *p = sample(70000, NOISE);
+
+	for (size_t n = 0; n < 70000; n = n * 2 + 1) {
+		assert_int_equal(checksum_crc32(0, p, n), crc32(0, p, (uInt)n));
+		assert_int_equal(checksum_adler32(1, p, n), adler32(1, p, (uInt)n));
+	}
+	free(p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(checksums_are_zlibs),
+		cmocka_unit_test(zlib_of_every_level_needs_two_bytes),
+		cmocka_unit_test(emulation_is_zlib_for_all_levels_memories_and_strategies),
+		TMPDIR_TEST(gzip_of_every_level_needs_two_bytes),
+		cmocka_unit_test(other_encoders_are_corrected),
+		cmocka_unit_test(checksums_behind_a_stream_cost_nothing),
+		cmocka_unit_test(padding_that_is_not_zero_comes_back),
+		cmocka_unit_test(streams_are_found_by_their_headers),
+		cmocka_unit_test(streams_above_the_limit_stay_raw),
+		cmocka_unit_test(damaged_streams_are_treated_as_libz_does),
+		cmocka_unit_test(damaged_recipes_do_no_harm),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
