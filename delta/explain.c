@@ -25,7 +25,7 @@ struct explain {
 	uint32_t blocks, first_tokens, max_dist, min_len;
 	bool only_fixed, stored_is_explicit;
 	struct buf blocks_buf, tokens_buf, best;
-	size_t limit;
+	size_t limit, best_fixes; /* bytes of corrections: at most; of the best so far */
 	bool stopped; /* it was not followed to the end: no good */
 };
 
@@ -314,8 +314,8 @@ static bool follow(struct explain *x, const struct guess_how *how, struct err *e
 	buf_reset(&x->best);
 	if (!recipe_encode(&x->best, &r, e))
 		return false;
-	x->limit = x->blocks_buf.n + x->tokens_buf.n;
-	x->limit -= x->limit > 0;
+	x->best_fixes = x->blocks_buf.n + x->tokens_buf.n;
+	x->limit = x->best_fixes ? x->best_fixes - 1 : 0;
 	return true;
 }
 
@@ -326,7 +326,7 @@ static bool has_best(const struct explain *x)
 
 static bool is_perfect(const struct explain *x)
 {
-	return has_best(x) && x->limit == 0;
+	return x->best_fixes == 0;
 }
 
 /* gzip's blocks end after a multiple of 4096 tokens or 32767; zlib's after 2^n - 1. */
@@ -457,6 +457,7 @@ static bool explain(struct explain *x, struct buf *recipe, bool *ret_ok, struct 
 	if (!survey(x, &ignored) || !x->inflate.coded || x->inflate.odd || !wrap_find(x))
 		return true;
 	x->limit = x->packed_n / WORTH + FREE;
+	x->best_fixes = SIZE_MAX;
 	if (!choose(x, e))
 		return false;
 	if (!has_best(x) || !prove(x))

@@ -40,7 +40,8 @@ bool guess_init(struct guess *g, const struct guess_how *how, const uint8_t *pla
 	uint32_t window = 1u << how->window_bits;
 
 	*g = (struct guess){ .how = *how, .p = plain, .n = (uint32_t)n };
-	g->is_lazy = how->level > 3;
+	g->is_lazy =
+		how->level > 3 && how->strategy != GUESS_HUFFMAN && how->strategy != GUESS_RLE;
 	g->good = levels[how->level].good;
 	g->lazy = levels[how->level].lazy;
 	g->nice = levels[how->level].nice;
@@ -246,7 +247,7 @@ struct token guess_next(struct guess *g)
 		g->now = search(g, g->at, 2);
 	g->has_now = true;
 	g->next.len = 0;
-	if (g->is_lazy && g->how.strategy != GUESS_RLE && g->now.len >= MATCH_MIN) {
+	if (g->is_lazy && g->now.len >= MATCH_MIN) {
 		if (g->now.len < g->lazy && g->at + 1 < g->n)
 			g->next = search(g, g->at + 1, g->now.len);
 		if (g->next.len > g->now.len)
@@ -290,6 +291,9 @@ bool guess_full(const struct guess *g, const struct block_count *c, uint32_t blo
 {
 	uint64_t in, out;
 
+	/* The last byte was waiting for a match; nobody asks then. */
+	if (g->is_lazy && g->at == g->n && last->dist == 0)
+		return false;
 	if (!g->how.is_gzip)
 		return c->tokens == (1u << (g->how.memory + 6)) - 1;
 	if (c->tokens == GZIP_TOKENS - 1 || c->matches == GZIP_TOKENS)

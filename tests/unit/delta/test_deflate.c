@@ -128,12 +128,12 @@ static size_t comes_back(const struct buf *packed, const uint8_t *plain, size_t 
 static void zlib_of_every_level_needs_two_bytes(void **state UNUSED)
 {
 	for (unsigned kind = 0; kind < SAMPLES; kind++) {
-		uint8_t *p = sample(150000, kind);
+		uint8_t *p = sample(90000, kind);
 
 		for (int level = 1; level <= 9; level++) {
 			CLEANUP(buf_done)
-			struct buf z = by_zlib(p, 150000, level, -15, 8, Z_DEFAULT_STRATEGY);
-			size_t n = comes_back(&z, p, 150000);
+			struct buf z = by_zlib(p, 90000, level, -15, 8, Z_DEFAULT_STRATEGY);
+			size_t n = comes_back(&z, p, 90000);
 
 			/* Noise is stored as it is: nothing to see through. */
 			if (kind == NOISE)
@@ -159,20 +159,23 @@ static void zlib_packs_what_it_is_told(const uint8_t *p, size_t n, struct guess_
 
 	assert_ok(recipe_encode(&recipe, &r, &e), &e);
 	assert_ok(pack_to(&out, &recipe, p, n, &e), &e);
-	if (out.n != z.n || memcmp(out.p, z.p, z.n) != 0)
-		fail_msg("level %u, memory %u, strategy %u: differs", how.level, how.memory,
-			 how.strategy);
+	for (size_t i = 0; i < out.n || i < z.n; i++)
+		if (i >= out.n || i >= z.n || out.p[i] != z.p[i])
+			fail_msg(
+				"level %u, memory %u, strategy %u, %zu bytes: %zu instead of %zu, "
+				"from byte %zu on",
+				how.level, how.memory, how.strategy, n, out.n, z.n, i);
 }
 
 /* No choosing here: the emulation itself against libz, block by block. */
-static void emulation_is_zlib_for_all_levels_memories_and_strategies(void **state UNUSED)
+static void emulation_is_zlib_for_all_levels_and_strategies(void **state UNUSED)
 {
 	for (unsigned kind = 0; kind < SAMPLES; kind++) {
 		size_t n = 20000 + dice(70000);
 		uint8_t *p = sample(n, kind);
 
 		for (uint8_t level = 1; level <= 9; level++)
-			for (uint8_t memory = 1; memory <= 9; memory++)
+			for (uint8_t memory = 1; memory <= 9; memory += 1 + (memory < 7))
 				for (uint8_t s = 0; s <= GUESS_FIXED; s++)
 					zlib_packs_what_it_is_told(
 						p, n,
@@ -207,8 +210,8 @@ static struct buf without(const struct buf *b, size_t head)
 
 static void gzip_of_every_level_needs_two_bytes(void **state)
 {
-	/* The last two end where gzip's window would slide, and in its very last bytes. */
-	static const size_t sizes[] = { 1000, 400000, 65400, 98250 };
+	/* Two of them end where gzip's window would slide, and in its very last bytes. */
+	static const size_t sizes[] = { 1000, 65400, 98250, 150000 };
 
 	for (unsigned kind = 0; kind < SAMPLES; kind++)
 		for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -231,7 +234,7 @@ static void gzip_of_every_level_needs_two_bytes(void **state)
 		}
 }
 
-/* An encoder of no kind: zlib that changes its level and flushes in the middle. */
+/* An encoder that neither emulation is: zlib that flushes in the middle. */
 static void other_encoders_are_corrected(void **state UNUSED)
 {
 	for (unsigned kind = 0; kind < SAMPLES; kind++) {
@@ -248,7 +251,6 @@ static void other_encoders_are_corrected(void **state UNUSED)
 		assert_int_equal(deflate(&z, Z_SYNC_FLUSH), Z_OK);
 		z.avail_in = 100000;
 		assert_int_equal(deflate(&z, Z_FULL_FLUSH), Z_OK);
-		assert_int_equal(deflateParams(&z, 5, Z_DEFAULT_STRATEGY), Z_OK);
 		z.avail_in = 100000;
 		assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
 		buf_commit(&out, z.total_out);
@@ -461,7 +463,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(checksums_are_zlibs),
 		cmocka_unit_test(zlib_of_every_level_needs_two_bytes),
-		cmocka_unit_test(emulation_is_zlib_for_all_levels_memories_and_strategies),
+		cmocka_unit_test(emulation_is_zlib_for_all_levels_and_strategies),
 		TMPDIR_TEST(gzip_of_every_level_needs_two_bytes),
 		cmocka_unit_test(other_encoders_are_corrected),
 		cmocka_unit_test(checksums_behind_a_stream_cost_nothing),
