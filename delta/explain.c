@@ -26,7 +26,7 @@ struct explain {
 	bool only_fixed, stored_is_explicit;
 	struct buf blocks_buf, tokens_buf, best;
 	size_t limit, best_fixes; /* bytes of corrections: at most; of the best so far */
-	bool stopped; /* it was not followed to the end: no good */
+	bool stopped;             /* it was not followed to the end: no good */
 };
 
 static void restart(struct explain *x)
