@@ -21,33 +21,33 @@
 /* The list from which codes, names, HTTP statuses, exit statuses and default hints are made.
  * Exit statuses follow sysexits(3) where it has one.  The names are part of the API: they are
  * `code` in JSON errors, in lower case, and never change. */
-#define E_MAP(XX) /* code, HTTP status, exit status, default hint */                        \
-	XX(USAGE, 400, 64, "see --help")                                                    \
-	XX(FORMAT, 400, 65, "the data is not in the expected format")                       \
-	XX(CORRUPT, 422, 65, "the data was damaged or altered; fetch or build it again")    \
-	XX(UNTRUSTED, 403, 76, "the signature chain does not lead to a trusted root")       \
-	XX(EXPIRED, 403, 76, "ask the publisher for fresh signatures, or check the clock")  \
-	XX(ROLLBACK, 409, 76, "an older version than the one already accepted was offered") \
-	XX(NOT_FOUND, 404, 66, "check the name; list what there is")                        \
-	XX(EXISTS, 409, 73, "choose another name or version")                               \
-	XX(CONFLICT, 409, 75, "it was changed meanwhile; look at it again and retry")       \
-	XX(GONE, 410, 66, "start again from the beginning")                                 \
-	XX(AUTH, 401, 77, "log in again, or ask an administrator for a token")              \
-	XX(DENIED, 403, 77, "the token lacks the scope for this")                           \
-	XX(PENDING, 202, 75, "wait for an administrator's approval")                        \
-	XX(POLICY, 409, 78, "a policy forbids this now")                                    \
-	XX(CONFIG, 500, 78, "correct the settings file")                                    \
-	XX(TOO_BIG, 413, 65, "send less at once")                                           \
-	XX(RATE, 429, 75, "wait a moment and try again")                                    \
-	XX(BUSY, 503, 75, "try again in a moment")                                          \
-	XX(NO_SPACE, 507, 74, "free disk space; the work goes on by itself then")           \
-	XX(NETWORK, 502, 69, "check the address and the network")                           \
-	XX(TIMEOUT, 504, 75, "try again; if it stays so, look at the other side's log")     \
-	XX(UNAVAILABLE, 503, 69, "the service is not running or still starting")            \
-	XX(UNSUPPORTED, 501, 69, "update the side that is older")                           \
-	XX(CANCELLED, 409, 75, "nothing was changed; start it again when wanted")           \
-	XX(SYSTEM, 500, 71, "look at the system error in the text")                         \
-	XX(NOMEM, 503, 71, "free memory or raise the limit")                                \
+#define E_MAP(XX) /* code, HTTP status, exit status, default hint */                           \
+	XX(USAGE, 400, 64, "see --help")                                                       \
+	XX(FORMAT, 400, 65, "the data is not in the expected format")                          \
+	XX(CORRUPT, 422, 65, "the data was damaged or altered; fetch or build it again")       \
+	XX(UNTRUSTED, 403, 76, "nothing was changed; whoever signs must check keys and files") \
+	XX(EXPIRED, 403, 76, "ask the publisher for fresh signatures, or check the clock")     \
+	XX(ROLLBACK, 409, 76, "nothing was changed; look for replayed or restored old data")   \
+	XX(NOT_FOUND, 404, 66, "check the name; list what there is")                           \
+	XX(EXISTS, 409, 73, "choose another name or version")                                  \
+	XX(CONFLICT, 409, 75, "it was changed meanwhile; look at it again and retry")          \
+	XX(GONE, 410, 66, "start again from the beginning")                                    \
+	XX(AUTH, 401, 77, "log in again, or ask an administrator for a token")                 \
+	XX(DENIED, 403, 77, "the token lacks the scope for this")                              \
+	XX(PENDING, 202, 75, "wait for an administrator's approval")                           \
+	XX(POLICY, 409, 78, "a policy forbids this now")                                       \
+	XX(CONFIG, 500, 78, "correct the settings file")                                       \
+	XX(TOO_BIG, 413, 65, "send less at once")                                              \
+	XX(RATE, 429, 75, "wait a moment and try again")                                       \
+	XX(BUSY, 503, 75, "try again in a moment")                                             \
+	XX(NO_SPACE, 507, 74, "free disk space; the work goes on by itself then")              \
+	XX(NETWORK, 502, 69, "check the address and the network")                              \
+	XX(TIMEOUT, 504, 75, "try again; if it stays so, look at the other side's log")        \
+	XX(UNAVAILABLE, 503, 69, "the service is not running or still starting")               \
+	XX(UNSUPPORTED, 501, 69, "update the side that is older")                              \
+	XX(CANCELLED, 409, 75, "nothing was changed; start it again when wanted")              \
+	XX(SYSTEM, 500, 71, "look at the system error in the text")                            \
+	XX(NOMEM, 503, 71, "free memory or raise the limit")                                   \
 	XX(INTERNAL, 500, 70, "this is a bug in Valise; please report it with this text")
 
 enum err_code {

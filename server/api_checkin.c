@@ -94,9 +94,10 @@ static bool store_report(struct req *r, const struct checkin_request *req,
 	metric_add(&r->web->metrics.checkins_report, 1);
 	for (size_t i = 0; i < req->n_events; i++)
 		log_info("device.event",
-			 "id=%s device=%.32s seq=%" PRIu64 " kind=%s state=%s release=%s/%s",
+			 "id=%s device=%.32s seq=%" PRIu64
+			 " kind=%s state=%s release=%s/%s reason=%s",
 			 r->id, r->device.id, events[i].seq, events[i].kind, events[i].state,
-			 events[i].product, events[i].version);
+			 events[i].product, events[i].version, log_quote(events[i].reason).s);
 	return true;
 }
 

@@ -98,6 +98,8 @@ static bool answer(struct keys *k, const struct ipc_msg *m, struct err *e)
 	else if (make(k, m, &why))
 		return ipc_send(k->duty->keys, IPC_SIGNED, m->id, k->out.p, k->out.n, -1, e);
 	/* What web should never have asked for is worth a line; a full disk or rate too. */
+	if (why.code == E_DENIED || why.code == E_FORMAT || why.code == E_UNTRUSTED)
+		err_hint(&why, "web asked for what is never signed: look for a break-in");
 	log_warn("keys.refused", "type=%s %s", ipc_name(m->type), log_err(&why).s);
 	return ipc_send_err(k->duty->keys, IPC_REFUSED, m->id, &why, e);
 }
