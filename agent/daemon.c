@@ -63,6 +63,7 @@ static bool load_state(struct agent *a, struct err *e)
 	}
 	ttime_boot_id(boot_id);
 	ttime_init(&a->time, a->clock, &a->st, boot_id);
+	a->time.base_s += (int64_t)a->set->test_later_s;
 	return events_trim(a->events_dirfd, &a->st, e);
 }
 

@@ -563,6 +563,32 @@ static void take_wanted(struct agent *a, struct poll_job *j)
 	agent_want(a);
 }
 
+/* Somebody may keep the news from us: a server that is well renews what it signed for this device
+ * long before it expires.  All is asked for again, and what runs goes on running. */
+static void check_freeze(struct agent *a, const struct poll_job *j)
+{
+	int64_t now_s = ttime_now_s(&a->time);
+	char at[TIME_TEXT_SIZE];
+	struct err e;
+
+	if (j->server_s > now_s)
+		now_s = j->server_s;
+	if (!a->wanted || now_s < a->wanted->director_expires_s)
+		return;
+	time_format(at, a->wanted->director_expires_s);
+	err_set(&e, E_EXPIRED,
+		"director: timestamp version %" PRIu64
+		" expired at %s and no newer one was sent: somebody may hold it back",
+		a->wanted->director_ts, at);
+	err_hint(&e, "compare the server's status with this; look at what is between");
+	a->evaluate = true;
+	report_refusal(a, &e);
+	if (!a->once_has_err) {
+		a->once_has_err = true;
+		a->once_err = e;
+	}
+}
+
 void agent_poll_ended(struct agent *a)
 {
 	CLEANUP(poll_job_freep) struct poll_job *j = worker_take(&a->poll_worker);
@@ -580,6 +606,7 @@ void agent_poll_ended(struct agent *a)
 	log_debug("checkin", "up=%" PRIu64 " down=%" PRIu64 " ack=%" PRIu64, j->bytes_up,
 		  j->bytes_down, j->ack);
 	take_ack(a, j->ack);
+	bool refused = j->evaluated && !j->wanted;
 	if (j->evaluated) {
 		a->evaluate = !j->wanted || j->policy_waits;
 		if (j->wanted) {
@@ -595,6 +622,8 @@ void agent_poll_ended(struct agent *a)
 			}
 		}
 	}
+	if (!refused)
+		check_freeze(a, j);
 	a->once_polled = true;
 	a->once_reported = a->st.acked_event + 1 == a->st.next_event;
 }

@@ -92,6 +92,8 @@ bool enrolment_connect(struct https **ret, const struct enrolment *en,
 	c.ca_file = set->ca_file[0] ? set->ca_file : NULL;
 	c.proxy = set->proxy[0] ? set->proxy : NULL;
 	c.cancel = cancel;
+	if (set->test_stall_s)
+		c.low_speed_s = (uint32_t)set->test_stall_s;
 	return https_new(ret, &c, e);
 }
 

@@ -20,7 +20,7 @@ struct settings {
 	char *network_file;
 	char *ca_file, *proxy;
 	uint64_t log_level;
-	uint64_t test_poll_s, test_deadline_s, test_window_shift_s;
+	uint64_t test_poll_s, test_stall_s, test_later_s, test_deadline_s, test_window_shift_s;
 	char *test_crash;
 };
 
