@@ -25,6 +25,7 @@ enum {
 	DEVICE_ROWS = 32768,
 	NONCES_MAX = 4 << 20, /* within the window: 100 MB at most */
 	TICK_MS = 1000,
+	GRACE_MS = 1000,
 	REPO_EVERY_S = 30,
 	PRUNE_EVERY_S = 3600,
 	TUF_KEEP_S = 86400, /* superseded metadata */
@@ -281,11 +282,11 @@ static bool start_listening(struct process *p, struct err *e)
 	return ipc_send(d->control, IPC_READY, 0, NULL, 0, -1, e);
 }
 
-static void wait_until_idle(struct web *w, int64_t ms)
+static void wait_until_zero(struct web *w, const uint64_t *metric, int64_t ms)
 {
 	int64_t until = clock_boot_ms(w->clock) + ms;
 
-	while (metric_get(&w->metrics.active) > 0 && clock_boot_ms(w->clock) < until)
+	while (metric_get(metric) > 0 && clock_boot_ms(w->clock) < until)
 		(void)poll(NULL, 0, 20);
 }
 
@@ -297,10 +298,15 @@ static void drain(struct process *p)
 	__atomic_store_n(&w->draining, true, __ATOMIC_RELAXED);
 	web_http_quiesce(p->tcp);
 	web_http_quiesce(p->local);
-	wait_until_idle(w, (int64_t)p->duty->settings->stop_deadline_s * 1000);
+	/* Those that were accepted may be in the handshake still: they get their one answer.  What
+	 * is open after that is idle, and its client knows that idle connections end. */
+	wait_until_zero(w, &w->metrics.connections_open, GRACE_MS);
+	wait_until_zero(w, &w->metrics.active,
+			(int64_t)p->duty->settings->stop_deadline_s * 1000);
 	jobs_stop(w->jobs);
 	pool_stop(w->pool);
-	wait_until_idle(w, 1000); /* answers that the pool has just finished */
+	wait_until_zero(w, &w->metrics.active,
+			GRACE_MS); /* answers that the pool has just finished */
 	log_info("web.stopped", "cut=%" PRIu64, metric_get(&w->metrics.active));
 	web_http_stop(p->tcp);
 	web_http_stop(p->local);
