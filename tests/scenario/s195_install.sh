@@ -2,7 +2,7 @@
 # What is installed for systemd is accepted by it; the settings there are good; users are made.
 . "$TOP/tests/support/lib.sh"
 say "the deployment's settings are good but for the users, which systemd-sysusers makes"
-"$bin/valised" check --config "$TOP/deploy/valised.conf" | grep -q "settings: fine" || die "deploy/valised.conf"
+"$bin/valised" check --config "$TOP/deploy/settings/valised.conf" | grep -q "settings: fine" || die "deploy/settings/valised.conf"
 "$bin/valised" check --sample >sample.conf
 "$bin/valised" check --config sample.conf >/dev/null || die "the sample file"
 sed 's/^#//' sample.conf | grep -E '^[a-z_.]+ = ' >all.conf
