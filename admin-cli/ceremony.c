@@ -358,6 +358,9 @@ static const struct tuf_role *given(const struct ceremony *c)
 
 static bool check_before(struct ceremony *c, struct err *e)
 {
+	struct err ignored;
+
+	c->before_signed = false;
 	if (is_delegated(c)) {
 		if (!tuf_parse(&c->giver, TUF_TARGETS, c->targets.p, c->targets.n, e) ||
 		    !tuf_verify(c->giver, tuf_role_get(c->root, "targets"), e))
@@ -369,10 +372,11 @@ static bool check_before(struct ceremony *c, struct err *e)
 	}
 	if (is_root(c) || c->previous.n == 0)
 		return true;
-	/* Its signatures are not asked for: after a change of keys it has those of the old ones.  The
-	 * server says which version it has; a wrong one is refused there. */
-	return tuf_parse(&c->before, TUF_TARGETS, c->previous.p, c->previous.n, e) ||
-	       err_wrap(e, "previous version");
+	if (!tuf_parse(&c->before, TUF_TARGETS, c->previous.p, c->previous.n, e))
+		return err_wrap(e, "previous version");
+	/* After a change of keys it has the signatures of the old ones, which prove nothing now. */
+	c->before_signed = tuf_verify(c->before, given(c), &ignored);
+	return true;
 }
 
 static bool add_need(struct ceremony *c, const char *what, const struct tuf_role *role,

@@ -48,6 +48,7 @@ struct ceremony {
 	struct tuf_meta *root;   /* newest of the chain */
 	struct tuf_meta *giver;  /* parsed targets, for delegated roles */
 	struct tuf_meta *before; /* parsed previous; NULL for a first version and for roots */
+	bool before_signed;      /* by those who must sign now: what it has was seen by them */
 	struct tuf_meta *meta;   /* parsed file */
 	struct ceremony_need needs[2];
 	size_t n_needs;
@@ -85,7 +86,9 @@ bool ceremony_sign(struct ceremony *c, const struct key *key, const struct home 
 bool ceremony_wants(const struct ceremony *c, const uint8_t public[static KEYFILE_PUBLIC_SIZE],
 		    bool *ret, struct err *e) MUST_USE;
 
-/* What the file changes, a line each: who may sign what, what is published. */
+/* What the file changes, a line each: who may sign what, what is published.  Changes against the
+ * previous version only if that is signed by those who must sign now, else everything: a previous
+ * version that somebody made up hides nothing. */
 bool ceremony_changes(const struct ceremony *c, struct buf *out, struct err *e) MUST_USE;
 
 /* Sends it where it belongs.  A release is asked for again while the server verifies it. */

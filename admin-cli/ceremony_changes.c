@@ -43,6 +43,12 @@ static bool expiry_changes(const struct tuf_meta *m, struct buf *out, struct err
 	return buf_printf(out, e, "! version %" PRIu64 ", good until %s\n", m->version, text);
 }
 
+/* What there is to compare with; NULL: nothing that could be believed. */
+static const struct tuf_meta *base_of(const struct ceremony *c)
+{
+	return c->before_signed ? c->before : NULL;
+}
+
 static bool root_changes(const struct ceremony *c, struct buf *out, struct err *e)
 {
 	for (int i = 0; i < TUF_TYPES; i++) {
@@ -60,15 +66,15 @@ static bool delegation_changes(const struct ceremony *c, struct buf *out, struct
 	for (size_t i = 0; i < c->meta->n_roles; i++) {
 		const char *name = c->meta->roles[i].name;
 
-		if (!role_changes(c->before ? tuf_role_get(c->before, name) : NULL,
+		if (!role_changes(base_of(c) ? tuf_role_get(base_of(c), name) : NULL,
 				  &c->meta->roles[i], name, out, e))
 			return false;
 	}
-	for (size_t i = 0; c->before && i < c->before->n_roles; i++) {
-		const char *name = c->before->roles[i].name;
+	for (size_t i = 0; base_of(c) && i < base_of(c)->n_roles; i++) {
+		const char *name = base_of(c)->roles[i].name;
 
 		if (!tuf_role_get(c->meta, name) &&
-		    !role_changes(&c->before->roles[i], NULL, name, out, e))
+		    !role_changes(&base_of(c)->roles[i], NULL, name, out, e))
 			return false;
 	}
 	return true;
@@ -87,7 +93,7 @@ static bool same_target(const struct tuf_meta *before, const struct tuf_target *
 
 static bool target_changes(const struct ceremony *c, struct buf *out, struct err *e)
 {
-	const struct jval *old = c->before ? c->before->targets : NULL;
+	const struct jval *old = base_of(c) ? base_of(c)->targets : NULL;
 	struct tuf_target t;
 	bool there;
 
@@ -95,7 +101,7 @@ static bool target_changes(const struct ceremony *c, struct buf *out, struct err
 	     it = jobj_next(c->meta->targets, it)) {
 		if (!tuf_target_parse(&t, it.key, it.val, e))
 			return false;
-		if (same_target(c->before, &t, &there))
+		if (same_target(base_of(c), &t, &there))
 			continue;
 		if (!buf_printf(out, e, "%c %s, %" PRIu64 " bytes\n", there ? '!' : '+', t.path,
 				t.hashes.length))
@@ -117,5 +123,11 @@ bool ceremony_changes(const struct ceremony *c, struct buf *out, struct err *e)
 		return false;
 	if (c->meta->type == TUF_ROOT)
 		return root_changes(c, out, e);
+	if (c->before && !c->before_signed &&
+	    !buf_add_str(
+		    out,
+		    "! the version before has no signatures of those who sign now: all is shown\n",
+		    e))
+		return false;
 	return delegation_changes(c, out, e) && target_changes(c, out, e);
 }

@@ -71,6 +71,17 @@ valise release approve r13.json
 as rita release approve r12.json >/dev/null 2>&1
 fails 75 "" "$v" -y release approve r12.json
 
+say "a previous version that somebody made up hides nothing from who signs"
+phone_of 1.35
+valise publish --unsigned --partial r135.json phone-1.35 >hidden.out
+grep -q '^+ releases/acme/1.35/' hidden.out || die "$(cat hidden.out)"
+grep -q 'acme/1.3/' hidden.out && die "more than the change is shown: $(cat hidden.out)"
+jq -c 'def evil: fromjson | .signed.targets["releases/acme/6.6/release.json"] = .signed.targets["releases/acme/1.3/release.json"] | tojson;
+	.previous |= evil | .file |= evil' r135.json >hidden.json
+fails 64 "--yes" env -u HOME VALISE_HOME="$TMPDIR/home-rita" "$v" release approve hidden.json
+grep -q '^+ releases/acme/6.6/release.json' err || die "hidden: $(cat err)"
+grep -q 'all is shown' err || die "not said: $(cat err)"
+
 say "policies need two as well, when it is said so"
 as rita key new second --role policy --no-passphrase >second.pub
 valise -y publisher add --policy policy ./second.pub --threshold 2
