@@ -328,13 +328,14 @@ bool tables_init(struct tables *t, unsigned log2_slots, struct err *e)
 {
 	mix_init();
 	t->mask = (UINT32_C(1) << log2_slots) - 1;
-	t->slots = calloc((size_t)t->mask + 1, sizeof(*t->slots));
-	return t->slots || err_nomem(e);
+	t->memory = calloc((size_t)t->mask + 3, sizeof(*t->slots));
+	t->slots = (void *)(((uintptr_t)t->memory + 63) & ~(uintptr_t)63);
+	return t->memory || err_nomem(e);
 }
 
 void tables_done(struct tables *t)
 {
-	free(t->slots);
+	free(t->memory);
 	*t = (struct tables){ 0 };
 }
 

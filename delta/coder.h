@@ -91,7 +91,9 @@ unsigned coder_flag(struct coder *c, struct flagmix *f, size_t set, bitmodel *co
 
 /* Slots of all contexts of all byte models of one coder, replaced when full. */
 struct tables {
-	uint16_t (*slots)[16]; /* 32 bytes: check, then 15 nodes of a nibble's tree */
+	uint16_t (*slots)
+		[16]; /* 32 bytes: check, then 15 nodes of a nibble's tree; two fill a cache line */
+	void *memory; /* heap; where they are in */
 	uint32_t mask;
 };
 bool tables_init(struct tables *t, unsigned log2_slots, struct err *e) MUST_USE;
