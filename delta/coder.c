@@ -120,7 +120,7 @@ uint8_t coder_plain(struct coder *c, uint8_t byte)
 
 /* ---- bits ---- */
 
-enum { BIT_LIMIT = 255, RATE_FLAG = 6, RATE_BYTE = 10 };
+enum { BIT_LIMIT = 60, RATE_FLAG = 6, RATE_BYTE = 20 };
 
 static uint32_t reciprocals[1024]; /* 65536 / (count + 1.5) */
 static int16_t stretch_table[4096];
@@ -390,7 +390,7 @@ static inline int node_input(uint16_t v)
 
 static inline void node_update(uint16_t *v, unsigned bit)
 {
-	static const uint8_t limit = 12;
+	static const uint8_t limit = 6;
 	unsigned n = *v & 15;
 	int p = *v >> 4;
 

@@ -14,8 +14,8 @@ enum {
 	AHEAD = 16,          /* look-ups prepared */
 	LOOK = 32,           /* bytes that say whether the current distance still fits */
 	LOOK_GOOD = 27,
-	GAIN_NEAR = 7, /* bytes that a candidate must explain more */
-	GAIN_FAR = 10,
+	GAIN_NEAR = 9, /* bytes that a candidate must explain more */
+	GAIN_FAR = 13,
 	ZERO_MIN = 64,
 	EXACT_MIN = 16384, /* bytes without difference that become a command of their own */
 	INSERT_MAX = 1 << 20,
