@@ -307,10 +307,14 @@ static bool follow(struct explain *x, const struct guess_how *how, struct err *e
 		return false;
 	if (x->stopped)
 		return true;
-	r.blocks = x->blocks_buf.p;
-	r.blocks_end = r.blocks + x->blocks_buf.n;
-	r.tokens = x->tokens_buf.p;
-	r.tokens_end = r.tokens + x->tokens_buf.n;
+	if (x->blocks_buf.n) {
+		r.blocks = x->blocks_buf.p;
+		r.blocks_end = r.blocks + x->blocks_buf.n;
+	}
+	if (x->tokens_buf.n) {
+		r.tokens = x->tokens_buf.p;
+		r.tokens_end = r.tokens + x->tokens_buf.n;
+	}
 	buf_reset(&x->best);
 	if (!recipe_encode(&x->best, &r, e))
 		return false;
