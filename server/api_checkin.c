@@ -152,7 +152,8 @@ static bool answer_fully(struct req *r, const struct checkin_request *req, const
 	return send(r, p, &a, e);
 }
 
-bool api_checkin(struct req *r, struct err *e)
+/* All of it: what it says is read, and what follows from it decided. */
+static bool read_and_answer(struct req *r, uint64_t hash, struct err *e)
 {
 	CLEANUP(checkin_request_done) struct checkin_request req = { .doc = NULL };
 	CLEANUP(answer_done) struct answer idle = { .offers = NULL };
@@ -167,6 +168,22 @@ bool api_checkin(struct req *r, struct err *e)
 	p = plan_checkin(&r->device, &req, sha, clock_wall_s(r->web->clock));
 	if (p.report || p.director)
 		return r->in_pool ? answer_fully(r, &req, &p, sha, e) : req_again_in_pool(r);
+	if (!p.image)
+		idle_put(r->web->idle, &r->device, &r->stamp, hash);
 	metric_add(&r->web->metrics.checkins_idle, 1);
 	return send(r, &p, &idle, e);
+}
+
+bool api_checkin(struct req *r, struct err *e)
+{
+	CLEANUP(answer_done) struct answer idle = { .offers = NULL };
+	uint64_t hash = idle_hash(r->web->idle, r->body.p, r->body.n);
+	struct plan nothing = { .report = false };
+
+	/* Only the lease moves with time alone. */
+	if (!idle_is_known(r->web->idle, r->device.id, &r->stamp, hash) ||
+	    clock_wall_s(r->web->clock) >= r->device.director_refresh_at)
+		return read_and_answer(r, hash, e);
+	metric_add(&r->web->metrics.checkins_idle, 1);
+	return send(r, &nothing, &idle, e);
 }

@@ -56,6 +56,7 @@ struct req {
 	char actor[REQ_ACTOR]; /* for audit: "token:k3", "device:<id>"; "" when nobody asked who it is */
 	struct token token;
 	struct device_checkin device; /* of signed requests; only its id in enrolment */
+	struct device_stamp stamp;    /* under which `device` was read */
 	bool by_own_key;              /* signed with the device's own key, not a session key */
 
 	bool in_pool, again;

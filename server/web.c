@@ -23,6 +23,7 @@
 enum {
 	CLIENT_ROWS = 8192, /* of 8 buckets: 64 k addresses, 1.5 MB */
 	DEVICE_ROWS = 32768,
+	IDLE_PLACES = 65536,  /* devices whose row is kept; 30 MB when all are used */
 	NONCES_MAX = 4 << 20, /* within the window: 100 MB at most */
 	TICK_MS = 1000,
 	GRACE_MS = 1000,
@@ -70,6 +71,7 @@ bool web_services_start(struct web *w, const struct settings *s, int keys, int w
 	       nonces_new(&w->nonces, 2 * HTTPSIG_SKEW_S, NONCES_MAX, random_u64(rng), e) &&
 	       rates_new(&w->clients, CLIENT_ROWS, random_u64(rng), e) &&
 	       rates_new(&w->devices, DEVICE_ROWS, random_u64(rng), e) &&
+	       idle_new(&w->idle, IDLE_PLACES, random_u64(rng), e) &&
 	       pool_new(&w->pool, (unsigned)s->web_pool, e) &&
 	       jobs_new(&w->jobs, work, w->clock, (uint32_t)random_u64(rng), e) &&
 	       signer_new(&w->signer, keys, (uint32_t)random_u64(rng), e);
@@ -80,6 +82,7 @@ void web_services_stop(struct web *w)
 	pool_free(w->pool);
 	jobs_free(w->jobs);
 	signer_free(w->signer);
+	idle_free(w->idle);
 	rates_free(w->devices);
 	rates_free(w->clients);
 	nonces_free(w->nonces);
@@ -104,6 +107,13 @@ static void report(const char *what, bool ok, const struct err *e)
 	if (!ok)
 		log_warn("timer.failed", "timer=%s %s next=\"again at its next time\"", what,
 			 log_err(e).s);
+}
+
+static void keep_watch(struct web *w)
+{
+	struct err e;
+
+	report("look", store_look_around(w->store, &e), &e);
 }
 
 static void keep_repo(struct web *w)
@@ -170,6 +180,7 @@ static void *keep(void *arg)
 		void (*run)(struct web *);
 		uint64_t every_s;
 	} timers[] = {
+		{ keep_watch, 1 },
 		{ keep_repo, REPO_EVERY_S },
 		{ keep_seen, w->settings->seen_s },
 		{ keep_garbage, w->settings->gc_interval_s },

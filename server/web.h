@@ -15,6 +15,7 @@
 #ifndef VALISE_SERVER_WEB_H
 #define VALISE_SERVER_WEB_H
 
+#include "server/idle.h"
 #include "server/jobs.h"
 #include "server/metrics.h"
 #include "server/nonces.h"
@@ -37,6 +38,7 @@ struct web {
 	struct pool *pool;
 	struct nonces *nonces;
 	struct rates *clients, *devices;
+	struct idle *idle;
 	struct secret *session_secret;
 	struct metrics metrics;
 	pthread_mutex_t repo_lock; /* server/repo.h */

@@ -156,7 +156,7 @@ static bool find_device(struct req *r, const char *id, struct err *e)
 {
 	if (!device_id_is_valid(id))
 		return err_set(e, E_AUTH, "keyid: not a device");
-	if (devices_checkin(r->web->store, id, &r->device, e))
+	if (idle_row(r->web->idle, r->web->store, id, &r->device, &r->stamp, e))
 		return true;
 	/* Whether an id exists is nobody's business. */
 	return e->code == E_NOT_FOUND ? err_set(e, E_AUTH, "the signature is not right")

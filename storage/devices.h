@@ -95,6 +95,14 @@ struct device_checkin {
 bool devices_checkin(struct store *s, const char *id, struct device_checkin *ret,
 		     struct err *e) MUST_USE; /* E_NOT_FOUND */
 
+/* Taken before a devices_checkin: as long as devices_stamp gives the same again, devices_checkin
+ * would give the same row, so a caller may keep rows of devices that have nothing new.  A change is
+ * seen before whoever made it is told; one by another process at the next store_look_around. */
+struct device_stamp {
+	uint64_t all, own;
+};
+void devices_stamp(struct store *s, const char *id, struct device_stamp *ret);
+
 /* What the device shall run now. */
 struct device_plan_policy {
 	char name[LIMIT_NAME + 1];

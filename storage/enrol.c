@@ -183,7 +183,7 @@ bool devices_enrol(struct store *s, const struct enrolment *in, struct enrolled 
 	if (!check_enrolment(in, e))
 		return false;
 	device_id_of(n.out.id, in->identity);
-	if (!store_write(s, enrol, &n, e))
+	if (!store_write_device(s, n.out.id, enrol, &n, e))
 		return false;
 	if (n.refused) {
 		*e = n.why;

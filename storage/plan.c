@@ -182,7 +182,7 @@ bool devices_plan(struct store *s, const char *id, struct device_plan *ret, stru
 	if (!reader_get(&rd, s, e) || !load_plan(rd.db, id, &p.out, &number, &stale, e))
 		return false;
 	reader_put(&rd);
-	if (stale && !store_write(s, make_plan, &p, e))
+	if (stale && !store_write_device(s, id, make_plan, &p, e))
 		return err_wrap(e, "plan of device %s", id);
 	*ret = p.out;
 	return true;

@@ -195,7 +195,7 @@ bool devices_report(struct store *s, const char *id, const struct device_report 
 {
 	struct report p = { .id = id, .r = r, .now_s = store_now_s(s) };
 
-	if (!check_report(r, e) || !store_write(s, store_report, &p, e))
+	if (!check_report(r, e) || !store_write_device(s, id, store_report, &p, e))
 		return err_wrap(e, "report of device %.*s", DEVICE_ID_SIZE - 1, id);
 	*ret_ack = p.ack;
 	return true;

@@ -142,7 +142,7 @@ bool seen_flush(struct seen *t, struct store *s, const char *update, int64_t ste
 
 	if (!collect_due(t, &f, e))
 		return false;
-	bool ok = f.n == 0 || store_write(s, write_due, &f, e);
+	bool ok = f.n == 0 || store_write_device(s, NULL, write_due, &f, e);
 	if (ok)
 		mark_written(t, &f);
 	free(f.due);

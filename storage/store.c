@@ -1,5 +1,6 @@
 #include "storage/migrate_priv.h"
 #include "storage/seen_priv.h"
+#include "storage/devices.h"
 #include "storage/store_priv.h"
 #include "storage/uploads_priv.h"
 
@@ -102,12 +103,45 @@ void reader_put(struct reader *r)
 /* ---- the writer ---- */
 
 struct job {
+	enum { TOUCHES_ALL, TOUCHES_DEVICE, TOUCHES_NONE } touches;
+	const char *device;
 	bool (*fn)(struct db *db, void *ctx, struct err *e);
 	void *ctx;
 	struct err *e; /* of the caller, who sleeps */
 	bool ok, done;
 	struct job *next;
 };
+
+/* Ids are hashes: their first digits are as good as any. */
+static unsigned stamp_of(const char *device)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < 3 && device[i]; i++)
+		n = n << 4 |
+		    (unsigned)(device[i] <= '9' ? device[i] - '0' : device[i] - 'a' + 10);
+	return n % STORE_DEVICE_STAMPS;
+}
+
+/* After the commit, before anybody is told of it: who reads a row then finds another stamp. */
+static void count_changes(struct store *s, const struct job *first, const struct job *end)
+{
+	for (const struct job *j = first; j != end; j = j->next) {
+		if (!j->ok || j->touches == TOUCHES_NONE)
+			continue;
+		if (j->touches == TOUCHES_DEVICE)
+			__atomic_add_fetch(&s->device_changes[stamp_of(j->device)], 1,
+					   __ATOMIC_SEQ_CST);
+		else
+			__atomic_add_fetch(&s->changes, 1, __ATOMIC_SEQ_CST);
+	}
+}
+
+void devices_stamp(struct store *s, const char *id, struct device_stamp *ret)
+{
+	ret->all = __atomic_load_n(&s->changes, __ATOMIC_SEQ_CST);
+	ret->own = __atomic_load_n(&s->device_changes[stamp_of(id)], __ATOMIC_SEQ_CST);
+}
 
 static bool run_job(struct db *db, struct job *j)
 {
@@ -160,10 +194,12 @@ static bool run_batch(struct store *s, struct job *first, struct job *end)
 	}
 	if (lost || !any)
 		roll_back(db);
-	if (lost)
+	if (lost) {
 		first->ok = false;
-	else if (any && sqlite3_total_changes64(db->h) != before)
+	} else if (any && sqlite3_total_changes64(db->h) != before) {
 		__atomic_add_fetch(&s->commits, 1, __ATOMIC_RELAXED);
+		count_changes(s, first, end);
+	}
 	return !lost || alone;
 }
 
@@ -247,10 +283,9 @@ static void *writer_main(void *arg)
 	return NULL;
 }
 
-bool store_write(struct store *s, bool (*fn)(struct db *db, void *ctx, struct err *e),
-		 void *ctx, struct err *e)
+static bool submit(struct store *s, struct job *job)
 {
-	struct job j = { .fn = fn, .ctx = ctx, .e = e };
+	struct job j = *job;
 
 	assert(s->magic == STORE_MAGIC && !pthread_equal(pthread_self(), s->thread));
 	pthread_mutex_lock(&s->jobs_lock);
@@ -264,6 +299,43 @@ bool store_write(struct store *s, bool (*fn)(struct db *db, void *ctx, struct er
 		pthread_cond_wait(&s->jobs_done, &s->jobs_lock);
 	pthread_mutex_unlock(&s->jobs_lock);
 	return j.ok;
+}
+
+bool store_write(struct store *s, bool (*fn)(struct db *db, void *ctx, struct err *e),
+		 void *ctx, struct err *e)
+{
+	return submit(s, &(struct job){ .touches = TOUCHES_ALL, .fn = fn, .ctx = ctx, .e = e });
+}
+
+bool store_write_device(struct store *s, const char *device,
+			bool (*fn)(struct db *db, void *ctx, struct err *e), void *ctx,
+			struct err *e)
+{
+	return submit(s, &(struct job){ .touches = device ? TOUCHES_DEVICE : TOUCHES_NONE,
+					.device = device,
+					.fn = fn,
+					.ctx = ctx,
+					.e = e });
+}
+
+/* On the writing connection this number moves with commits of other connections only, and all
+ * others that write are in other processes. */
+static bool compare_version(struct db *db, void *ctx, struct err *e)
+{
+	struct store *s = ctx;
+	int64_t version = 0;
+
+	if (!db_int(db, &version, e, "PRAGMA data_version"))
+		return false;
+	if (version != s->data_version)
+		__atomic_add_fetch(&s->changes, 1, __ATOMIC_SEQ_CST);
+	s->data_version = version;
+	return true;
+}
+
+bool store_look_around(struct store *s, struct err *e)
+{
+	return store_write_device(s, NULL, compare_version, s, e);
 }
 
 /* ---- opening and closing ---- */

@@ -66,6 +66,9 @@ bool store_check(struct store *s, struct err *e) MUST_USE;
 /* Whether reading and writing work right now (for /readyz): reads one row and looks at free room. */
 bool store_ready(struct store *s, struct err *e) MUST_USE;
 
+/* Notices what other processes changed since the last call (devices_stamp); for a timer.  Writes nothing. */
+bool store_look_around(struct store *s, struct err *e) MUST_USE;
+
 /* Counters since store_open, for /metrics and for tests ("an idle check-in writes nothing"). */
 struct store_stats {
 	uint64_t reads;       /* read calls served */

@@ -22,6 +22,8 @@ struct upload_hashes;
 
 struct job;
 
+enum { STORE_DEVICE_STAMPS = 4096 };
+
 struct store {
 	unsigned magic;
 	struct store_options o;
@@ -43,6 +45,9 @@ struct store {
 	struct job *jobs, **jobs_tail;
 	bool stop;
 	uint64_t writes, failed, commits, row_changes, wal_frames;
+	int64_t data_version; /* of other processes' commits; writer's thread only */
+	/* See devices_stamp; atomic. */
+	uint64_t changes, device_changes[STORE_DEVICE_STAMPS];
 	int wal_pages; /* in the log now; writer's thread only */
 
 	struct seen *devices_seen, *tokens_seen;
@@ -63,6 +68,12 @@ bool reader_get_one(struct reader *r, struct store *s, struct err *e) MUST_USE;
 
 bool store_write(struct store *s, bool (*fn)(struct db *db, void *ctx, struct err *e),
 		 void *ctx, struct err *e) MUST_USE;
+
+/* The same for a change that shows in the devices_checkin row of one device only (its id), or, with
+ * NULL, in none; store_write is taken to change all. */
+bool store_write_device(struct store *s, const char *device,
+			bool (*fn)(struct db *db, void *ctx, struct err *e), void *ctx,
+			struct err *e) MUST_USE;
 
 /* Adds room for one more item to a list whose array is *items; zeroed.  Doubles. */
 bool grow(void *items, size_t n, size_t item_size, struct err *e) MUST_USE;

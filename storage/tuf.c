@@ -348,7 +348,7 @@ bool tuf_director_put(struct store *s, const char *device, const struct director
 	return check_text("timestamp", d->timestamp, LIMIT_TUF_TIMESTAMP, e) &&
 	       check_text("snapshot", d->snapshot, LIMIT_TUF_SNAPSHOT, e) &&
 	       check_text("targets", d->targets, LIMIT_TUF_TARGETS, e) &&
-	       store_write(s, director_put, &p, e);
+	       store_write_device(s, device, director_put, &p, e);
 }
 
 static bool director_stale(struct db *db, void *ctx UNUSED, struct err *e)

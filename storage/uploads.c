@@ -537,7 +537,7 @@ static bool extend(struct upload_append *a, struct err *e)
 	if (a->u.offset == a->start || expires_at < a->u.expires_at + UPLOADS_TTL_S / 4)
 		return true;
 	a->u.expires_at = expires_at;
-	return store_write(a->s, extend_row, &a->u, e);
+	return store_write_device(a->s, NULL, extend_row, &a->u, e);
 }
 
 static bool end_complete(struct upload_append *a, struct err *e)

@@ -3,6 +3,7 @@
 
 #include "base/rng.h"
 #include "base/text.h"
+#include "server/idle.h"
 #include "server/nonces.h"
 #include "server/plan.h"
 #include "server/rate.h"
@@ -250,6 +251,65 @@ static void session_keys_hang_on_every_byte_of_the_id(void **state)
 	assert_memory_not_equal(a, b, sizeof(a));
 }
 
+/* ---- bodies that were seen before --------------------------------------------------------------- */
+
+static void the_hash_of_a_checkin_leaves_out_the_nonce_and_nothing_else(void **state)
+{
+	struct checkin_request req = { .agent = "0.1.0",
+				       .image_ts = 1,
+				       .director_ts = 1,
+				       .image_root = 1,
+				       .director_root = 1 };
+	CLEANUP(buf_done) struct buf b = BUF_INIT(4096);
+	struct idle *c;
+	uint64_t h;
+	struct err e;
+
+	(void)state;
+	assert_ok(idle_new(&c, 16, 5, &e), &e);
+	assert_ok(checkin_request_encode(&req, &b, &e), &e);
+	h = idle_hash(c, b.p, b.n);
+	assert_true(h != 0); /* our own encoder's bodies are known */
+	memset(req.nonce, 0xab, sizeof(req.nonce));
+	buf_reset(&b);
+	assert_ok(checkin_request_encode(&req, &b, &e), &e);
+	assert_true(idle_hash(c, b.p, b.n) == h);
+	for (size_t i = 0; i < b.n; i++) {
+		bool in_nonce = i >= 16 && i < 48;
+
+		b.p[i] ^= 1;
+		if (!in_nonce)
+			assert_true(idle_hash(c, b.p, b.n) != h);
+		else if (idle_hash(c, b.p, b.n) != 0)
+			assert_true(idle_hash(c, b.p, b.n) == h);
+		b.p[i] ^= 1;
+	}
+	for (size_t n = 0; n < b.n; n++)
+		assert_true(idle_hash(c, b.p, n) != h);
+	idle_free(c);
+	idle_free(NULL);
+}
+
+static void what_was_idle_is_forgotten_with_its_stamp(void **state)
+{
+	struct device_checkin a = { .id = "00000000000000000000000000000001" };
+	struct device_stamp stamp = { 1, 2 }, other = { 1, 3 }, later = { 2, 2 };
+	struct idle *c;
+	struct err e;
+
+	(void)state;
+	assert_ok(idle_new(&c, 1, 5, &e), &e);
+	assert_false(idle_is_known(c, a.id, &stamp, 7));
+	idle_put(c, &a, &stamp, 7);
+	assert_true(idle_is_known(c, a.id, &stamp, 7));
+	assert_false(idle_is_known(c, a.id, &stamp, 8));
+	assert_false(idle_is_known(c, a.id, &stamp, 0));
+	assert_false(idle_is_known(c, a.id, &other, 7));
+	assert_false(idle_is_known(c, a.id, &later, 7));
+	assert_false(idle_is_known(c, "00000000000000000000000000000002", &stamp, 7));
+	idle_free(c);
+}
+
 /* ---- plans ------------------------------------------------------------------------------------ */
 
 static void an_idle_checkin_needs_nothing_and_each_change_its_own(void **state)
@@ -332,6 +392,8 @@ int main(void)
 		cmocka_unit_test(targets_are_those_that_we_would_write),
 		cmocka_unit_test(sessions_name_their_device_and_their_end),
 		cmocka_unit_test(session_keys_hang_on_every_byte_of_the_id),
+		cmocka_unit_test(the_hash_of_a_checkin_leaves_out_the_nonce_and_nothing_else),
+		cmocka_unit_test(what_was_idle_is_forgotten_with_its_stamp),
 		cmocka_unit_test(an_idle_checkin_needs_nothing_and_each_change_its_own),
 		cmocka_unit_test(polls_are_spread_by_a_tenth),
 	};

@@ -849,6 +849,103 @@ static void an_idle_checkin_writes_nothing(void **state)
 	assert_int_equal(after.wal_frames, before.wal_frames);
 }
 
+struct kept {
+	struct device_stamp stamp;
+	struct device_checkin row;
+};
+
+static void keep(struct store *s, const struct handset *h, struct kept *k)
+{
+	struct err e;
+
+	devices_stamp(s, h->id, &k->stamp);
+	assert_ok(devices_checkin(s, h->id, &k->row, &e), &e);
+}
+
+/* A row that was kept under a stamp that is still the same is the row that a read would give.
+ * Returns whether it is kept still. */
+static bool kept_is_true(struct store *s, const struct handset *h, struct kept *k)
+{
+	struct device_stamp now;
+	struct device_checkin row;
+	struct err e;
+
+	devices_stamp(s, h->id, &now);
+	if (memcmp(&now, &k->stamp, sizeof(now)) != 0) {
+		keep(s, h, k);
+		return false;
+	}
+	assert_ok(devices_checkin(s, h->id, &row, &e), &e);
+	assert_memory_equal(&row, &k->row, sizeof(row));
+	return true;
+}
+
+static void a_row_kept_under_its_stamp_is_never_an_old_one(void **state)
+{
+	FIXTURE(f, state);
+	static const char *const groups[] = { "other" };
+	struct device_report r = idle_with("1.0", 1);
+	struct kept ka, kb;
+	struct handset a, b;
+	struct err e;
+
+	publish(f.s, "phone", "1.0", 1);
+	enrol(f.s, &a, 1, "sales");
+	enrol(f.s, &b, 2, NULL);
+	keep(f.s, &a, &ka);
+	keep(f.s, &b, &kb);
+#define CHANGES_A(call)                                   \
+	do {                                              \
+		call;                                     \
+		assert_false(kept_is_true(f.s, &a, &ka)); \
+		kept_is_true(f.s, &b, &kb);               \
+	} while (0)
+	CHANGES_A(roll_out(f.s, "phone", "1.0", TARGET_ALL, ""));
+	CHANGES_A(plan_of(f.s, &a));
+	assert_true(kept_is_true(f.s, &b, &kb)); /* the one that it concerns, and no other */
+	CHANGES_A(direct(f.s, &a));
+	assert_true(kept_is_true(f.s, &b, &kb));
+	CHANGES_A(report(f.s, &a, &r));
+	assert_true(kept_is_true(f.s, &b, &kb));
+	CHANGES_A(assert_ok(devices_set_groups(f.s, a.id, groups, 1, "token:k1", &e), &e));
+	CHANGES_A(bundle(f.s, "base", 1));
+	CHANGES_A(assign(f.s, "base", TARGET_GROUP, "other"));
+	CHANGES_A(assert_ok(releases_withdraw(f.s, "phone", "1.0", "", "token:k1", &e), &e));
+	CHANGES_A(assert_ok(devices_revoke(f.s, a.id, "lost", "token:k1", &e), &e));
+#undef CHANGES_A
+	/* What no row shows changes no stamp. */
+	clock_fake_advance(&f.clock, 2 * DEVICES_SEEN_STEP_S * 1000);
+	devices_seen(f.s, kb.row.number);
+	assert_ok(devices_flush(f.s, &e), &e);
+	assert_true(kept_is_true(f.s, &b, &kb));
+	assert_ok(store_look_around(f.s, &e), &e);
+	kept_is_true(f.s, &b, &kb); /* the first look has nothing to compare with */
+	assert_ok(store_look_around(f.s, &e), &e);
+	assert_true(kept_is_true(f.s, &b, &kb));
+}
+
+static void what_another_process_changed_is_seen_by_looking_around(void **state)
+{
+	FIXTURE(f, state);
+	struct fixture other =
+		f; /* a second store on the same files, as another process has it */
+	struct kept k;
+	struct handset a;
+	struct err e;
+
+	enrol(f.s, &a, 1, NULL);
+	assert_ok(store_look_around(f.s, &e), &e);
+	keep(f.s, &a, &k);
+	fixture_open(&other);
+	assert_ok(store_look_around(f.s, &e), &e);
+	kept_is_true(f.s, &a, &k);
+	assert_ok(devices_revoke(other.s, a.id, "lost", "token:k1", &e), &e);
+	assert_ok(store_look_around(f.s, &e), &e);
+	assert_false(kept_is_true(f.s, &a, &k));
+	assert_int_equal(k.row.state, DEVICE_REVOKED);
+	store_free(other.s);
+}
+
 static void last_seen_is_flushed_together_and_survives(void **state)
 {
 	FIXTURE(f, state);
@@ -1010,6 +1107,8 @@ int main(void)
 		TMPDIR_TEST(an_assignment_taken_away_is_planned_away),
 		TMPDIR_TEST(policies_are_listed_by_name_newest_version),
 		TMPDIR_TEST(an_idle_checkin_writes_nothing),
+		TMPDIR_TEST(a_row_kept_under_its_stamp_is_never_an_old_one),
+		TMPDIR_TEST(what_another_process_changed_is_seen_by_looking_around),
 		TMPDIR_TEST(last_seen_is_flushed_together_and_survives),
 		TMPDIR_TEST(the_statement_of_a_checkin_only_searches),
 		TMPDIR_TEST(ten_thousand_devices_check_in_by_index),
