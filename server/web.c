@@ -65,6 +65,7 @@ bool web_services_start(struct web *w, const struct settings *s, int keys, int w
 	second_init(&w->second);
 	w->session_secret = TAKE(*session_secret);
 	w->started_s = clock_wall_s(w->clock);
+	w->accept_from_s = w->started_s + 1;
 	w->started_ms = clock_boot_ms(w->clock);
 	w->next_request = random_u64(rng) >> 8;
 	return open_store(w, state_dir, e) &&

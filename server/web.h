@@ -44,6 +44,9 @@ struct web {
 	pthread_mutex_t repo_lock; /* server/repo.h */
 	struct second second;
 	int64_t started_s, started_ms;
+	/* Requests signed before it are refused: another process may have seen them.  The second
+	 * after our start, as times of signing are whole seconds. */
+	int64_t accept_from_s;
 	bool draining; /* atomic: answers end their connections */
 	uint64_t next_request;
 	bool has_pin; /* TLS is on: SHA-256 of the SubjectPublicKeyInfo */

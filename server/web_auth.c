@@ -85,7 +85,7 @@ static bool check_frame(struct req *r, struct signed_req *s, bool *ret_answered,
 
 	if (!httpsig_check_digest(s->digest.value, r->body.p, r->body.n, e))
 		return false;
-	if (httpsig_check_time(&s->sig, now_s, r->web->started_s, e))
+	if (httpsig_check_time(&s->sig, now_s, r->web->accept_from_s, e))
 		return true;
 	if (e->code == E_AUTH) {
 		metric_add(&r->web->metrics.refused_clock, 1);

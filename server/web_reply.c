@@ -106,11 +106,13 @@ void reply_clock_error(struct req *r, const struct err *e)
 {
 	uint8_t nonce[16];
 	char text[BASE64_SIZE(16)];
+	int64_t now_s = clock_wall_s(r->web->clock);
 
 	rng_fill(r->web->rng, nonce, sizeof(nonce));
 	base64_encode(text, nonce, sizeof(nonce));
 	r->reply.status = 401;
-	fill_error(r, e, clock_wall_s(r->web->clock), text);
+	/* A time that will do, also in the second of our start. */
+	fill_error(r, e, now_s < r->web->accept_from_s ? r->web->accept_from_s : now_s, text);
 }
 
 void reply_next(struct jw *w, bool more, char prefix, int64_t number)

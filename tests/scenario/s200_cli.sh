@@ -20,7 +20,7 @@ wants() {
 
 echo "# every command has a help that names its options"
 "$v" --help >help
-commands=$(sed -n '/^commands:/,/^$/p' help | sed -n 's/^  \([a-z]\+\( [a-z]\+\)\?\).*/\1/p')
+commands=$(sed -n '/^commands:/,/^$/p' help | sed -n 's/^  \([a-z-]\+\( [a-z-]\+\)\?\).*/\1/p')
 [ "$(echo "$commands" | wc -l)" -ge 30 ]
 while read -r command; do
 	# shellcheck disable=SC2086
