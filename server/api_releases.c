@@ -137,6 +137,24 @@ static bool look_for_same(struct req *r, const struct publish *p, bool *ret_same
 	return true;
 }
 
+/* A copy that the server's own disk damaged goes, and the publisher is told to send it again. */
+static bool check_copy(struct req *r, const uint8_t sha256[static SHA256_SIZE], struct err *e)
+{
+	char hex[HEX_SIZE(SHA256_SIZE)];
+	bool dropped;
+
+	if (!objects_drop_damaged(r->web->store, sha256, &dropped, e))
+		return false;
+	if (!dropped)
+		return true;
+	hex_encode(hex, sha256, SHA256_SIZE);
+	log_error("object.damaged", "id=%s object=%s dropped=true", r->id, hex);
+	err_set(e, E_CORRUPT, "the server's copy was damaged on its disk; it was removed");
+	return err_hint(e,
+			"publish again, the file is sent once more; and have the server's disk "
+			"looked at (valised check --store)");
+}
+
 static bool need_object(struct req *r, const char *what,
 			const uint8_t sha256[static SHA256_SIZE], uint64_t size,
 			struct buf *missing, struct err *e)
@@ -145,11 +163,14 @@ static bool need_object(struct req *r, const char *what,
 	CLEANUP(fd_closep) int fd = -1;
 	uint64_t have;
 
-	if (objects_open(r->web->store, sha256, &fd, &have, e))
-		return have == size ? true
-				    : err_set(e, E_CORRUPT,
-					      "%s: %" PRIu64 " bytes are stored, not %" PRIu64,
-					      what, have, size);
+	if (objects_open(r->web->store, sha256, &fd, &have, e)) {
+		if (have == size)
+			return true;
+		if (!check_copy(r, sha256, e))
+			return err_wrap(e, "%s", what);
+		return err_set(e, E_CORRUPT, "%s: %" PRIu64 " bytes are stored, not %" PRIu64,
+			       what, have, size);
+	}
 	if (e->code != E_NOT_FOUND)
 		return false;
 	hex_encode(hex, sha256, SHA256_SIZE);
@@ -188,6 +209,24 @@ static bool open_object(void *arg, int *ret_fd, struct err *e)
 	return objects_open(a->store, a->sha256, ret_fd, &size, e);
 }
 
+/* The decoded object answers for the tree as well, but not for the bytes of the tree that lie
+ * here. */
+static bool verify_component(struct req *r, const struct component *c, int64_t wait_ms,
+			     struct err *e)
+{
+	struct open_arg arg = { r->web->store, c->object_sha256 };
+	struct job job;
+	struct err why;
+
+	job_of(&job, c);
+	if (jobs_verify(r->web->jobs, &job, c->object_sha256, open_object, &arg, wait_ms, &why))
+		return c->tree_size == 0 || check_copy(r, c->tree_sha256, e);
+	if (why.code == E_CORRUPT && !check_copy(r, c->object_sha256, e))
+		return false;
+	*e = why;
+	return false;
+}
+
 /* Every component is decoded and measured by a work process before anybody can see the release. */
 static bool verify_objects(struct req *r, const struct release *rel, struct err *e)
 {
@@ -195,15 +234,10 @@ static bool verify_objects(struct req *r, const struct release *rel, struct err 
 		clock_boot_ms(r->web->clock) + (int64_t)r->web->settings->publish_wait_s * 1000;
 
 	for (size_t i = 0; i < rel->n_components; i++) {
-		const struct component *c = &rel->components[i];
-		struct open_arg arg = { r->web->store, c->object_sha256 };
 		int64_t left = until - clock_boot_ms(r->web->clock);
-		struct job job;
 
-		job_of(&job, c);
-		if (!jobs_verify(r->web->jobs, &job, c->object_sha256, open_object, &arg,
-				 left > 0 ? left : 0, e))
-			return err_wrap(e, "%s", c->name);
+		if (!verify_component(r, &rel->components[i], left > 0 ? left : 0, e))
+			return err_wrap(e, "%s", rel->components[i].name);
 	}
 	return true;
 }

@@ -240,8 +240,8 @@ bool jobs_verify(struct jobs *j, const struct job *job,
 		else
 			err_set(e, E_BUSY, "the check was given up; ask again");
 		ok = false;
-		if (s->state == BAD && err_is_temporary(e->code))
-			s->state = FREE; /* worth another try */
+		if (s->state == BAD)
+			s->state = FREE;
 	}
 	pthread_mutex_unlock(&j->lock);
 	return ok;

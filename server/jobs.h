@@ -4,9 +4,10 @@
  *	                          ^                  |  \---FAILED_JOB--> bad (why)
  *	                          +-- worker lost ---+   twice lost: bad (it crashed)
  *
- * A job is known by what is checked (server/job.h) and the hash of the object: asking again joins the one
- * under way, and what was found is remembered for an hour, so a publish that was cut off
- * and comes again does not start from nothing. */
+ * A job is known by what is checked (server/job.h) and the hash of the object: asking again joins
+ * the one under way.  What was found is kept for an hour, so a publish that was cut off and comes
+ * again does not start from nothing; a bad result until it was told once, as the object may be
+ * healed before the next question. */
 #ifndef VALISE_SERVER_JOBS_H
 #define VALISE_SERVER_JOBS_H
 

@@ -23,6 +23,17 @@ void object_path(struct object_path *ret, const uint8_t sha256[static SHA256_SIZ
 	memcpy(ret->name, hex + 2, sizeof(ret->name));
 }
 
+/* The path from objects/. */
+enum { OBJECT_NAME_SIZE = 2 + 1 + 62 + 1 };
+static void object_name(char ret[static OBJECT_NAME_SIZE],
+			const uint8_t sha256[static SHA256_SIZE])
+{
+	struct object_path path;
+
+	object_path(&path, sha256);
+	snprintf(ret, OBJECT_NAME_SIZE, "%s/%s", path.dir, path.name);
+}
+
 /* ---- files ---- */
 
 /* *ret is -1 when a sweep came between making the file and locking it. */
@@ -84,15 +95,13 @@ bool object_place(struct store *s, const char *name, const uint8_t sha256[static
 bool objects_open(struct store *s, const uint8_t sha256[static SHA256_SIZE], int *ret_fd,
 		  uint64_t *ret_size, struct err *e)
 {
-	struct object_path path;
-	char name[sizeof(path.dir) + sizeof(path.name)];
+	char name[OBJECT_NAME_SIZE];
 	CLEANUP(fd_closep) int fd = -1;
 
-	object_path(&path, sha256);
-	snprintf(name, sizeof(name), "%s/%s", path.dir, path.name);
+	object_name(name, sha256);
 	fd = openat(s->objects_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 && errno == ENOENT)
-		return err_set(e, E_NOT_FOUND, "no object %s%s", path.dir, path.name);
+		return err_set(e, E_NOT_FOUND, "no object %.2s%s", name, name + 3);
 	if (fd < 0)
 		return err_sys(e, errno, "objects/%s", name);
 	if (!fd_size(fd, ret_size, e))
@@ -121,6 +130,28 @@ bool object_row_exists(struct db *db, const uint8_t sha256[static SHA256_SIZE], 
 	if (!db_int(db, &one, e, "SELECT 1 FROM objects WHERE sha256 = ?1", H(sha256)))
 		return false;
 	*ret = one == 1;
+	return true;
+}
+
+static bool file_missing(struct store *s, const uint8_t sha256[static SHA256_SIZE], bool *ret,
+			 struct err *e)
+{
+	char name[OBJECT_NAME_SIZE];
+	struct stat st;
+
+	object_name(name, sha256);
+	*ret = fstatat(s->objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0;
+	return !*ret || errno == ENOENT ? true : err_sys(e, errno, "objects/%s", name);
+}
+
+bool object_is_stored(struct store *s, struct db *db, const uint8_t sha256[static SHA256_SIZE],
+		      bool *ret, struct err *e)
+{
+	bool row, missing;
+
+	if (!object_row_exists(db, sha256, &row, e) || !file_missing(s, sha256, &missing, e))
+		return false;
+	*ret = row && !missing;
 	return true;
 }
 
@@ -236,6 +267,7 @@ bool objects_put(struct store *s, const void *p, size_t n, uint8_t *ret_sha256, 
 /* ---- what is there ---- */
 
 struct missing {
+	struct store *s;
 	const uint8_t (*sha256)[SHA256_SIZE];
 	size_t n;
 	bool *missing;
@@ -252,6 +284,8 @@ static bool look(struct db *db, struct missing *m, struct err *e)
 			    H(m->sha256[i])))
 			return false;
 		m->missing[i] = kept == INT64_MIN;
+		if (!m->missing[i] && !file_missing(m->s, m->sha256[i], &m->missing[i], e))
+			return false;
 		m->touch |= !m->missing[i] && kept < m->now_s + OBJECTS_GUARD_S / 2;
 	}
 	return true;
@@ -265,7 +299,7 @@ static bool look_and_touch(struct db *db, void *ctx, struct err *e)
 		if (!db_run(db, e, "UPDATE objects SET kept_until = ?2 WHERE sha256 = ?1",
 			    H(m->sha256[i]), I(m->now_s + OBJECTS_GUARD_S)))
 			return false;
-		m->missing[i] = db_changes(db) == 0;
+		m->missing[i] |= db_changes(db) == 0;
 	}
 	return true;
 }
@@ -274,7 +308,7 @@ bool objects_missing(struct store *s, const uint8_t (*sha256)[SHA256_SIZE], size
 		     bool *ret_missing, struct err *e)
 {
 	CLEANUP(reader_put) struct reader rd = { 0 };
-	struct missing m = { sha256, n, ret_missing, store_now_s(s), false };
+	struct missing m = { s, sha256, n, ret_missing, store_now_s(s), false };
 
 	if (n > STORE_PAGE_MAX)
 		return err_set(e, E_TOO_BIG, "%zu hashes, at most %d", n, STORE_PAGE_MAX);
@@ -395,11 +429,9 @@ static bool remove_rows(struct db *db, void *ctx, struct err *e)
 static bool remove_file(struct store *s, const uint8_t sha256[static SHA256_SIZE],
 			struct err *e)
 {
-	struct object_path path;
-	char name[sizeof(path.dir) + sizeof(path.name)];
+	char name[OBJECT_NAME_SIZE];
 
-	object_path(&path, sha256);
-	snprintf(name, sizeof(name), "%s/%s", path.dir, path.name);
+	object_name(name, sha256);
 	if (unlinkat(s->objects_fd, name, 0) != 0 && errno != ENOENT)
 		return err_sys(e, errno, "objects/%s", name);
 	return true;
@@ -503,6 +535,47 @@ static bool check_one(struct store *s, const struct object *o, struct err *e)
 		return err_wrap(e, "object %s%s", path.dir, path.name);
 	if (size != o->size || memcmp(got, o->sha256, SHA256_SIZE) != 0)
 		return err_set(e, E_CORRUPT, "object %s%s was altered", path.dir, path.name);
+	return true;
+}
+
+/* Publishing may have healed the object while it was read: only the very file that was found bad
+ * goes. */
+static bool remove_same(struct store *s, const uint8_t sha256[static SHA256_SIZE],
+			const struct stat *bad, struct err *e)
+{
+	CLEANUP(fd_closep) int lock = -1;
+	char name[OBJECT_NAME_SIZE];
+	struct stat now;
+
+	object_name(name, sha256);
+	if (!objects_lock(s, true, &lock, e))
+		return false;
+	if (fstatat(s->objects_fd, name, &now, AT_SYMLINK_NOFOLLOW) != 0)
+		return errno == ENOENT ? true : err_sys(e, errno, "objects/%s", name);
+	return now.st_dev != bad->st_dev || now.st_ino != bad->st_ino ||
+	       remove_file(s, sha256, e);
+}
+
+bool objects_drop_damaged(struct store *s, const uint8_t sha256[static SHA256_SIZE],
+			  bool *ret_dropped, struct err *e)
+{
+	CLEANUP(fd_closep) int fd = -1;
+	uint8_t got[SHA256_SIZE];
+	struct stat st;
+	uint64_t size;
+
+	*ret_dropped = false;
+	if (!objects_open(s, sha256, &fd, &size, e))
+		return e->code == E_NOT_FOUND;
+	if (!sha256_fd(got, &size, fd, e))
+		return err_wrap(e, "object");
+	if (memcmp(got, sha256, SHA256_SIZE) == 0)
+		return true;
+	if (fstat(fd, &st) != 0)
+		return err_sys(e, errno, "object");
+	if (!remove_same(s, sha256, &st, e))
+		return false;
+	*ret_dropped = true;
 	return true;
 }
 

@@ -3,7 +3,8 @@
  * An object is visible whole and verified or not at all: bytes are hashed while they are
  * written to a temporary file, which is made durable and only then gets its name
  * (objects/ab/cdef..., mode 0444); a row in the database follows.  Power may fail anywhere: a
- * file without a row is garbage and collected, a row without its file cannot come to be.
+ * file without a row is garbage and collected; a row is without its file only when that was found
+ * damaged (objects_drop_damaged), and such an object counts as missing.
  *
  * An object is kept while a release, a policy bundle or an upload needs it, and in any case
  * OBJECTS_GUARD_S after it was stored or last asked for by objects_missing: what a publisher was
@@ -38,6 +39,13 @@ bool objects_put(struct store *s, const void *p, size_t n, uint8_t *ret_sha256,
  * it.  Reads no database.  Garbage collection does not disturb an open descriptor.  E_NOT_FOUND. */
 bool objects_open(struct store *s, const uint8_t sha256[static SHA256_SIZE], int *ret_fd,
 		  uint64_t *ret_size, struct err *e) MUST_USE;
+
+/* Reads an object again after something found its bytes wanting.  When they no longer are what
+ * its name says (a bad disk, a hand in the folder) the file goes and *ret_dropped is set: a
+ * damaged object is worse than a missing one, which the next publish uploads anew.  Its row
+ * stays, and with it whatever needs it.  Nothing happens to an object that is whole or gone. */
+bool objects_drop_damaged(struct store *s, const uint8_t sha256[static SHA256_SIZE],
+			  bool *ret_dropped, struct err *e) MUST_USE;
 
 /* For n hashes at once, which are not stored; guards those that are (see above).  n is at most
  * STORE_PAGE_MAX (E_TOO_BIG). */

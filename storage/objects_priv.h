@@ -27,5 +27,8 @@ bool object_row_put(struct db *db, const uint8_t sha256[static SHA256_SIZE], uin
 		    int64_t now_s, struct err *e) MUST_USE;
 bool object_row_exists(struct db *db, const uint8_t sha256[static SHA256_SIZE], bool *ret,
 		       struct err *e) MUST_USE;
+/* The row and the file. */
+bool object_is_stored(struct store *s, struct db *db, const uint8_t sha256[static SHA256_SIZE],
+		      bool *ret, struct err *e) MUST_USE;
 
 #endif

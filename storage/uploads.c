@@ -297,6 +297,7 @@ static bool finish_late(struct store *s, struct upload *u, struct err *e)
 /* ---- creating, asking, forgetting ---- */
 
 struct create {
+	struct store *s;
 	struct upload *u;
 	uint64_t expected; /* bytes that other open uploads were promised */
 };
@@ -317,11 +318,11 @@ static bool check_owner(struct db *db, const struct upload *u, struct err *e)
 static bool create_row(struct db *db, void *ctx, struct err *e)
 {
 	struct create *c = ctx;
-	bool exists;
+	bool stored;
 
-	if (!object_row_exists(db, c->u->sha256, &exists, e))
+	if (!object_is_stored(c->s, db, c->u->sha256, &stored, e))
 		return false;
-	if (exists)
+	if (stored)
 		return err_set(e, E_EXISTS, "the object is stored already");
 	return check_owner(db, c->u, e) &&
 	       db_run(db, e,
@@ -365,7 +366,7 @@ bool uploads_create(struct store *s, const uint8_t sha256[static SHA256_SIZE], u
 		    int64_t owner, struct upload *ret, struct err *e)
 {
 	struct upload u = { .size = size, .owner = owner, .created_at = store_now_s(s) };
-	struct create c = { .u = &u };
+	struct create c = { .s = s, .u = &u };
 	uint8_t random[16];
 
 	if (size > LIMIT_COMPONENT_SIZE)

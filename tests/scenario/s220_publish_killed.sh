@@ -81,10 +81,37 @@ remembered || die "the publish was never killed in time"
 file=$(find "$state/uploads" -type f -size +8000k | head -n 1)
 byte=$(od -An -tu1 -j 4000000 -N 1 "$file" | tr -d ' ')
 printf "\\$(printf %o $((byte ^ 1)))" | dd of="$file" bs=1 seek=4000000 conv=notrunc status=none
+# Found by the upload's hash, or, if the server had hashed those bytes before they were damaged,
+# when it decodes the object: refused and removed either way.
 fails 65 "" "$v" -q publish --level 1 big
 remembered && die "a damaged upload is still remembered"
 [ "$("$v" -o json release list | jq '.items | length')" = 2 ] || die "half a release is visible"
 "$v" -q publish --level 1 big >/dev/null || die "publish after the damage"
+
+say "a published object that rots on the server's disk is found by the next publish, and healed"
+damage() {
+	local file=$state/objects/${1:0:2}/${1:2} byte
+	byte=$(od -An -tu1 -j "$2" -N 1 "$file" | tr -d ' ')
+	chmod 644 "$file"
+	printf "\\$(printf %o $((byte ^ 16)))" | dd of="$file" bs=1 seek="$2" conv=notrunc status=none
+	chmod 444 "$file"
+}
+system=$("$v" -o json release show acme/1.2.0 | jq -r '.release.components.system.object.sha256')
+stop_valised
+damage "$system" 5000000
+find "$state/objects" -type f -size -5k >objects.before
+start_valised "listen.port=$port" # what was verified before is forgotten
+sed -i 's/"1.2.0"/"1.3.0"/' big/release.in.json
+fails 65 "publish again" "$v" -q publish --level 1 big
+[ ! -e "$state/objects/${system:0:2}/${system:2}" ] || die "the damaged object is still served"
+
+say "the same with the hash tree that came before the publish was refused"
+tree=$(find "$state/objects" -type f -size 8 | grep -vxFf objects.before | tail -c 66 | tr -d '/\n')
+damage "$tree" 100
+fails 65 "publish again" "$v" -q publish --level 1 big
+"$v" -q publish --level 1 big >/dev/null || die "publish after the damage"
+curl -fsk "$url/objects/$system" | zstd -dc | cmp - big/system.img
+curl -fsk "$url/objects/$tree" | sha256sum | grep -q "^$tree"
 
 say "a file that changes while it is published is noticed"
 printf 'more' >>big/vmlinux

@@ -246,6 +246,73 @@ static void check_finds_one_flipped_bit_and_a_lost_file(void **state)
 	close(dir);
 }
 
+/* The object's file with one bit turned, as a disk may do it. */
+static void damage(struct store *s, const uint8_t sha[static SHA256_SIZE])
+{
+	struct object_path path;
+	struct err e;
+	uint8_t byte;
+	int dir, fd;
+
+	object_path(&path, sha);
+	assert_ok(dir_open_at(&dir, s->objects_fd, path.dir, 0750, &e), &e);
+	fd = openat(dir, path.name, O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &byte, 1, 0), 1);
+	byte ^= 4;
+	assert_int_equal(pwrite(fd, &byte, 1, 0), 1);
+	close(fd);
+	close(dir);
+}
+
+static void a_damaged_object_is_dropped_and_then_missing_until_it_comes_again(void **state)
+{
+	FIXTURE(f, state);
+	uint8_t sha[1][SHA256_SIZE];
+	bool dropped, missing;
+	struct upload u;
+	struct err e;
+	uint64_t size;
+	int fd;
+
+	put_object(f.s, "hello", sha[0]);
+	assert_ok(objects_drop_damaged(f.s, sha[0], &dropped, &e), &e);
+	assert_false(dropped);
+	assert_true(has_object(f.s, "hello"));
+
+	damage(f.s, sha[0]);
+	assert_ok(objects_drop_damaged(f.s, sha[0], &dropped, &e), &e);
+	assert_true(dropped);
+	assert_fails(objects_open(f.s, sha[0], &fd, &size, &e), &e, E_NOT_FOUND);
+	assert_ok(objects_missing(f.s, sha, 1, &missing, &e), &e);
+	assert_true(missing);
+	assert_ok(objects_drop_damaged(f.s, sha[0], &dropped, &e), &e);
+	assert_false(dropped);
+	assert_ok(uploads_create(f.s, sha[0], 5, 1, &u, &e), &e);
+
+	put_object(f.s, "hello", sha[0]);
+	assert_ok(objects_missing(f.s, sha, 1, &missing, &e), &e);
+	assert_false(missing);
+	assert_fails(uploads_create(f.s, sha[0], 5, 1, &u, &e), &e, E_EXISTS);
+}
+
+static void a_damaged_object_of_a_published_release_can_be_dropped_and_healed(void **state)
+{
+	FIXTURE(f, state);
+	struct sample p;
+	struct object_totals t;
+	bool dropped;
+	struct err e;
+
+	publish(f.s, "acme", "1.0.0", 1);
+	sample_make(&p, "acme", "1.0.0", 1);
+	damage(f.s, p.component.object_sha256);
+	assert_ok(objects_drop_damaged(f.s, p.component.object_sha256, &dropped, &e), &e);
+	assert_true(dropped);
+	sample_upload(f.s, &p);
+	assert_ok(objects_check(f.s, &t, &e), &e);
+}
+
 static void an_open_descriptor_outlives_collection(void **state)
 {
 	FIXTURE(f, state);
@@ -342,6 +409,8 @@ int main(void)
 		TMPDIR_TEST(many_are_collected_in_batches),
 		TMPDIR_TEST(a_file_without_a_row_is_collected),
 		TMPDIR_TEST(check_finds_one_flipped_bit_and_a_lost_file),
+		TMPDIR_TEST(a_damaged_object_is_dropped_and_then_missing_until_it_comes_again),
+		TMPDIR_TEST(a_damaged_object_of_a_published_release_can_be_dropped_and_healed),
 		TMPDIR_TEST(an_open_descriptor_outlives_collection),
 		TMPDIR_TEST(lists_come_in_pages_without_gaps),
 		TMPDIR_TEST(each_failing_step_of_a_put_leaves_a_store_that_works),
