@@ -1,0 +1,586 @@
+/* Deltas made to harm: what they say is refused where it is said, and nothing wrong ever comes out. */
+#include "tests/support/unit.h"
+#include "tests/support/forge.h"
+
+#include "base/bytes.h"
+#include "base/io.h"
+#include "delta/deflate.h"
+
+#include <unistd.h>
+#include <zlib.h>
+
+enum { OLD_N = 10000, SPACE_N = 12288, NEW_N = 20000 };
+
+/* The old space: OLD_N bytes and zeros; the new image is made from it by the honest pieces. */
+static uint8_t space[SPACE_N], new[NEW_N];
+
+static int setup(void **state UNUSED)
+{
+	uint32_t seed = 7;
+
+	for (unsigned i = 0; i < OLD_N; i++)
+		space[i] = (uint8_t)((seed = seed * 1664525 + 1013904223) >> 24);
+	for (unsigned i = 0; i < NEW_N; i++)
+		new[i] = space[i % OLD_N];
+	return 0;
+}
+
+struct sink {
+	uint64_t next;
+	const uint8_t *want; /* NULL: new */
+	uint64_t stop;       /* refuses what begins here; 0: nothing */
+};
+
+static bool sink_emit(void *ctx, uint64_t offset, const uint8_t *p, size_t n, struct err *e)
+{
+	struct sink *s = ctx;
+
+	if (s->stop && offset >= s->stop)
+		return err_set(e, E_CANCELLED, "full");
+	assert_int_equal(offset, s->next);
+	assert_memory_equal(p, (s->want ? s->want : new) + offset, n);
+	s->next += n;
+	return true;
+}
+
+static bool apply_fds(int delta, int old, uint64_t first, struct sink *s, struct err *e)
+{
+	CLEANUP(delta_freep) struct delta *d = NULL;
+
+	s->next = first;
+	return delta_open(&d, delta, old, e) && delta_apply(d, first, sink_emit, s, e);
+}
+
+static bool apply_from(struct buf *delta, uint64_t first, struct sink *s, struct err *e)
+{
+	CLEANUP(fd_closep) int fd = forge_memfile(delta->p, delta->n);
+	CLEANUP(fd_closep) int old = forge_memfile(space, OLD_N);
+
+	return apply_fds(fd, old, first, s, e);
+}
+
+static bool apply(struct buf *delta, struct err *e)
+{
+	struct sink s = { .next = 0 };
+
+	return apply_from(delta, 0, &s, e);
+}
+
+/* One raw piece of these commands. */
+static struct buf of_ops(const struct op *ops, size_t n_ops, uint64_t size)
+{
+	const struct forge_piece p = { .piece = { .size = size }, .ops = ops, .n_ops = n_ops };
+	struct forge f;
+
+	forge_init(&f, space, SPACE_N, OLD_N, new, NEW_N, 12);
+	forge_frame(&f, &p, 1);
+	return forge_finish(&f);
+}
+
+/* ---- commands ---- */
+
+static void honest_commands_of_each_kind_come_out(void **state UNUSED)
+{
+	static const struct op ops[] = {
+		{ .kind = OP_COPY, .n = 4000, .from = 0 },
+		{ .kind = OP_ADD, .n = 2000, .from = 3996 },
+		{ .kind = OP_ADD, .n = 4000, .from = 6000 },
+		{ .kind = OP_INSERT, .n = 100 },
+		{ .kind = OP_COPY, .n = 5, .from = 100 },
+		{ .kind = OP_ADD, .n = 9895, .from = 105 },
+	};
+	CLEANUP(buf_done) struct buf b = of_ops(ops, ARRAY_SIZE(ops), NEW_N);
+	struct err e;
+
+	assert_ok(apply(&b, &e), &e);
+	for (uint64_t first = 0; first <= NEW_N; first += 4096) {
+		struct sink s = { .next = 0 };
+
+		assert_ok(apply_from(&b, first, &s, &e), &e);
+		assert_int_equal(s.next, NEW_N);
+	}
+}
+
+static void commands_that_read_or_write_outside_are_refused(void **state UNUSED)
+{
+	static const struct op rows[][2] = {
+		{ { .kind = OP_COPY, .n = NEW_N, .from = SPACE_N + 1 } },
+		{ { .kind = OP_COPY, .n = NEW_N, .from = SPACE_N } },
+		{ { .kind = OP_COPY, .n = NEW_N, .from = UINT64_MAX } },
+		{ { .kind = OP_COPY, .n = NEW_N, .from = UINT64_MAX - NEW_N + 1 } },
+		{ { .kind = OP_ADD, .n = NEW_N, .from = 0 } },
+		{ { .kind = OP_ADD, .n = NEW_N, .from = UINT64_C(1) << 61 } },
+		{ { .kind = OP_COPY, .n = 100, .from = 1000 },
+		  { .kind = OP_COPY, .n = 100, .from = (uint64_t)-5 } }, /* backwards */
+		{ { .kind = OP_COPY, .n = 100, .from = SPACE_N - 100 },
+		  { .kind = OP_ADD, .n = 100, .from = SPACE_N - 99 } },
+		{ { .kind = OP_INSERT, .n = NEW_N + 1 } },
+		{ { .kind = OP_ZERO, .n = NEW_N + 1 } },
+		{ { .kind = OP_ZERO, .n = (UINT64_C(1) << 61) - 1 } },
+		{ { .kind = OP_ZERO, .n = 100 }, { .kind = OP_ZERO, .n = NEW_N - 99 } },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		CLEANUP(buf_done) struct buf b = of_ops(rows[i], 1 + (rows[i][1].n > 0), NEW_N);
+		struct err e;
+
+		if (apply(&b, &e))
+			fail_msg("row %zu is taken", i);
+		assert_int_equal(e.code, E_CORRUPT);
+		assert_true(strstr(e.text, "copies from outside") ||
+			    strstr(e.text, "longer than its piece"));
+	}
+}
+
+static void another_number_of_commands_than_announced_is_refused(void **state UNUSED)
+{
+	static const struct op ops[] = { { .kind = OP_COPY, .n = OLD_N, .from = 0 },
+					 { .kind = OP_COPY, .n = OLD_N, .from = 0 } };
+	const struct forge_piece p = { .piece = { .size = NEW_N }, .ops = ops, .n_ops = 2 };
+
+	for (uint32_t said = 1; said <= 3; said++) {
+		struct forge f;
+		struct err e;
+
+		forge_init(&f, space, SPACE_N, OLD_N, new, NEW_N, 12);
+		forge_frame(&f, &p, 1);
+		f.format.frames[0].ops = said;
+		CLEANUP(buf_done) struct buf b = forge_finish(&f);
+		if (said == 2) {
+			assert_ok(apply(&b, &e), &e);
+			continue;
+		}
+		assert_fails(apply(&b, &e), &e, E_CORRUPT);
+		assert_non_null(strstr(e.text, "commands than announced"));
+	}
+}
+
+static void a_piece_longer_than_its_frame_is_refused(void **state UNUSED)
+{
+	static const struct op op = { .kind = OP_ZERO, .n = 5000 };
+	const struct forge_piece p[] = {
+		{ .piece = { .size = 5000 }, .ops = &op, .n_ops = 1 },
+		{ .piece = { .size = NEW_N - 5000 }, .ops = &op, .n_ops = 1 },
+	};
+	struct forge f;
+	struct err e;
+
+	forge_init(&f, space, SPACE_N, OLD_N, new, NEW_N, 12);
+	forge_frame(&f, p, 2);
+	f.format.frames[0].bytes = 4999;
+	f.format.new_size = 4999;
+	CLEANUP(buf_done) struct buf b = forge_finish(&f);
+	assert_fails(apply(&b, &e), &e, E_CORRUPT);
+	assert_non_null(strstr(e.text, "longer than its frame"));
+}
+
+/* What a frame decodes to is judged by the hashes, whatever the commands were. */
+static void wrong_bytes_are_never_emitted(void **state UNUSED)
+{
+	static const struct op ops[] = { { .kind = OP_COPY, .n = 5000, .from = 0 },
+					 { .kind = OP_COPY, .n = 5000, .from = 1 },
+					 { .kind = OP_ZERO, .n = 10000 } };
+	CLEANUP(buf_done) struct buf b = of_ops(ops, 3, NEW_N);
+	struct sink s = { .next = 0 };
+	struct err e;
+
+	assert_fails(apply_from(&b, 0, &s, &e), &e, E_CORRUPT);
+	assert_int_equal(s.next, 4096);
+	assert_non_null(strstr(e.text, "segment 1 comes out wrong"));
+}
+
+static void output_that_nobody_takes_ends_the_work(void **state UNUSED)
+{
+	static const struct op ops[] = { { .kind = OP_COPY, .n = OLD_N, .from = 0 },
+					 { .kind = OP_COPY, .n = OLD_N, .from = 0 } };
+	CLEANUP(buf_done) struct buf b = of_ops(ops, 2, NEW_N);
+	struct sink s = { .stop = 8192 };
+	struct err e;
+
+	assert_fails(apply_from(&b, 0, &s, &e), &e, E_CANCELLED);
+	assert_int_equal(s.next, 8192);
+}
+
+/* ---- streams ---- */
+
+enum { PLAIN_N = 9000, IMAGE_MAX = 40000 };
+
+struct stream_pair {
+	uint8_t plain[PLAIN_N], packed[PLAIN_N], image[IMAGE_MAX];
+	size_t packed_n;
+	uint8_t recipe[8];
+	size_t recipe_n;
+};
+
+static void make_stream(struct stream_pair *s)
+{
+	struct buf recipe = BUF_INIT(64);
+	struct recipe r = { .how = { .level = 6, .window_bits = 15, .memory = 8 } };
+	z_stream z = { .next_in = s->plain,
+		       .avail_in = PLAIN_N,
+		       .next_out = s->packed,
+		       .avail_out = sizeof(s->packed) };
+	struct err e;
+
+	for (unsigned i = 0; i < PLAIN_N; i++)
+		s->plain[i] = (uint8_t)("stream of bytes "[i % 16] + i / 1000);
+	assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, -15, 8, 0), Z_OK);
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	s->packed_n = z.total_out;
+	deflateEnd(&z);
+	memcpy(s->image, s->packed, s->packed_n);
+	assert_ok(recipe_encode(&recipe, &r, &e), &e);
+	memcpy(s->recipe, recipe.p, recipe.n);
+	s->recipe_n = recipe.n;
+	buf_done(&recipe);
+}
+
+static const struct op insert_plain = { .kind = OP_INSERT, .n = PLAIN_N };
+
+static struct forge_piece piece_of(const struct stream_pair *s)
+{
+	return (struct forge_piece){ .piece = { .size = s->packed_n,
+						.plain_size = PLAIN_N,
+						.transform = TRANSFORM_DEFLATE },
+				     .ops = &insert_plain,
+				     .n_ops = 1,
+				     .bytes = s->plain,
+				     .recipe = s->recipe,
+				     .recipe_n = s->recipe_n };
+}
+
+static struct buf of_piece(const struct stream_pair *s, const struct forge_piece *p)
+{
+	struct forge f;
+
+	forge_init(&f, space, SPACE_N, OLD_N, s->image, p->piece.size, 12);
+	forge_frame(&f, p, 1);
+	return forge_finish(&f);
+}
+
+static void a_stream_is_packed_again(void **state UNUSED)
+{
+	static struct stream_pair s;
+	struct sink sink = { .want = s.image };
+	struct err e;
+
+	make_stream(&s);
+	struct forge_piece p = piece_of(&s);
+	CLEANUP(buf_done) struct buf b = of_piece(&s, &p);
+	assert_ok(apply_from(&b, 0, &sink, &e), &e);
+	assert_int_equal(sink.next, s.packed_n);
+}
+
+static void a_stream_that_packs_to_another_size_is_refused(void **state UNUSED)
+{
+	static struct stream_pair s;
+	struct sink sink = { .want = s.image };
+	struct err e;
+
+	make_stream(&s);
+	for (int wrong = -1; wrong <= 1; wrong += 2) {
+		struct forge_piece p = piece_of(&s);
+
+		p.piece.size = s.packed_n + (uint64_t)wrong;
+		CLEANUP(buf_done) struct buf b = of_piece(&s, &p);
+		assert_fails(apply_from(&b, 0, &sink, &e), &e, E_CORRUPT);
+		assert_non_null(
+			strstr(e.text, wrong < 0 ? "more than announced" : "less than"));
+	}
+}
+
+static void impossible_streams_are_refused(void **state UNUSED)
+{
+	static struct stream_pair s;
+	static const struct {
+		uint64_t size;
+		uint32_t plain;
+		uint8_t transform;
+	} rows[] = {
+		{ 100, 0, TRANSFORM_DEFLATE },
+		{ 100, LIMIT_DELTA_STREAM + 1, TRANSFORM_DEFLATE },
+		{ 100, UINT32_MAX, TRANSFORM_DEFLATE },
+		{ UINT64_C(1) << 33, 100, TRANSFORM_DEFLATE },
+		{ 100, 100, 2 },
+		{ 100, 100, 255 },
+	};
+
+	make_stream(&s);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct forge_piece p = piece_of(&s);
+		struct sink sink = { .want = s.image };
+		struct forge f;
+		struct err e;
+
+		p.piece.size = rows[i].size;
+		p.piece.plain_size = rows[i].plain;
+		p.piece.transform = rows[i].transform;
+		forge_init(&f, space, SPACE_N, OLD_N, s.image, IMAGE_MAX, 22);
+		forge_frame(&f, &p, 1);
+		f.format.new_size = f.format.frames[0].bytes;
+		CLEANUP(buf_done) struct buf b = forge_finish(&f);
+		if (apply_from(&b, 0, &sink, &e))
+			fail_msg("row %zu is taken", i);
+		assert_int_equal(e.code, E_CORRUPT);
+		assert_non_null(strstr(e.text, "sizes are impossible"));
+	}
+}
+
+static void a_stream_of_no_packed_bytes_or_too_many_is_refused(void **state UNUSED)
+{
+	static const struct op zeros = { .kind = OP_ZERO, .n = 1000 };
+	static struct stream_pair s;
+	struct err e;
+
+	make_stream(&s);
+	for (unsigned i = 0; i < 2; i++) {
+		struct forge_piece p[] = {
+			piece_of(&s),
+			{ .piece = { .size = 1000 }, .ops = &zeros, .n_ops = 1 },
+		};
+		struct sink sink = { .want = s.image };
+		struct forge f;
+
+		p[0].piece.size = i ? 2000 : 0;
+		forge_init(&f, space, SPACE_N, OLD_N, s.image, IMAGE_MAX, 22);
+		forge_frame(&f, p, 2);
+		f.format.new_size = f.format.frames[0].bytes = 1000;
+		CLEANUP(buf_done) struct buf b = forge_finish(&f);
+		assert_fails(apply_from(&b, 0, &sink, &e), &e, E_CORRUPT);
+		assert_non_null(strstr(e.text, "sizes are impossible"));
+	}
+}
+
+static void recipes_that_are_too_long_or_nonsense_are_refused(void **state UNUSED)
+{
+	static uint8_t zeros[LIMIT_DELTA_RECIPE + 1];
+	static const size_t sizes[] = { 0, 1, 5000, LIMIT_DELTA_RECIPE + 1 };
+	static struct stream_pair s;
+
+	make_stream(&s);
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct forge_piece p = piece_of(&s);
+		struct sink sink = { .want = s.image };
+		struct err e;
+
+		p.recipe = zeros;
+		p.recipe_n = sizes[i];
+		CLEANUP(buf_done) struct buf b = of_piece(&s, &p);
+		assert_fails(apply_from(&b, 0, &sink, &e), &e, E_CORRUPT);
+		assert_non_null(strstr(e.text, "recipe"));
+	}
+}
+
+/* ---- old streams ---- */
+
+/* An old image that is one packed stream, and a new one that is its plain bytes. */
+static struct buf with_old_stream(struct stream_pair *s, const struct stream *table, size_t n,
+				  uint8_t *room)
+{
+	static const struct op ops[] = {
+		{ .kind = OP_COPY, .n = 5000, .from = 12288 },
+		{ .kind = OP_ADD, .n = PLAIN_N - 5000, .from = 12288 + 5000 },
+	};
+	const struct forge_piece p = { .piece = { .size = PLAIN_N }, .ops = ops, .n_ops = 2 };
+	struct forge f;
+
+	make_stream(s);
+	memset(room, 0, 12288);
+	memcpy(room, s->packed, s->packed_n);
+	memcpy(room + 12288, s->plain, PLAIN_N);
+	forge_init(&f, room, 12288 + PLAIN_N, OLD_N, s->plain, PLAIN_N, 12);
+	forge_table(&f, table, n);
+	forge_frame(&f, &p, 1);
+	return forge_finish(&f);
+}
+
+static bool apply_to(const uint8_t *old, struct buf *delta, const uint8_t *want, struct err *e)
+{
+	CLEANUP(fd_closep) int fd = forge_memfile(delta->p, delta->n);
+	CLEANUP(fd_closep) int old_fd = forge_memfile(old, OLD_N);
+	struct sink s = { .want = want };
+
+	return apply_fds(fd, old_fd, 0, &s, e);
+}
+
+static void old_streams_are_read_as_their_plain_bytes(void **state UNUSED)
+{
+	static struct stream_pair s;
+	static uint8_t room[12288 + PLAIN_N];
+	struct err e;
+
+	make_stream(&s);
+	const struct stream t = { .size = (uint32_t)s.packed_n,
+				  .plain_size = PLAIN_N,
+				  .transform = TRANSFORM_DEFLATE };
+	CLEANUP(buf_done) struct buf b = with_old_stream(&s, &t, 1, room);
+	assert_ok(apply_to(room, &b, s.plain, &e), &e);
+	flip_bit(room, 4);
+	assert_fails(apply_to(room, &b, s.plain, &e), &e, E_CORRUPT);
+}
+
+static void old_streams_outside_the_image_are_refused(void **state UNUSED)
+{
+	static struct stream_pair s;
+	static uint8_t room[12288 + PLAIN_N];
+
+	make_stream(&s);
+	const struct stream rows[] = {
+		{ OLD_N + 1, 1, PLAIN_N, TRANSFORM_DEFLATE },
+		{ UINT64_MAX - 1, 1, PLAIN_N, TRANSFORM_DEFLATE },
+		{ OLD_N, 1, PLAIN_N, TRANSFORM_DEFLATE },
+		{ OLD_N - 1, 2, PLAIN_N, TRANSFORM_DEFLATE },
+		{ 0, 0, PLAIN_N, TRANSFORM_DEFLATE },
+		{ 0, 100, 0, TRANSFORM_DEFLATE },
+		{ 0, 100, PLAIN_N, TRANSFORM_NONE },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		CLEANUP(buf_done) struct buf b = with_old_stream(&s, &rows[i], 1, room);
+		struct err e;
+
+		if (apply_to(room, &b, s.plain, &e))
+			fail_msg("row %zu is taken", i);
+		assert_int_equal(e.code, E_CORRUPT);
+		assert_non_null(strstr(e.text, "table"));
+	}
+}
+
+/* ---- inserts in bulk ---- */
+
+static void inserts_in_bulk_that_do_not_unpack_are_refused(void **state UNUSED)
+{
+	enum { N = CODE_BULK_MIN };
+	static const struct op op = { .kind = OP_INSERT, .n = N };
+	static uint8_t text[N];
+	const struct forge_piece p = {
+		.piece = { .size = N }, .ops = &op, .n_ops = 1, .bulk = true
+	};
+	unsigned refused = 0;
+	struct forge f;
+	struct err e;
+
+	for (unsigned i = 0; i < N; i++)
+		text[i] = (uint8_t)(i * i >> 3);
+	forge_init(&f, space, SPACE_N, OLD_N, text, N, 16);
+	forge_frame(&f, &p, 1);
+	CLEANUP(buf_done) struct buf b = forge_finish(&f);
+	assert_ok(apply_to(space, &b, text, &e), &e);
+	for (size_t at = b.n - 1; at > b.n - 100; at--) {
+		flip_bit(b.p, at * 8);
+		refused += !apply_to(space, &b, text, &e);
+		flip_bit(b.p, at * 8);
+	}
+	assert_true(refused > 90);
+}
+
+/* ---- the world around ---- */
+
+static struct buf usual(void)
+{
+	static const struct op ops[] = { { .kind = OP_COPY, .n = OLD_N, .from = 0 },
+					 { .kind = OP_INSERT, .n = 1000 },
+					 { .kind = OP_ADD, .n = 9000, .from = 1000 } };
+
+	return of_ops(ops, 3, NEW_N);
+}
+
+static void files_that_are_not_there_are_told(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf b = usual();
+	CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
+	struct sink s = { .next = 0 };
+	struct delta_info info;
+	struct err e;
+
+	assert_fails(apply_fds(-1, -1, 0, &s, &e), &e, E_SYSTEM);
+	assert_fails(apply_fds(fd, -1, 0, &s, &e), &e, E_SYSTEM);
+	assert_fails(delta_look(&info, -1, &e), &e, E_SYSTEM);
+	delta_free(NULL);
+}
+
+/* A file may shrink after it was opened. */
+static void files_that_shrink_meanwhile_are_told(void **state UNUSED)
+{
+	static const uint64_t left[] = { 0, 9000 };
+	CLEANUP(buf_done) struct buf b = usual();
+
+	for (unsigned i = 0; i < 3; i++) {
+		CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
+		CLEANUP(fd_closep) int old = forge_memfile(space, OLD_N);
+		CLEANUP(delta_freep) struct delta *d = NULL;
+		struct sink s = { .next = 0 };
+		struct err e;
+
+		assert_ok(delta_open(&d, fd, old, &e), &e);
+		assert_int_equal(ftruncate(i == 2 ? fd : old, i == 2 ? 300 : (off_t)left[i]),
+				 0);
+		assert_false(delta_apply(d, 0, sink_emit, &s, &e));
+	}
+}
+
+static void coded_bytes_that_end_early_are_told(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf b = usual();
+	uint64_t head = 0;
+	struct err e;
+
+	assert_ok(format_peek(&head, b.p, b.n, &e), &e);
+	for (size_t cut = (size_t)head; cut < b.n - 8; cut += 13) {
+		struct buf part = { .p = b.p, .n = cut };
+
+		put_le32(b.p + FORMAT_HEAD + 24, (uint32_t)(cut - head));
+		forge_rehash(&b);
+		assert_fails(apply(&part, &e), &e, E_CORRUPT);
+	}
+}
+
+static void memory_that_runs_out_anywhere_is_told(void **state UNUSED)
+{
+	static struct stream_pair s;
+	static uint8_t room[12288 + PLAIN_N];
+
+	make_stream(&s);
+	const struct stream t = { .size = (uint32_t)s.packed_n,
+				  .plain_size = PLAIN_N,
+				  .transform = TRANSFORM_DEFLATE };
+	struct forge_piece p = piece_of(&s);
+	CLEANUP(buf_done) struct buf from_old = with_old_stream(&s, &t, 1, room);
+	CLEANUP(buf_done) struct buf to_new = of_piece(&s, &p);
+	FAULT_EACH(n, FAULT_ALLOC) {
+		struct err e = { 0 };
+
+		if (!apply_to(room, &from_old, s.plain, &e))
+			assert_int_equal(e.code, E_NOMEM);
+	}
+	FAULT_EACH(n, FAULT_ALLOC) {
+		struct err e = { 0 };
+
+		if (!apply_to(space, &to_new, s.image, &e))
+			assert_int_equal(e.code, E_NOMEM);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(honest_commands_of_each_kind_come_out),
+		cmocka_unit_test(commands_that_read_or_write_outside_are_refused),
+		cmocka_unit_test(another_number_of_commands_than_announced_is_refused),
+		cmocka_unit_test(a_piece_longer_than_its_frame_is_refused),
+		cmocka_unit_test(wrong_bytes_are_never_emitted),
+		cmocka_unit_test(output_that_nobody_takes_ends_the_work),
+		cmocka_unit_test(a_stream_is_packed_again),
+		cmocka_unit_test(a_stream_that_packs_to_another_size_is_refused),
+		cmocka_unit_test(impossible_streams_are_refused),
+		cmocka_unit_test(a_stream_of_no_packed_bytes_or_too_many_is_refused),
+		cmocka_unit_test(recipes_that_are_too_long_or_nonsense_are_refused),
+		cmocka_unit_test(old_streams_are_read_as_their_plain_bytes),
+		cmocka_unit_test(old_streams_outside_the_image_are_refused),
+		cmocka_unit_test(inserts_in_bulk_that_do_not_unpack_are_refused),
+		cmocka_unit_test(files_that_are_not_there_are_told),
+		cmocka_unit_test(files_that_shrink_meanwhile_are_told),
+		cmocka_unit_test(coded_bytes_that_end_early_are_told),
+		cmocka_unit_test(memory_that_runs_out_anywhere_is_told),
+	};
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
