@@ -558,8 +558,6 @@ static void take_wanted(struct agent *a, struct poll_job *j)
 {
 	wanted_free(a->wanted);
 	a->wanted = TAKE(j->wanted);
-	if (j->fresh)
-		ttime_step(&a->time, j->server_s, a->wanted->director_expires_s);
 	agent_want(a);
 }
 
@@ -611,6 +609,10 @@ void agent_poll_ended(struct agent *a)
 		a->evaluate = !j->wanted || j->policy_waits;
 		if (j->wanted) {
 			a->last_refusal[0] = '\0';
+			/* Before anything is recorded: a new handset knows no better time. */
+			if (j->fresh)
+				ttime_step(&a->time, j->server_s,
+					   j->wanted->director_expires_s);
 			/* First, as it may forbid what the release would start. */
 			take_policy(a, j);
 			take_wanted(a, j);
