@@ -139,6 +139,11 @@ static const struct cli_command commands[] = {
 	{ 0 },
 };
 
+static bool print_error(const struct err *e)
+{
+	return opts_json() && out_error(e);
+}
+
 static const struct cli_program program = {
 	.name = "valise",
 	.summary = "publish virtual phones, enrol handsets, roll out, set policies",
@@ -148,9 +153,9 @@ static const struct cli_program program = {
 		  "keys/, roots/, uploads/, audit/.\n\n"
 		  "Environment: VALISE_HOME, VALISE_SERVER, VALISE_PIN, VALISE_TOKEN,\n"
 		  "VALISE_PASSPHRASE_FILE, NO_COLOR, https_proxy, no_proxy.\n\n"
-		  "Exit status: 0 success; 64 usage; 65 bad data; 66 not found; 69 no server;\n"
-		  "71 system; 73 exists already; 74 disk full; 75 try again later; 76 not\n"
-		  "trusted; 77 not allowed; 78 settings.",
+		  "With --output=json an error is one line too, on standard error:\n"
+		  "{\"code\": ..., \"message\": ..., \"hint\": ...}.",
+	.print_error = print_error,
 };
 
 int main(int argc, char **argv)

@@ -342,6 +342,7 @@ int main(int argc, char **argv)
 		.opts = common_opts,
 		.commands = commands,
 		.footer = "Files: " DEFAULT_CONFIG ", /var/lib/valise-agent/",
+		.man_section = 8,
 	};
 	int status = cli_main(&program, argc, argv);
 

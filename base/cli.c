@@ -3,9 +3,11 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct parse {
 	const struct cli_program *p;
@@ -114,7 +116,8 @@ static bool set_value(const struct cli_opt *o, const char *value, struct err *e)
 
 static bool unknown_option(const struct parse *s, const char *name, size_t len, struct err *e)
 {
-	const struct cli_opt *tables[] = { s->p->opts, s->cmd ? s->cmd->opts : NULL };
+	const struct cli_opt *tables[] = { s->p->opts, s->cmd ? s->cmd->opts : NULL,
+					   cli_builtin_opts };
 	const char *meant = NULL;
 	unsigned best = 3; /* further away is no slip of the fingers */
 	char given[64];
@@ -310,21 +313,21 @@ static bool run(struct parse *s, int argc, char **argv, struct err *e)
 		cli_print_help(stdout, s->p, s->cmd);
 		return true;
 	}
-	if (s->n_words == 2 && strcmp(s->words[0], "completion") == 0 && k == 0) {
-		if (cli_print_completion(stdout, s->p, s->words[1]))
+	if (s->n_words > 0 && strcmp(s->words[0], "completion") == 0 && k == 0) {
+		if (s->n_words == 2 && cli_print_completion(stdout, s->p, s->words[1]))
 			return true;
 		if (has_subcommands(s->p))
-			return err_set(e, E_USAGE, "completion for bash or zsh, not for %s",
-				       s->words[1]);
+			return err_set(e, E_USAGE, "completion for bash or zsh%s%s",
+				       s->n_words > 1 ? ", not for " : "",
+				       s->n_words > 1 ? s->words[1] : "");
 	}
 	if (s->n_words > 0 && strcmp(s->words[0], "help") == 0 && k == 0 &&
 	    has_subcommands(s->p))
 		return run_help(s, e);
-	if (!s->cmd)
-		return no_command(s, e);
-
 	if (!scan(s, argc, argv, true, e))
 		return false;
+	if (!s->cmd)
+		return no_command(s, e);
 	n = s->n_words - k;
 	if (n < s->cmd->min_args)
 		return err_set(e, E_USAGE, "%s%sneeds %s", s->cmd->name,
@@ -342,12 +345,25 @@ void cli_print_error(const char *program, const struct err *e)
 		fprintf(stderr, "  hint: %s\n", e->hint);
 }
 
+/* Opened the wrong way round: what reads or writes gets EBADF, as from a closed descriptor. */
+static bool hold_standard_fds(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 &&
+		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			return false;
+	}
+	return true;
+}
+
 int cli_main(const struct cli_program *p, int argc, char **argv)
 {
 	CLEANUP(parse_done) struct parse s = { .p = p };
 	struct err e;
 	bool ok;
 
+	if (!hold_standard_fds())
+		return err_exit(E_SYSTEM);
 	s.words = calloc((size_t)argc + 1, sizeof(*s.words));
 	ok = s.words ? run(&s, argc, argv, &e) : err_nomem(&e);
 	/* What was printed may not have arrived: a full disk behind ">" is a failure too. */
@@ -355,6 +371,7 @@ int cli_main(const struct cli_program *p, int argc, char **argv)
 		ok = err_sys(&e, errno, "standard output");
 	if (ok)
 		return 0;
-	cli_print_error(p->name, &e);
+	if (!p->print_error || !p->print_error(&e))
+		cli_print_error(p->name, &e);
 	return err_exit(e.code);
 }

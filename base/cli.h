@@ -17,7 +17,10 @@
  *
  * A command's run gets the words behind its name: argv[0] is the first of them, argv[argc] NULL.
  * A program without sub-commands has one row with an empty name.  Errors go to standard error as
- * "PROGRAM: TEXT" and a second line "  hint: HINT"; the exit status comes from err.h. */
+ * "PROGRAM: TEXT" and a second line "  hint: HINT"; the exit status comes from err.h.
+ *
+ * Of the standard descriptors those that the caller closed are held (and fail when used), so that
+ * no file or connection gets their number and with it what is printed. */
 #ifndef VALISE_BASE_CLI_H
 #define VALISE_BASE_CLI_H
 
@@ -62,6 +65,8 @@ struct cli_program {
 	const struct cli_command *commands;
 	const char *footer; /* files, environment; or NULL.  Exit statuses come from err.h */
 	int man_section;    /* 0 is 1; daemons have 8 */
+	/* Prints an error for programs instead, if that was asked for; or NULL. */
+	bool (*print_error)(const struct err *e);
 };
 
 /* Parses and runs; returns the exit status.  Handles --help, --version, `help COMMAND`,
@@ -72,5 +77,6 @@ int cli_main(const struct cli_program *p, int argc, char **argv);
 void cli_print_error(const char *program, const struct err *e);
 
 #define VALISE_VERSION "0.1.0"
+#define VALISE_VERSION_DATE "2026-11-22"
 
 #endif

@@ -6,6 +6,9 @@
 
 #include <stdio.h>
 
+/* --help and --version, which every program has. */
+extern const struct cli_opt cli_builtin_opts[];
+
 /* Of the whole program where cmd is NULL or the only, nameless one. */
 void cli_print_help(FILE *out, const struct cli_program *p, const struct cli_command *cmd);
 void cli_print_man(FILE *out, const struct cli_program *p);

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-static const struct cli_opt builtin_opts[] = {
+const struct cli_opt cli_builtin_opts[] = {
 	{ "help", 'h', NULL, "show this help", CLI_FLAG, NULL },
 	{ "version", 0, NULL, "show the version", CLI_FLAG, NULL },
 	{ 0 },
@@ -52,6 +52,25 @@ static void print_commands(FILE *out, const struct cli_program *p)
 	}
 }
 
+/* Statuses in ascending order, each with the names of the errors that lead to it. */
+static void print_exits(FILE *out, const char *before, const char *behind)
+{
+	for (int status = 1; status < 128; status++) {
+		const char *sep = NULL;
+
+		for (enum err_code c = E_NONE + 1; c <= E_INTERNAL; c++) {
+			if (err_exit(c) != status)
+				continue;
+			if (!sep)
+				fprintf(out, "%s%d%s", before, status, behind);
+			fprintf(out, "%s%s", sep ? sep : "", err_name(c));
+			sep = ", ";
+		}
+		if (sep)
+			fputc('\n', out);
+	}
+}
+
 void cli_print_help(FILE *out, const struct cli_program *p, const struct cli_command *cmd)
 {
 	if (cmd)
@@ -71,11 +90,15 @@ void cli_print_help(FILE *out, const struct cli_program *p, const struct cli_com
 	}
 	fprintf(out, is_whole_program(cmd) ? "\noptions:\n" : "\ngeneral options:\n");
 	print_opts(out, p->opts);
-	print_opts(out, builtin_opts);
+	print_opts(out, cli_builtin_opts);
 	if (!cmd)
 		fprintf(out, "\n\"%s help COMMAND\" tells more about one.\n", p->name);
 	if (is_whole_program(cmd) && p->footer)
 		fprintf(out, "\n%s\n", p->footer);
+	if (is_whole_program(cmd)) {
+		fputs("\nexit status:\n  0   success\n", out);
+		print_exits(out, "  ", "  ");
+	}
 }
 
 /* -- manual page ------------------------------------------------------------------------ */
@@ -154,37 +177,21 @@ static void print_man_command(FILE *out, const struct cli_command *c)
 		fputs(".\n", out);
 	}
 	if (c->long_help) {
-		fputs(".PP\n", out);
+		if (*c->name)
+			fputs(".PP\n", out);
 		print_paragraphs(out, c->long_help);
 	}
 	print_man_opts(out, c->opts);
 }
 
-/* Statuses in ascending order, each with the names of the errors that lead to it. */
-static void print_man_exits(FILE *out)
-{
-	fputs(".SH \"EXIT STATUS\"\n.TP\n0\nsuccess\n", out);
-	for (int status = 1; status < 128; status++) {
-		bool first = true;
-
-		for (enum err_code c = E_NONE + 1; c <= E_INTERNAL; c++) {
-			if (err_exit(c) != status)
-				continue;
-			if (first)
-				fprintf(out, ".TP\n%d\n%s", status, err_name(c));
-			else
-				fprintf(out, ", %s", err_name(c));
-			first = false;
-		}
-		if (!first)
-			fputc('\n', out);
-	}
-}
-
 void cli_print_man(FILE *out, const struct cli_program *p)
 {
-	fprintf(out, ".TH \"%s\" %d \"\" \"Valise %s\" \"Valise\"\n.SH NAME\n%s \\- ", p->name,
-		p->man_section ? p->man_section : 1, VALISE_VERSION, p->name);
+	fputs(".TH \"", out);
+	for (const char *c = p->name; *c; c++)
+		fputc(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c, out);
+	fprintf(out, "\" %d \"%s\" \"Valise %s\" \"Valise\"\n.SH NAME\n%s \\- ",
+		p->man_section ? p->man_section : 1, VALISE_VERSION_DATE, VALISE_VERSION,
+		p->name);
 	print_troff_str(out, p->summary);
 	fprintf(out, "\n.SH SYNOPSIS\n.B %s\n%s\n", p->name,
 		*p->commands->name ? "\\fICOMMAND\\fR [\\fIOPTIONS\\fR] [\\fIARGUMENTS\\fR]"
@@ -198,12 +205,13 @@ void cli_print_man(FILE *out, const struct cli_program *p)
 	}
 	fputs(".SH OPTIONS\n", out);
 	print_man_opts(out, p->opts);
-	print_man_opts(out, builtin_opts);
+	print_man_opts(out, cli_builtin_opts);
 	if (p->footer) {
 		fputs(".SH \"FILES AND ENVIRONMENT\"\n", out);
 		print_paragraphs(out, p->footer);
 	}
-	print_man_exits(out);
+	fputs(".SH \"EXIT STATUS\"\n.TP\n0\nsuccess\n", out);
+	print_exits(out, ".TP\n", "\n");
 }
 
 /* -- completion ------------------------------------------------------------------------- */
@@ -293,7 +301,7 @@ static void print_case(FILE *out, enum shell shell, const struct cli_program *p,
 			print_opt_items(out, shell, d->opts);
 	}
 	print_opt_items(out, shell, p->opts);
-	print_opt_items(out, shell, builtin_opts);
+	print_opt_items(out, shell, cli_builtin_opts);
 	fprintf(out, "%s ;;\n", close);
 }
 

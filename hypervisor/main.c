@@ -69,6 +69,7 @@ int main(int argc, char **argv)
 	static const struct cli_program program = {
 		.name = "valise-vmm",
 		.summary = "runs one virtual phone of Valise",
+		.man_section = 8,
 		.commands = commands,
 	};
 

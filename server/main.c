@@ -422,6 +422,7 @@ int main(int argc, char **argv)
 		.footer = "Settings: " DEFAULT_CONFIG
 			  "; `valised check --sample` prints all of them.\n"
 			  "State: /var/lib/valised (docs/FORMATS.md, section 9).",
+		.man_section = 8,
 	};
 
 	return cli_main(&program, argc, argv);

@@ -69,8 +69,7 @@ echo "# the manual page of each program is one that troff reads without complain
 for p in "$BUILD"/bin/*; do
 	"$p" --man >page
 	grep -q '^\.SH NAME' page
-	if command -v groff >/dev/null; then
-		[ -z "$(groff -ww -man -Tascii page 2>&1 >/dev/null)" ]
-	fi
+	mandoc -Tlint -Wwarning page
 	"$p" completion bash | bash -n
+	"$p" completion zsh | zsh -n
 done

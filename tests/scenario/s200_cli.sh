@@ -60,6 +60,13 @@ echo "servre = https://a.example" >"$HOME/.config/valise/config"
 wants 78 "config:1" status
 rm -r "$HOME"
 
+echo "# -o json: errors are JSON too, in the shape of the server's, whenever they occur"
+wants 66 '{"code":"not_found","message":"no key \"x\"' -o json key export x
+wants 64 '{"code":"usage",' -o json nonsense
+wants 64 '{"code":"usage",' -o json release show --nonsense
+jq -e '.hint == "see --help"' err >/dev/null
+[ ! -s out ]
+
 echo "# keys: made, listed, exported, sealed anew; never in clear, never for others to read"
 printf 'one\n' >one.pass
 printf 'two\n' >two.pass
@@ -91,9 +98,10 @@ if "$v" key list >/dev/full 2>err; then
 fi
 grep -q "standard output" err
 
-echo "# completion loads and completes"
+echo "# the shells themselves complete commands and options"
 "$v" completion bash >valise.bash
-"$v" completion zsh >_valise
+mkdir zsh
+"$v" completion zsh >zsh/_valise
 bash -eu -c '
 	source ./valise.bash
 	function_name=$(complete -p valise | sed -n "s/.*-F \([^ ]*\).*/\1/p")
@@ -101,12 +109,31 @@ bash -eu -c '
 	"$function_name" valise rel valise
 	printf "%s\n" "${COMPREPLY[@]}"' | grep -q '^release'
 
-echo "# the manual page formats without complaint"
-"$v" --man >valise.1
-if command -v groff >/dev/null; then
-	groff -man -Tutf8 -ww -z valise.1 2>complaints
-	[ ! -s complaints ] || { cat complaints; exit 1; }
-fi
+# zsh_completes LINE WANTED: what stands on the line of an interactive zsh after a TAB.
+cat >complete.zsh <<'EOT'
+zmodload zsh/zpty
+zpty z 'PS1= zsh -f -i'
+zpty -w z 'fpath=($PWD/zsh $fpath); autoload -U compinit; compinit -u -D; zle -C x complete-word _main_complete'
+zpty -w z 'show() { print -r -- "<$BUFFER>"; BUFFER=; zle .accept-line }; zle -N show; bindkey "^I" complete-word "^X" show'
+zpty -w z 'print re""ady'
+zpty -r -m z out '*ready*'
+zpty -n -w z "$1"$'\t\x18'
+zpty -r -m z out '*<*>*'
+print -r -- "${${out##*<}%%>*}"
+zpty -d z
+EOT
+zsh_completes() {
+	local got
+	got=$(timeout 60 zsh -f complete.zsh "$1")
+	[ "$got" = "$2" ] || {
+		echo "zsh makes \"$got\" of \"$1\""
+		exit 1
+	}
+}
+zsh_completes 'valise rel' 'valise release '
+zsh_completes 'valise release sh' 'valise release show '
+zsh_completes 'valise -s x enrol new --no' 'valise -s x enrol new --no-qr '
+zsh_completes 'valise publish --part' 'valise publish --partial '
 
 echo "# no colours where they are not wanted"
 ! "$v" key list | grep -q "$(printf '\033')"

@@ -2,6 +2,10 @@
 #include "tests/support/capture.h"
 #include "base/cli.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/wait.h>
+
 static const char *server;
 static bool verbose;
 static uint64_t number;
@@ -138,6 +142,11 @@ static void mistakes_are_explained(void **state)
 		{ "prog publish d -n 99999999999999999999",
 		  "--number=99999999999999999999: wants a whole number" },
 		{ "prog help publsh", "unknown command \"publsh\"; did you mean \"publish\"?" },
+		{ "prog --verbos", "unknown option --verbos; did you mean --verbose?" },
+		{ "prog --helpp", "unknown option --helpp; did you mean --help?" },
+		{ "prog -x", "unknown option -x" },
+		{ "prog -v", "no command given" },
+		{ "prog completion", "completion for bash or zsh" },
 		{ "prog completion tcsh", "completion for bash or zsh, not for tcsh" },
 	};
 	struct capture c;
@@ -201,7 +210,7 @@ static void the_manual_page_escapes_what_troff_would_read(void **state)
 	struct capture c;
 
 	assert_int_equal(run(&program, "prog --man", &c), 0);
-	assert_memory_equal(c.out, ".TH \"prog\" 1 ", 13);
+	assert_memory_equal(c.out, ".TH \"PROG\" 1 ", 13);
 	assert_non_null(strstr(c.out, ".SS \"publish DIR\"\n"));
 	assert_non_null(strstr(c.out, "\n.nf\n  example\n"));
 	assert_non_null(strstr(c.out, "\n\\&.second\n"));
@@ -250,11 +259,61 @@ static void bash_completes_words_and_options(void **state)
 			 "COMP_CWORD=\\$((\\${#COMP_WORDS[@]} - 1)); _prog; "
 			 "echo \\${COMPREPLY[@]}\" >got",
 			 tmpdir_path(state), rows[i].words);
-		if (system(script) != 0)
-			skip();
+		assert_int_equal(system(script), 0);
 		got[read_back_at(dir, "got", got, sizeof(got) - 1)] = 0;
 		assert_string_equal(got, rows[i].offers);
 	}
+}
+
+static bool open_a_file(int argc, char **argv, struct err *e)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	number = (uint64_t)fd;
+	close(fd);
+	return write(STDOUT_FILENO, "x", 1) < 0 && errno == EBADF;
+}
+
+/* Or else what is printed would go into it. */
+static void no_file_gets_the_number_of_a_closed_standard_descriptor(void **state)
+{
+	static const struct cli_command opener[] = {
+		{ "", "", "", NULL, 0, 0, open_a_file },
+		{ 0 },
+	};
+	static const struct cli_program p = { "opener", "", NULL, opener, NULL };
+	char *argv[] = { (char *)"opener", NULL };
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		for (int fd = 0; fd < 3; fd++)
+			close(fd);
+		_exit(cli_main(&p, 1, argv) == 0 && number > 2 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static int said_code;
+static bool say_code(const struct err *e)
+{
+	said_code = e->code;
+	return e->code == E_NOT_FOUND;
+}
+
+static void a_program_may_print_errors_itself(void **state)
+{
+	struct cli_program p = program;
+	struct capture c;
+
+	p.print_error = say_code;
+	assert_int_equal(run(&p, "prog release show x", &c), 66);
+	assert_int_equal(said_code, E_NOT_FOUND);
+	assert_string_equal(c.err, "");
+	assert_int_equal(run(&p, "prog release show", &c), 64);
+	assert_string_equal(c.err, "prog: release show needs NAME\n  hint: see --help\n");
 }
 
 static void no_memory_is_an_error(void **state)
@@ -279,6 +338,8 @@ int main(void)
 		cmocka_unit_test(the_manual_page_escapes_what_troff_would_read),
 		cmocka_unit_test(both_shells_get_a_completion),
 		TMPDIR_TEST(bash_completes_words_and_options),
+		cmocka_unit_test(no_file_gets_the_number_of_a_closed_standard_descriptor),
+		cmocka_unit_test(a_program_may_print_errors_itself),
 		cmocka_unit_test(no_memory_is_an_error),
 	};
 
