@@ -37,4 +37,15 @@ install: programs $(MANS) ## programs, manual pages, completion, units: DESTDIR,
 	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/lib/sysusers.d' deploy/sysusers.d/valise.conf
 	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/doc/valise' deploy/settings/*.conf
 
-.PHONY: man install
+uninstall: ## remove what `make install` put there; settings, keys and state stay
+	for p in $(notdir $(PROGRAMS)); do \
+		rm -f "$(DESTDIR)$(PREFIX)/bin/$$p" \
+			"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$p" \
+			"$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_$$p" || exit 1; done
+	for page in $(notdir $(MANS)); do \
+		rm -f "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$page" || exit 1; done
+	rm -f $(patsubst %,'$(DESTDIR)$(PREFIX)/lib/systemd/system/%',$(notdir $(UNITS_SYSTEMD)))
+	rm -f '$(DESTDIR)$(PREFIX)/lib/sysusers.d/valise.conf'
+	rm -rf '$(DESTDIR)$(PREFIX)/share/doc/valise'
+
+.PHONY: man install uninstall

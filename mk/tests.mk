@@ -49,7 +49,7 @@ SANITIZED := SAN=address,undefined
 
 ##@ Testing
 
-unit: $(UNITS) ## run the unit tests (ONE=tests/unit/base/test_buf.c for one)
+unit: $(if $(ONE),$(B)/$(ONE:%.c=%),$(UNITS)) ## run the unit tests (ONE=tests/unit/base/test_buf.c for one)
 	$(Q)$(RUN) unit $(if $(ONE),$(B)/$(ONE:%.c=%),$(UNITS))
 
 replay: $(REPLAYS) ## give every corpus file to its fuzzer's entry point

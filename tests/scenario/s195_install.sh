@@ -22,6 +22,26 @@ if [ "$(id -u)" = 0 ]; then
 	grep -q "systemd-sysusers" err || die "$(cat err)"
 	[ ! -e "$TMPDIR/x" ] || die "something was made"
 fi
+say "make install puts all of it below DESTDIR, pages in the section that they name; uninstall leaves no file"
+if [ "$BUILD" = "$TOP/build/release" ]; then
+	in_make() { env -u MAKEFLAGS -u MAKELEVEL make -s -C "$TOP" DESTDIR="$TMPDIR/dest" PREFIX=/usr "$@" >make.out 2>&1 || die "make $*: $(cat make.out)"; }
+	in_make install
+	for p in "$BUILD"/bin/*; do
+		p=${p##*/}
+		"dest/usr/bin/$p" --version >/dev/null || die "$p"
+		for section in 1 8; do
+			page=dest/usr/share/man/man$section/$p.$section
+			[ ! -e "$page" ] || head -n 1 "$page" | grep -q "^.TH \"${p^^}\" $section " || die "$page: $(head -n 1 "$page")"
+		done
+		[ "$(find dest/usr/share/man -name "$p.?" | wc -l)" = 1 ] || die "no page of $p"
+		[ -s "dest/usr/share/bash-completion/completions/$p" ] || die "bash, $p"
+		[ -s "dest/usr/share/zsh/site-functions/_$p" ] || die "zsh, $p"
+	done
+	grep -q '^ExecStart=/usr/bin/valised ' dest/usr/lib/systemd/system/valised.service || die "the unit names another program"
+	[ "$(find dest -type f | wc -l)" -gt 20 ] || die "little was installed: $(find dest -type f)"
+	in_make uninstall
+	[ -z "$(find dest ! -type d)" ] || die "left: $(find dest ! -type d)"
+fi
 command -v systemd-analyze >/dev/null || skip "systemd-analyze is not there to judge the unit"
 say "the unit is what systemd understands, and well locked up"
 sed "s#/usr/local/bin#$bin#" "$TOP/deploy/systemd/valised.service" >valised.service
