@@ -71,6 +71,26 @@ kill -KILL "$(children keys)"
 "$bin/valise" publish r7 -q >publish.out 2>&1 || "$bin/valise" publish r7 -q >publish.out 2>&1 || die "$(cat publish.out)"
 consistent
 
+say "processes that check uploads are killed in the middle: another takes over"
+make_release r8 acme 1.0.8 60000000
+"$bin/valise" publish r8 -q >publish.out 2>&1 &
+publishing=$!
+killed=0
+busy() {
+	local p
+	for p in $(children work); do
+		[ "$(awk '{ print $14 + $15 }' "/proc/$p/stat" 2>/dev/null || echo 0)" -lt 3 ] || { echo "$p"; return; }
+	done
+}
+while kill -0 $publishing 2>/dev/null; do
+	p=$(busy)
+	[ -z "$p" ] || [ $killed = 1 ] || { kill -KILL "$p" && killed=1; }
+	sleep 0.02
+done
+wait $publishing || die "publish with a killed worker: $(cat publish.out)"
+[ $killed = 0 ] || [ "$(metric jobs_lost_total)" -ge 1 ] || die "no lost job was counted"
+consistent
+
 say "two publishes of one version at once: one wins, the other is told why"
 make_release a acme 2.0.0 200000
 make_release b acme 2.0.0 200002
