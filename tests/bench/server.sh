@@ -2,10 +2,10 @@
 # valised against nginx serving static files over TLS, on this machine, in the same minutes: idle signed
 # check-ins against a static answer of the same size, objects against the same file.  Runs are interleaved,
 # medians compared: requests a second, which the load generator's own work and other jobs of the machine weigh on
-# too, and processor time that the server took for one, which they do not.  SECONDS_EACH (5), ROUNDS (3), CONNECTIONS (32), OBJECT_MIB (256).
+# too, and processor time that the server took for one, which they do not.  SECONDS_EACH (4), ROUNDS (3), CONNECTIONS (32), OBJECT_MIB (256).
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
-each=${SECONDS_EACH:-5} rounds=${ROUNDS:-3} connections=${CONNECTIONS:-32} object_mib=${OBJECT_MIB:-256}
+each=${SECONDS_EACH:-4} rounds=${ROUNDS:-3} connections=${CONNECTIONS:-32} object_mib=${OBJECT_MIB:-256}
 for t in wrk:wrk nginx:nginx-light curl:curl jq:jq; do
 	command -v "${t%:*}" >/dev/null || { echo "bench server: skipped, ${t%:*} is missing: apt install ${t#*:}"; exit 0; }
 done
@@ -97,7 +97,7 @@ wrk_get() { # WHOSE NAME URL [OPTION...]
 }
 # Requests are signed in advance, enough for the run; each is good once.
 wrk_checkins() {
-	export REQUESTS=$TMPDIR/requests COUNT=$((each * ${EXPECT_RATE:-50000}))
+	export REQUESTS=$TMPDIR/requests COUNT=$((each * ${EXPECT_RATE:-90000}))
 	LENGTH=$(handset a sign "$COUNT" "$REQUESTS")
 	export LENGTH
 	wrk_get ours checkin "$url" -s "$TOP/tests/bench/server.lua"
