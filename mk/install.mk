@@ -35,7 +35,7 @@ install: programs $(MANS) ## programs, manual pages, completion, units: DESTDIR,
 		sed 's|/usr/local/bin/|$(PREFIX)/bin/|' "$$unit" \
 			>"$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}" || exit 1; done
 	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/lib/sysusers.d' deploy/sysusers.d/valise.conf
-	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/doc/valise' deploy/settings/*.conf
+	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/doc/valise' deploy/settings/*.conf deploy/nginx.conf
 
 uninstall: ## remove what `make install` put there; settings, keys and state stay
 	for p in $(notdir $(PROGRAMS)); do \

@@ -17,7 +17,7 @@ struct duty {
 	int control; /* web: channel to mgr */
 	int keys,
 		work; /* channels: keys and work have their own end, web the other end of both */
-	int listen_tcp;  /* web */
+	int listen_tcp;  /* web, if set */
 	int listen_unix; /* web, if set */
 	int key_dir; /* keys (to read its key files, then closed); web: to read the session secret */
 	int state_dir; /* web (to read certificates, then closed) */

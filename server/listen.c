@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -107,24 +108,75 @@ static bool remove_dead_socket(const struct sockaddr_un *a, struct err *e)
 	return true;
 }
 
-bool listen_unix(int *ret, const char *path, struct err *e)
+/* Where everybody may write, somebody else's socket may stand in the place of ours: who connects
+ * there would hand them every request, tokens included. */
+static bool check_folder(const char *path, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[sizeof(((struct sockaddr_un *)0)->sun_path)] = "/";
+	struct stat st;
+
+	if (slash != path)
+		snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
+	if (stat(folder, &st) < 0)
+		return err_sys(e, errno, "%s", folder);
+	if (st.st_mode & S_IWOTH) {
+		err_set(e, E_CONFIG, "listen.unix: everybody may write in %s", folder);
+		return err_hint(e, "use a folder of its own, like /run/valised");
+	}
+	return true;
+}
+
+/* -1 for "" */
+static bool find_group(gid_t *ret, const char *name, struct err *e)
+{
+	struct group gr, *found = NULL;
+	char room[16384];
+	int rc;
+
+	*ret = (gid_t)-1;
+	if (!name[0])
+		return true;
+	rc = getgrnam_r(name, &gr, room, sizeof(room), &found);
+	if (!found)
+		return rc ? err_sys(e, rc, "group %s", name)
+			  : err_set(e, E_CONFIG, "listen.unix_group: there is no group \"%s\"",
+				    name);
+	*ret = found->gr_gid;
+	return true;
+}
+
+/* Nobody else gets in before the group is set. */
+static bool bind_for(int fd, const struct sockaddr_un *a, gid_t group, struct err *e)
+{
+	mode_t old = umask(0177);
+	int rc = bind(fd, (const struct sockaddr *)a, sizeof(*a));
+
+	umask(old);
+	if (rc < 0 || (group != (gid_t)-1 && (lchown(a->sun_path, (uid_t)-1, group) < 0 ||
+					      chmod(a->sun_path, 0660) < 0)))
+		return err_sys(e, errno, "%s", a->sun_path);
+	return true;
+}
+
+bool listen_unix(int *ret, const char *path, const char *group, struct err *e)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	gid_t gid;
 
-	if (strlen(path) >= sizeof(a.sun_path))
-		return err_set(e, E_CONFIG, "%s: too long for a socket", path);
+	if (path[0] != '/' || strlen(path) >= sizeof(a.sun_path))
+		return err_set(e, E_CONFIG, "%s: not absolute, or too long for a socket", path);
 	memcpy(a.sun_path, path, strlen(path));
-	if (!remove_dead_socket(&a, e))
+	if (!find_group(&gid, group, e) || !check_folder(path, e) || !remove_dead_socket(&a, e))
 		return false;
 
 	CLEANUP(fd_closep)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_sys(e, errno, "socket");
-	mode_t old = umask(0117);
-	int rc = bind(fd, (struct sockaddr *)&a, sizeof(a));
-	umask(old);
-	if (rc < 0 || listen(fd, BACKLOG) < 0)
+	if (!bind_for(fd, &a, gid, e))
+		return false;
+	if (listen(fd, BACKLOG) < 0)
 		return err_sys(e, errno, "%s", path);
 	*ret = TAKE_FD(fd);
 	return true;

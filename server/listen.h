@@ -9,7 +9,10 @@
 bool listen_tcp(int *ret, uint16_t *ret_port, const char *address, uint16_t port,
 		struct err *e) MUST_USE;
 
-/* Replaces a socket that a dead server left; refuses to remove anything else.  Mode 0660. */
-bool listen_unix(int *ret, const char *path, struct err *e) MUST_USE;
+/* Replaces a socket that a dead server left; refuses to remove anything else.  Only the user who
+ * starts the server may connect, and members of `group` if it is not "".  Who connects is believed
+ * about the address of the client (X-Real-IP): the proxy in front.  E_CONFIG: no such group, or
+ * a folder that everybody may write. */
+bool listen_unix(int *ret, const char *path, const char *group, struct err *e) MUST_USE;
 
 #endif

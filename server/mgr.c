@@ -649,10 +649,11 @@ static bool open_all(struct mgr *m, const struct settings *s, struct err *e)
 {
 	if (!open_state(m, s, e) || !catch_signals(m, e))
 		return false;
-	if (!listen_tcp(&m->listen_tcp, &m->port, s->listen_address, (uint16_t)s->listen_port,
-			e))
+	if (s->listen_address[0] && !listen_tcp(&m->listen_tcp, &m->port, s->listen_address,
+						(uint16_t)s->listen_port, e))
 		return false;
-	if (s->listen_unix[0] && !listen_unix(&m->listen_unix, s->listen_unix, e))
+	if (s->listen_unix[0] &&
+	    !listen_unix(&m->listen_unix, s->listen_unix, s->listen_unix_group, e))
 		return false;
 	return write_port(m, e);
 }

@@ -19,7 +19,7 @@
  * web is asked every 10 s whether it lives, and killed after a minute of silence.  systemd is told
  * READY, RELOADING, STOPPING and WATCHDOG (server/notify.h).
  *
- * Files: run/port holds the TCP port really used; run/lock is locked while a server runs. */
+ * Files: run/port holds the TCP port really used (0: none); run/lock is locked while a server runs. */
 #ifndef VALISE_SERVER_MGR_H
 #define VALISE_SERVER_MGR_H
 

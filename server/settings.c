@@ -23,13 +23,18 @@ const struct conf_row settings_rows[] = {
 	  log_levels, .reload = true },
 
 	{ "listen.address", CONF_STRING, AT(listen_address), "*",
-	  "numeric address to listen on; * is every address of both families", 1, 64 },
+	  "numeric address to listen on; * is every address of both families; empty: listen.unix alone",
+	  0, 64 },
 	{ "listen.port", CONF_UINT, AT(listen_port), "8443",
 	  "TCP port; 0 lets the system choose (run/port tells which)", 0, 65535 },
 	{ "listen.tls", CONF_BOOL, AT(listen_tls), "yes",
 	  "no: plain HTTP, allowed on loopback addresses only" },
 	{ "listen.unix", CONF_STRING, AT(listen_unix), "",
-	  "path of a Unix socket with plain HTTP for a proxy in front; empty: none", 0, 107 },
+	  "path of a Unix socket with plain HTTP for a proxy in front (deploy/nginx.conf); empty: none",
+	  0, 107 },
+	{ "listen.unix_group", CONF_STRING, AT(listen_unix_group), "",
+	  "group that may connect to listen.unix; empty: only the user that starts the server",
+	  0, 64 },
 	{ "tls.certificate", CONF_STRING, AT(tls_certificate), "",
 	  "PEM chain; empty: tls/cert.pem below state_dir", 0, 1024, .reload = true },
 	{ "tls.key", CONF_STRING, AT(tls_key), "",
@@ -131,7 +136,11 @@ bool settings_check(const struct settings *s, struct err *e)
 	if (s->listen_unix[0] && s->listen_unix[0] != '/')
 		return err_set(e, E_CONFIG, "listen.unix: \"%s\" is not an absolute path",
 			       s->listen_unix);
-	if (!s->listen_tls && !is_loopback(s->listen_address)) {
+	if (!s->listen_address[0] && !s->listen_unix[0]) {
+		err_set(e, E_CONFIG, "listen.address: empty, and listen.unix is too");
+		return err_hint(e, "set one of them");
+	}
+	if (!s->listen_tls && s->listen_address[0] && !is_loopback(s->listen_address)) {
 		err_set(e, E_CONFIG, "listen.tls: plain HTTP on %s", s->listen_address);
 		return err_hint(e, "set listen.address = 127.0.0.1, or leave TLS on");
 	}

@@ -18,7 +18,7 @@ struct settings {
 	char *listen_address;
 	uint64_t listen_port;
 	bool listen_tls;
-	char *listen_unix;
+	char *listen_unix, *listen_unix_group;
 	char *tls_certificate, *tls_key;
 
 	uint64_t web_threads, web_pool, web_connections, web_connections_per_ip, web_idle_s;
@@ -45,7 +45,7 @@ extern const size_t settings_n;
 /* Defaults, then the file (path may be NULL), then each "key=value".  E_CONFIG. */
 bool settings_load(struct settings *ret, const char *path, const char *const *assignments,
 		   size_t n, struct err *e) MUST_USE;
-/* What no row can check alone: TLS off only on loopback or a Unix socket, ... */
+/* What no row can check alone: TLS off only on loopback or a Unix socket, at least one listener, ... */
 bool settings_check(const struct settings *s, struct err *e) MUST_USE;
 /* Puts the running values of rows that cannot change back into `next`; *ret_kept is how many
  * differed.  */

@@ -285,7 +285,8 @@ static bool start_listening(struct process *p, struct err *e)
 {
 	struct duty *d = p->duty;
 
-	if (!web_http_start(&p->tcp, &p->web, d->listen_tcp,
+	if (d->listen_tcp >= 0 &&
+	    !web_http_start(&p->tcp, &p->web, d->listen_tcp,
 			    d->settings->listen_tls ? &p->tls : NULL, false, e))
 		return false;
 	if (d->listen_unix >= 0 &&

@@ -40,7 +40,7 @@ void guard_field(struct guard *g, const char *name, const char *value, size_t va
 		FIELD("Signature-Input", signature_input),
 		FIELD("Content-Digest", content_digest),
 		FIELD("X-Forwarded-For", proxied),
-		FIELD("X-Real-IP", proxied),
+		FIELD("X-Real-IP", real_ip),
 		FIELD("Forwarded", proxied),
 #undef FIELD
 	};
@@ -75,7 +75,7 @@ bool guard_check(const struct guard *g, bool http_1_1, struct err *e)
 	if (g->host > 1 || (g->host == 0 && http_1_1))
 		return err_set(e, E_FORMAT, "Host: exactly one is needed");
 	if (g->authorization > 1 || g->signature > 1 || g->signature_input > 1 ||
-	    g->content_digest > 1)
+	    g->content_digest > 1 || g->real_ip > 1)
 		return err_set(e, E_FORMAT, "a field that says who is asking stands twice");
 	return true;
 }

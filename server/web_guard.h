@@ -12,7 +12,7 @@
 
 struct guard {
 	unsigned content_length, transfer_encoding, host, authorization, signature,
-		signature_input, content_digest, proxied;
+		signature_input, content_digest, real_ip, proxied;
 	bool bad_name, bad_length, bad_encoding;
 	uint64_t length; /* of the body, if announced */
 };

@@ -133,7 +133,9 @@ static void peer_from(struct req *r, const struct sockaddr *sa)
 	}
 }
 
-/* Behind a proxy on the Unix socket its word for the address is taken: only it can connect. */
+/* Behind a proxy on the Unix socket its word for the address is taken: only it can connect.  It
+ * says X-Real-IP once, in the place of what the client sent; X-Forwarded-For, to which proxies
+ * append, is not read. */
 static void peer_from_proxy(struct req *r)
 {
 	const char *ip = req_header(r, "X-Real-IP");
@@ -165,7 +167,7 @@ static void find_peer(struct conn *c, const struct guard *g)
 	info = MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	if (info && info->client_addr)
 		peer_from(&c->req, info->client_addr);
-	if (g->proxied > 0)
+	if (g->proxied > 0 || g->real_ip > 0)
 		c->req.local = false;
 }
 

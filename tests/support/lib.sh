@@ -179,6 +179,21 @@ send_raw() {
 	} | timeout 15 openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$port" >"$2" 2>/dev/null || true
 }
 
+# resumed VERSION: a second connection goes on with the session of the first (tls1_2, tls1_3).
+resumed() {
+	rm -f session
+	{
+		# Under TLS 1.3 the ticket comes after the handshake.
+		printf 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n'
+		for _ in $(seq 200); do
+			[ ! -s session ] || break
+			sleep 0.05
+		done
+	} | openssl s_client -connect "127.0.0.1:$port" "-$1" -sess_out session >/dev/null 2>&1 || true
+	openssl s_client -connect "127.0.0.1:$port" "-$1" -sess_in session </dev/null >session.out 2>&1 || true
+	grep -q '^Reused' session.out
+}
+
 # ---- an organisation ------------------------------------------------------------------------
 
 # valise init against the running server: keys without passphrase below $HOME/.config/valise.

@@ -20,6 +20,7 @@ static void what_no_row_can_check_alone_is_checked(void **state)
 		{ "listen.tls=no", "listen.tls" },
 		{ "state_dir=relative", "state_dir" },
 		{ "listen.unix=relative", "listen.unix" },
+		{ "listen.address=", "listen.address" },
 		{ "poll.interval=7h", "poll.interval" },
 		{ "no.such.key=1", "no.such.key" },
 	};
