@@ -418,6 +418,7 @@ static bool make_poll_job(struct poll_job **ret, struct agent *a, struct err *e)
 	j->clock = a->clock;
 	j->rng = a->rng;
 	j->now_s = ttime_now_s(&a->time);
+	memcpy(j->time_keys, a->time.keys, sizeof(j->time_keys));
 	j->floor = a->st.floor;
 	j->evaluate = a->evaluate;
 	/* Zeros after a failed evaluation make the server send everything again. */
@@ -554,6 +555,30 @@ void agent_want(struct agent *a)
 	agent_event(a, &ev);
 }
 
+/* Time that was set back must not come again after a power cut, nor the keys that bound it. */
+static void take_time(struct agent *a, const struct poll_job *j)
+{
+	const struct wanted *w = j->wanted;
+	int64_t before_s = ttime_now_s(&a->time);
+	bool anew = ttime_is_anew(a->time.keys, w->time_keys);
+	bool same = memcmp(a->time.keys, w->time_keys, SHA256_SIZE) == 0;
+	struct state next = a->st;
+
+	ttime_step(&a->time, j->server_s, w->director_expires_s, w->time_keys);
+	if (anew && next.deadline_s > 0) {
+		/* What is left of it stays. */
+		next.deadline_s -= before_s - ttime_now_s(&a->time);
+		next.deadline_s = next.deadline_s > 0 ? next.deadline_s : 1;
+	}
+	if (anew)
+		log_warn("time.anew",
+			 "from_s=%" PRId64 " to_s=%" PRId64
+			 " cause=\"the director has other keys\"",
+			 before_s, ttime_now_s(&a->time));
+	if (!same)
+		save(a, &next);
+}
+
 static void take_wanted(struct agent *a, struct poll_job *j)
 {
 	wanted_free(a->wanted);
@@ -611,8 +636,7 @@ void agent_poll_ended(struct agent *a)
 			a->last_refusal[0] = '\0';
 			/* Before anything is recorded: a new handset knows no better time. */
 			if (j->fresh)
-				ttime_step(&a->time, j->server_s,
-					   j->wanted->director_expires_s);
+				take_time(a, j);
 			/* First, as it may forbid what the release would start. */
 			take_policy(a, j);
 			take_wanted(a, j);

@@ -33,18 +33,14 @@ static bool send_checkin(struct poll_job *j, struct checkin_answer *ret,
 	return ok ? true : err_wrap(e, "check-in");
 }
 
-/* The later of trusted time and the server's word: a lie can only make it refuse what is valid. */
-static int64_t expiry_time(const struct poll_job *j)
-{
-	return j->server_s > j->now_s ? j->server_s : j->now_s;
-}
-
 static bool evaluate(struct poll_job *j, const struct checkin_answer *a, const char *nonce,
 		     struct err *e)
 {
 	struct trustdb_input in = {
 		.https = j->server->https,
-		.now_s = expiry_time(j),
+		.now_s = j->now_s,
+		.server_s = j->server_s,
+		.time_keys = j->time_keys,
 		.device = j->identity->device,
 		.nonce = nonce,
 		.floor = j->floor,
@@ -58,7 +54,8 @@ static bool evaluate(struct poll_job *j, const struct checkin_answer *a, const c
 		return false;
 	j->fresh = a->timestamp.p != NULL;
 	return policyd_apply(&j->policy, &j->policy_changed, &j->policy_waits,
-			     j->policies_dirfd, j->server->https, j->wanted, in.now_s, e);
+			     j->policies_dirfd, j->server->https, j->wanted, j->wanted->now_s,
+			     e);
 }
 
 void poll_job_run(void *poll_job)

@@ -30,6 +30,7 @@ struct poll_job {
 	struct checkin_request request; /* state, slot, release, policies, status */
 	char policy_names[LIMIT_POLICIES][LIMIT_NAME + 1];
 	int64_t now_s;
+	uint8_t time_keys[SHA256_SIZE];
 	uint64_t floor;
 	uint64_t image_ts, director_ts, image_root,
 		director_root; /* evaluated so far; 0: none */

@@ -144,6 +144,7 @@ void state_encode(uint8_t out[static STATE_SIZE], const struct state *s)
 	put_le64(out + 64, (uint64_t)s->trusted_s);
 	put_le64(out + 72, (uint64_t)s->boot_ms);
 	memcpy(out + 80, s->boot_id, sizeof(s->boot_id));
+	memcpy(out + 96, s->time_keys, sizeof(s->time_keys));
 	put_release(out + AT_SLOTS, &s->slot[SLOT_A]);
 	put_release(out + AT_SLOTS + RELEASE_SIZE, &s->slot[SLOT_B]);
 	put_release(out + AT_TARGET, &s->target);
@@ -206,10 +207,12 @@ bool state_parse(struct state *ret, const uint8_t *p, size_t n, struct err *e)
 	const uint8_t *boot_id = rd_bytes(&r, sizeof(s.boot_id));
 	if (boot_id)
 		memcpy(s.boot_id, boot_id, sizeof(s.boot_id));
-	ok = ok && get_zeros(&r, 32) && get_release(&s.slot[SLOT_A], &r) &&
-	     get_release(&s.slot[SLOT_B], &r) && get_release(&s.target, &r) &&
-	     get_text(s.rollout, &r, LIMIT_NAME) && get_text(s.reason, &r, STATE_REASON) &&
-	     get_zeros(&r, 32) && rd_ok_at_end(&r);
+	const uint8_t *time_keys = rd_bytes(&r, sizeof(s.time_keys));
+	if (time_keys)
+		memcpy(s.time_keys, time_keys, sizeof(s.time_keys));
+	ok = ok && get_release(&s.slot[SLOT_A], &r) && get_release(&s.slot[SLOT_B], &r) &&
+	     get_release(&s.target, &r) && get_text(s.rollout, &r, LIMIT_NAME) &&
+	     get_text(s.reason, &r, STATE_REASON) && get_zeros(&r, 32) && rd_ok_at_end(&r);
 	if (!ok || !fields_are_possible(&s))
 		return err_set(e, E_FORMAT, "a field has an impossible value");
 	*ret = s;

@@ -26,7 +26,7 @@
  *       64     8  trusted time when this was saved, seconds since 1970
  *       72     8  boot clock at that moment, milliseconds
  *       80    16  boot id at that moment (of the host's boot)
- *       96    32  zero
+ *       96    32  digest of the director's keys by whose word that time is (ttime.h); zeros: unknown
  *      128   192  release in slot A
  *      320   192  release in slot B
  *      512   192  target: the release that the update is about
@@ -71,6 +71,7 @@ struct state {
 	int64_t trusted_s;
 	int64_t boot_ms;
 	uint8_t boot_id[16];
+	uint8_t time_keys[SHA256_SIZE];
 	struct release_id slot[SLOTS], target;
 	char rollout[LIMIT_NAME + 1];
 	char reason[STATE_REASON + 1];

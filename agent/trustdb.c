@@ -1,5 +1,6 @@
 #include "agent/trustdb.h"
 
+#include "agent/ttime.h"
 #include "base/file.h"
 #include "base/text.h"
 
@@ -267,12 +268,59 @@ static uint64_t version_of(const struct tuf_client *c, enum tuf_type type)
 	return m ? m->version : 0;
 }
 
-static bool open_client(struct tuf_client **ret, const struct tuf_client_io *io, int64_t now_s,
-			bool refresh, const char *what, struct err *e)
+static bool digest_keys(uint8_t ret[static SHA256_SIZE], const struct tuf_role *role,
+			struct err *e)
+{
+	struct sha256 h = { NULL };
+
+	if (!sha256_init(&h, e))
+		return false;
+	for (size_t i = 0; i < role->n_keys; i++)
+		sha256_update(&h, role->keys[i]->id, strlen(role->keys[i]->id));
+	sha256_final(&h, ret);
+	sha256_done(&h);
+	return true;
+}
+
+/* The expiry of the director's own metadata is checked against what the server says alone when the keys
+ * that trusted time is from are gone: its other bound comes with its timestamp. */
+static bool refresh_director(struct tuf_client *c, struct wanted *w,
+			     const struct trustdb_input *in, struct err *e)
+{
+	bool anew;
+
+	if (!tuf_client_follow_roots(c, e) ||
+	    !digest_keys(w->time_keys, &tuf_client_meta(c, TUF_ROOT)->roles[TUF_TIMESTAMP], e))
+		return false;
+	anew = in->time_keys && ttime_is_anew(in->time_keys, w->time_keys);
+	if (anew) {
+		w->now_s = in->server_s < TTIME_BUILT_S ? TTIME_BUILT_S : in->server_s;
+		tuf_client_set_time(c, w->now_s);
+	}
+	if (!tuf_client_refresh(c, e))
+		return false;
+	if (anew)
+		w->now_s = ttime_anew_s(in->server_s,
+					tuf_client_meta(c, TUF_TIMESTAMP)->expires_s);
+	return true;
+}
+
+static bool open_director(struct tuf_client **ret, const struct tuf_client_io *io,
+			  struct wanted *w, const struct trustdb_input *in, struct err *e)
+{
+	if (!tuf_client_new(ret, io, w->now_s, e) ||
+	    !(in->timestamp.p ? refresh_director(*ret, w, in, e)
+			      : tuf_client_open_stored(*ret, e)))
+		return err_wrap(e, "director");
+	return true;
+}
+
+static bool open_image(struct tuf_client **ret, const struct tuf_client_io *io, int64_t now_s,
+		       bool refresh, struct err *e)
 {
 	if (!tuf_client_new(ret, io, now_s, e) ||
 	    !(refresh ? tuf_client_refresh(*ret, e) : tuf_client_open_stored(*ret, e)))
-		return err_wrap(e, "%s", what);
+		return err_wrap(e, "image repository");
 	return true;
 }
 
@@ -312,11 +360,11 @@ bool trustdb_evaluate(struct wanted **ret, struct trustdb *t, const struct trust
 
 	if (!w)
 		return err_nomem(e);
+	/* A lie of the server's can only make it refuse what is valid. */
+	w->now_s = in->server_s > in->now_s ? in->server_s : in->now_s;
 	/* The director first: what it names may be newer than our copy of the image repository. */
-	if (!open_client(&director, &director_io, in->now_s, in->timestamp.p != NULL,
-			 "director", e) ||
-	    !open_client(&image, &image_io, in->now_s, in->https && in->refresh_image,
-			 "image repository", e) ||
+	if (!open_director(&director, &director_io, w, in, e) ||
+	    !open_image(&image, &image_io, w->now_s, in->https && in->refresh_image, e) ||
 	    !take_want(w, t, in, director, image, e))
 		return false;
 	*ret = TAKE(w);

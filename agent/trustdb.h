@@ -44,6 +44,8 @@ struct wanted {
 	size_t n_policies;
 	uint64_t image_ts, director_ts, image_root, director_root; /* versions accepted */
 	int64_t director_expires_s;                                /* of its timestamp */
+	uint8_t time_keys[SHA256_SIZE]; /* digest of the keys that sign it (agent/ttime.h) */
+	int64_t now_s;                  /* the time that expiry was checked against */
 };
 void wanted_free(struct wanted *w);
 DEFINE_CLEANUP(struct wanted, wanted_free);
@@ -51,7 +53,9 @@ DEFINE_CLEANUP(struct wanted, wanted_free);
 /* What an evaluation is made from. */
 struct trustdb_input {
 	struct https *https; /* NULL: from what is stored only */
-	int64_t now_s;       /* for expiry */
+	int64_t now_s;       /* trusted time, by the word of the director's time_keys */
+	int64_t server_s; /* what the server says, in an exchange that brought director's texts */
+	const uint8_t *time_keys; /* SHA256_SIZE; NULL: not known */
 	const char *device, *nonce;
 	uint64_t floor;
 	/* The director's texts of a check-in answer; p NULL: use the stored ones. */
@@ -60,7 +64,8 @@ struct trustdb_input {
 };
 
 /* E_UNTRUSTED, E_EXPIRED, E_ROLLBACK, ...: as proto/uptane.h.  What was accepted on the way stays
- * stored. */
+ * stored.  Expiry is checked against the later of now_s and server_s; now_s does not count when the
+ * director's newest root gives the timestamp role other keys than time_keys. */
 bool trustdb_evaluate(struct wanted **ret, struct trustdb *t, const struct trustdb_input *in,
 		      struct err *e) MUST_USE;
 

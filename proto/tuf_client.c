@@ -15,6 +15,7 @@ struct tuf_client {
 	const struct tuf_client_io *io;
 	int64_t now_s;
 	bool stored_only; /* no fetches, no expiry */
+	bool at_newest_root;
 	struct tuf_meta *root, *timestamp, *snapshot;
 	struct loaded *roles;
 };
@@ -246,14 +247,25 @@ static bool next_root(struct tuf_client *c, bool *ret_last, struct err *e)
 	return true;
 }
 
-static bool refresh_root(struct tuf_client *c, struct err *e)
+bool tuf_client_follow_roots(struct tuf_client *c, struct err *e)
 {
-	bool last = false;
+	bool last = c->at_newest_root;
 
 	for (int i = 0; i < LIMIT_TUF_ROTATIONS && !last; i++)
 		if (!next_root(c, &last, e))
 			return err_wrap(e, "root");
-	return check_expiry(c, c->root, "root", e);
+	c->at_newest_root = true;
+	return true;
+}
+
+void tuf_client_set_time(struct tuf_client *c, int64_t now_s)
+{
+	c->now_s = now_s;
+}
+
+static bool refresh_root(struct tuf_client *c, struct err *e)
+{
+	return tuf_client_follow_roots(c, e) && check_expiry(c, c->root, "root", e);
 }
 
 /* ---- timestamp (section 5.4) -------------------------------------------------------------- */

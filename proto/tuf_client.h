@@ -56,6 +56,11 @@ DEFINE_CLEANUP(struct tuf_client, tuf_client_free);
 /* Sections 5.3 to 5.6 for the top-level roles.  Once per client. */
 bool tuf_client_refresh(struct tuf_client *c, struct err *e) MUST_USE;
 
+/* The first part of it by itself: the chain of roots up to the newest, whose expiry is checked by the
+ * refresh that follows.  For who judges the time by what the newest root says, and then sets it. */
+bool tuf_client_follow_roots(struct tuf_client *c, struct err *e) MUST_USE;
+void tuf_client_set_time(struct tuf_client *c, int64_t now_s);
+
 /* Instead of refresh: takes what is stored, with all checks but expiry, and never fetches, also not
  * in tuf_client_find.  For restarts between two refreshes. */
 bool tuf_client_open_stored(struct tuf_client *c, struct err *e) MUST_USE;

@@ -24,6 +24,7 @@ static struct state sample(void)
 	s.trusted_s = 1799999999;
 	s.boot_ms = 123456;
 	memset(s.boot_id, 0xb0, sizeof(s.boot_id));
+	memset(s.time_keys, 0x71, sizeof(s.time_keys));
 	s.slot[SLOT_A] = (struct release_id){ "acme-phone", "1.0.0", { 1 }, 7, 1 };
 	s.slot[SLOT_B] = (struct release_id){ "acme-phone", "1.1.0", { 2 }, 8, 1 };
 	s.target = s.slot[SLOT_B];
@@ -50,6 +51,7 @@ static void parse_gives_back_what_was_encoded(void **state)
 	assert_string_equal(back.rollout, s.rollout);
 	assert_string_equal(back.slot[SLOT_B].version, "1.1.0");
 	assert_int_equal(back.floor, 7);
+	assert_memory_equal(back.time_keys, s.time_keys, sizeof(s.time_keys));
 }
 
 static void parse_refuses_every_flipped_bit(void **state)

@@ -317,6 +317,59 @@ static void below_the_stored_floor_nothing_is_wanted(void **state)
 	world_free(w);
 }
 
+/* The time that stolen keys told: nothing is valid then, until new keys speak. */
+static void new_keys_of_the_director_end_a_time_that_ran_ahead(void **state)
+{
+	static const int64_t ahead = REPO_NOW + 1000 * REPO_DAY;
+	CLEANUP(wanted_freep) struct wanted *x = NULL;
+	struct world *w = world_new(state);
+	uint8_t keys[SHA256_SIZE];
+	struct err e;
+
+	anchor(w);
+	struct trustdb_input in = fresh(w);
+	assert_ok(trustdb_evaluate(&x, &w->db, &in, &e), &e);
+	assert_int_equal(x->now_s, REPO_NOW);
+	memcpy(keys, x->time_keys, sizeof(keys));
+	wanted_free(TAKE(x));
+
+	in.now_s = ahead;
+	in.server_s = REPO_NOW;
+	in.time_keys = keys;
+	assert_fails(trustdb_evaluate(&x, &w->db, &in, &e), &e, E_EXPIRED);
+
+	/* A new root alone, and new keys of other roles, change nothing. */
+	repo_role(&w->director, "targets")->keys = repo_role(&w->director, "targets")->sign =
+		KEY(7);
+	repo_publish(&w->director, "root");
+	repo_publish_all(&w->director);
+	in.timestamp = newest(&w->director, "timestamp");
+	in.snapshot = newest(&w->director, "snapshot");
+	in.targets = newest(&w->director, "targets");
+	assert_fails(trustdb_evaluate(&x, &w->db, &in, &e), &e, E_EXPIRED);
+
+	repo_role(&w->director, "timestamp")->keys =
+		repo_role(&w->director, "timestamp")->sign = KEY(8);
+	repo_publish(&w->director, "root");
+	repo_publish_all(&w->director);
+	in.timestamp = newest(&w->director, "timestamp");
+	in.snapshot = newest(&w->director, "snapshot");
+	in.targets = newest(&w->director, "targets");
+	assert_ok(trustdb_evaluate(&x, &w->db, &in, &e), &e);
+	assert_int_equal(x->now_s, REPO_NOW);
+	assert_memory_not_equal(x->time_keys, keys, sizeof(keys));
+	wanted_free(TAKE(x));
+
+	/* Nor is a lie of the server's believed: what its new keys signed says when that was at least. */
+	in.server_s = REPO_NOW - 300 * REPO_DAY;
+	assert_ok(trustdb_evaluate(&x, &w->db, &in, &e), &e);
+	assert_true(x->now_s > in.server_s + 200 * REPO_DAY);
+	wanted_free(TAKE(x));
+	in.server_s = ahead;
+	assert_fails(trustdb_evaluate(&x, &w->db, &in, &e), &e, E_EXPIRED);
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -328,6 +381,7 @@ int main(void)
 		TMPDIR_TEST(a_flipped_bit_of_the_directors_texts_is_refused),
 		TMPDIR_TEST(a_manifest_that_is_not_the_signed_one_is_refused),
 		TMPDIR_TEST(below_the_stored_floor_nothing_is_wanted),
+		TMPDIR_TEST(new_keys_of_the_director_end_a_time_that_ran_ahead),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
