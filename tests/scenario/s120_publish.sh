@@ -39,10 +39,10 @@ say "the server is killed while a release is published, again and again: old or 
 big=3000000
 for i in 1 2 3 4 5 6; do
 	make_release "r$i" acme "1.0.$i" $big
+	seen=$(wc -l <server.log)
 	"$bin/valise" publish "r$i" -q >"publish$i.out" 2>&1 &
 	publishing=$!
 	# Later and later: in the upload, in the check, in the commit.
-	seen=$(wc -l <server.log)
 	case $i in
 	1) mark='route=OBJECTS_MISSING' ;;
 	2) mark='upload.created' ;;
@@ -50,7 +50,7 @@ for i in 1 2 3 4 5 6; do
 	4) mark='upload.done.*actor' ;;
 	*) mark='route=UPLOAD_PATCH.*status=204' ;;
 	esac
-	marked() { tail -n +$((seen + 1)) server.log | grep -q "$mark"; }
+	marked() { awk -v n="$seen" -v mark="$mark" 'NR > n && $0 ~ mark { found = 1 } END { exit !found }' server.log; }
 	wait_for 30 "$mark" marked
 	kids=$(cat "/proc/$server_pid/task/$server_pid/children")
 	kill -KILL "$server_pid"

@@ -106,13 +106,18 @@ say "SIGTERM: a request under way is answered, new connections are not taken, th
 	touch half
 	while [ ! -e go ]; do sleep 0.05; done
 	printf 'Connection: close\r\n\r\n'
-	sleep 2
-) | openssl s_client -quiet -connect "127.0.0.1:$port" >late.out 2>/dev/null &
+	while [ ! -s late.out ] && [ ! -e over ]; do sleep 0.05; done
+) | openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$port" >late.out 2>/dev/null &
 wait_for 10 "half a request" test -e half
+# Its connection, and the one that asks.
+two_are_open() { [ "$(metric http_connections_open)" -ge 2 ]; }
+wait_for 10 "its connection" two_are_open
 kids=$(cat "/proc/$server_pid/task/$server_pid/children")
 kill -TERM "$server_pid"
 touch go
 wait_for 40 "the server's end" is_gone "$server_pid"
+touch over
+grep -q '^HTTP/1.1 200' late.out || die "the request under way was not answered: $(cat late.out)"
 for k in $kids; do is_gone "$k" || die "process $k is left"; done
 grep -q "mgr.stopped" server.log || die "no orderly end"
 

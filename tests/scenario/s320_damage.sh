@@ -30,7 +30,7 @@ fetched=$(sed -n 's/.* staged release=acme\/1.1 fetched_bytes=\([0-9]*\) .*/\1/p
 [ "$fetched" -lt 1200000 ] || die "the repair fetched $fetched bytes, more than what was damaged"
 wait_for 30 "a healthy phone" status_is .vm.healthy true
 [ "$(status .release)" = acme/1.1 ] || die "$(status .release) runs"
-wait_for 30 "the report" grep -q 'events_waiting.*0' <(agent status -o json)
+wait_for 30 "the report" status_is .events_waiting 0
 on_server '.events[].reason' | grep -q 'slot b\|system' || die "the server was not told: $(on_server .events)"
 stop_agent
 

@@ -53,12 +53,11 @@ await '"event":"status","engine":"qemu-tcg","uptime_ms":'
 await "health.*$nonce.*healthy"
 # What a phone's process may: a uid that is not ours, no capability, no network but lo.
 qemu=$(pgrep -f "name valise-t$$" -P "$(pgrep -P $launched)" | head -n 1)
-if [ -n "$qemu" ]; then
-	grep -q 'CapEff:.0000000000000000' "/proc/$qemu/status" || bad "the engine has capabilities"
-	grep -q 'NoNewPrivs:.1' "/proc/$qemu/status" || bad "the engine may gain privileges"
-	grep -q 'Seccomp:.2' "/proc/$qemu/status" || bad "the engine has no system-call filter"
-	[ "$(id -u)" != 0 ] || ! grep -q '^Uid:.0' "/proc/$qemu/status" || bad "the engine is root"
-fi
+[ -n "$qemu" ] || bad "no engine is found"
+grep -q 'CapEff:.0000000000000000' "/proc/$qemu/status" || bad "the engine has capabilities"
+grep -q 'NoNewPrivs:.1' "/proc/$qemu/status" || bad "the engine may gain privileges"
+grep -q 'Seccomp:.2' "/proc/$qemu/status" || bad "the engine has no system-call filter"
+[ "$(id -u)" != 0 ] || ! grep -q '^Uid:.0' "/proc/$qemu/status" || bad "the engine is root"
 echo '{"cmd":"stop","grace_ms":60000}' >&9
 await '"event":"exited","reason":"stopped"'
 ended
@@ -82,6 +81,7 @@ ended
 launch tiny
 await '"event":"started"'
 engine=$(pgrep -f "name valise-t$$" | sort | tr '\n' ' ')
+[ -n "$engine" ] || bad "no engine is found"
 kill -KILL $launched
 wait $launched 2>/dev/null || true
 exec 9>&-
