@@ -75,6 +75,24 @@ bool cmd_print_item(const struct jval *item, const struct out_col *cols, size_t 
 	return out_record(&text, item, cols, n_cols, e) && out_write(&text, e);
 }
 
+bool cmd_print_part(const struct jval *item, const char *key, const struct out_col *cols,
+		    size_t n_cols, struct err *e)
+{
+	CLEANUP(out_table_freep) struct out_table *t = NULL;
+	CLEANUP(buf_done) struct buf text = BUF_INIT(1 << 24);
+	const struct jval *list = jobj_opt(item, key);
+
+	if (!list || jval_type(list) != J_ARR || jarr_n(list) == 0)
+		return true;
+	if (!buf_add_str(&text, "\n", e) || !out_table_new(&t, cols, n_cols, e))
+		return false;
+	for (size_t i = 0; i < jarr_n(list); i++) {
+		if (!out_table_add(t, jarr_at(list, i), e))
+			return false;
+	}
+	return out_table_draw(t, out_color(stdout), &text, e) && out_write(&text, e);
+}
+
 bool cmd_call_and_print(struct remote *r, const struct remote_call *c,
 			const struct out_col *cols, size_t n_cols, struct err *e)
 {

@@ -38,6 +38,9 @@ bool cmd_print_list(struct remote *r, enum api_route_id route, const char *query
 /* One item as "title: value" lines or JSON. */
 bool cmd_print_item(const struct jval *item, const struct out_col *cols, size_t n_cols,
 		    struct err *e) MUST_USE;
+/* A table below the record, of an array in it; nothing for an empty one. */
+bool cmd_print_part(const struct jval *item, const char *key, const struct out_col *cols,
+		    size_t n_cols, struct err *e) MUST_USE;
 /* A call whose answer is printed so; an answer without body prints nothing but {} with -o json. */
 bool cmd_call_and_print(struct remote *r, const struct remote_call *c,
 			const struct out_col *cols, size_t n_cols, struct err *e) MUST_USE;

@@ -79,25 +79,6 @@ bool cmd_device_list(int argc, char **argv, struct err *e)
 			      "no devices; `valise enrol new` makes a ticket", e);
 }
 
-/* A table below the record, of an array in it; nothing for an empty one. */
-static bool print_part(const struct jval *item, const char *key, const struct out_col *cols,
-		       size_t n_cols, struct err *e)
-{
-	CLEANUP(out_table_freep) struct out_table *t = NULL;
-	CLEANUP(buf_done) struct buf text = BUF_INIT(1 << 24);
-	const struct jval *list = jobj_opt(item, key);
-
-	if (!list || jval_type(list) != J_ARR || jarr_n(list) == 0)
-		return true;
-	if (!buf_add_str(&text, "\n", e) || !out_table_new(&t, cols, n_cols, e))
-		return false;
-	for (size_t i = 0; i < jarr_n(list); i++) {
-		if (!out_table_add(t, jarr_at(list, i), e))
-			return false;
-	}
-	return out_table_draw(t, out_color(stdout), &text, e) && out_write(&text, e);
-}
-
 bool cmd_device_show(int argc, char **argv, struct err *e)
 {
 	CLEANUP(remote_done) struct remote r = { 0 };
@@ -114,8 +95,9 @@ bool cmd_device_show(int argc, char **argv, struct err *e)
 	if (!cmd_print_item(jdoc_root(d), item_cols, ARRAY_SIZE(item_cols), e))
 		return false;
 	return opts_json() ||
-	       (print_part(jdoc_root(d), "policies", policy_cols, ARRAY_SIZE(policy_cols), e) &&
-		print_part(jdoc_root(d), "events", event_cols, ARRAY_SIZE(event_cols), e));
+	       (cmd_print_part(jdoc_root(d), "policies", policy_cols, ARRAY_SIZE(policy_cols),
+			       e) &&
+		cmd_print_part(jdoc_root(d), "events", event_cols, ARRAY_SIZE(event_cols), e));
 }
 
 static bool change(struct remote *r, enum api_route_id route, const char *id,

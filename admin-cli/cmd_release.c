@@ -1,5 +1,6 @@
 #include "admin-cli/ask.h"
 #include "admin-cli/cmd.h"
+#include "admin-cli/opts.h"
 #include "base/text.h"
 #include "proto/release.h"
 
@@ -35,6 +36,17 @@ static const struct out_col item_cols[] = {
 	{ "withdrawn", "withdrawn_at", OUT_TEXT },
 };
 
+static const struct out_col delta_cols[] = {
+	{ "DELTA OF", "component", OUT_TEXT },
+	{ "FROM", "from", OUT_TEXT },
+	{ "DEVICES", "devices", OUT_TEXT },
+	{ "STATE", "state", OUT_TEXT },
+	{ "%", "percent", OUT_TEXT },
+	{ "SIZE", "size", OUT_BYTES },
+	{ "INSTEAD OF", "full_size", OUT_BYTES },
+	{ "REASON", "reason", OUT_TEXT },
+};
+
 bool cmd_release_list(int argc, char **argv, struct err *e)
 {
 	CLEANUP(remote_done) struct remote r = { 0 };
@@ -57,8 +69,16 @@ bool cmd_release_show(int argc, char **argv, struct err *e)
 	const char *const params[] = { ref.product, ref.version, NULL };
 	struct remote_call c = { .route = ROUTE_RELEASE_GET, .params = params };
 
-	return release_ref_parse(&ref, argv[0], e) && remote_open(&r, REMOTE_TOKEN, e) &&
-	       cmd_call_and_print(&r, &c, item_cols, ARRAY_SIZE(item_cols), e);
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+
+	if (!release_ref_parse(&ref, argv[0], e) || !remote_open(&r, REMOTE_TOKEN, e) ||
+	    !remote_do(&r, &c, NULL, &d, e))
+		return false;
+	if (!d)
+		return err_set(e, E_FORMAT, "the server answered nothing");
+	return cmd_print_item(jdoc_root(d), item_cols, ARRAY_SIZE(item_cols), e) &&
+	       (opts_json() ||
+		cmd_print_part(jdoc_root(d), "deltas", delta_cols, ARRAY_SIZE(delta_cols), e));
 }
 
 bool cmd_release_withdraw(int argc, char **argv, struct err *e)

@@ -121,6 +121,9 @@ static bool make_director(struct req *r, const struct checkin_request *req, stru
 			     r->device.model, e))
 		return false;
 	a->wire.offers = a->offers;
+	if (req->has_release)
+		deltas_offer(r->web->deltas, a->offers, a->wire.n_offers, &req->release,
+			     a->director.release.row.product, a->director.release.row.version);
 	return true;
 }
 

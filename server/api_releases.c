@@ -24,6 +24,45 @@ static void write_row(struct jw *w, const struct release_row *row)
 	api_time(w, "withdrawn_at", row->withdrawn_at);
 }
 
+static void write_delta(struct jw *w, struct req *r, const struct release_row *row,
+			const struct delta_row *d)
+{
+	uint64_t done, total;
+
+	jw_obj(w, NULL);
+	jw_str(w, "component", d->component);
+	jw_str(w, "from", d->from_version);
+	jw_str(w, "state", delta_state_names[d->state]);
+	jw_u64(w, "devices", d->devices);
+	jw_u64(w, "full_size", d->full_size);
+	if (d->state == DELTA_MADE) {
+		jw_u64(w, "size", d->size);
+		jw_hex(w, "sha256", d->sha256, SHA256_SIZE);
+	}
+	if (d->reason[0])
+		jw_str(w, "reason", d->reason);
+	if (deltas_progress(r->web->deltas, row->product, row->version, d->component,
+			    d->from_version, &done, &total) &&
+	    total > 0 && done <= total)
+		jw_u64(w, "percent", (uint64_t)(100.0 * (double)done / (double)total));
+	jw_end(w);
+}
+
+/* "1.0.0/system made 1.8 of 90 MB" is the client's to say; here are the numbers. */
+static bool write_deltas(struct jw *w, struct req *r, const struct release_row *row,
+			 struct err *e)
+{
+	CLEANUP(delta_list_done) struct delta_list list = { 0 };
+
+	if (!deltas_list(r->web->store, row->product, row->version, &list, e))
+		return false;
+	jw_arr(w, "deltas");
+	for (size_t i = 0; i < list.n; i++)
+		write_delta(w, r, row, &list.items[i]);
+	jw_end(w);
+	return true;
+}
+
 static bool send_release(struct req *r, unsigned status, const char *product,
 			 const char *version, struct err *e)
 {
@@ -35,6 +74,8 @@ static bool send_release(struct req *r, unsigned status, const char *product,
 	reply_json(r, status, &w);
 	jw_obj(&w, NULL);
 	write_row(&w, &full.row);
+	if (!write_deltas(&w, r, &full.row, e))
+		return false;
 	jw_raw(&w, "release", full.manifest, full.row.manifest_size);
 	jw_end(&w);
 	return reply_json_end(&w, e);
@@ -268,6 +309,7 @@ bool api_release_new(struct req *r, struct err *e)
 		log_warn("release.refused", "id=%s actor=%s %s", r->id, r->actor, log_err(e).s);
 		return false;
 	}
+	deltas_wake(r->web->deltas);
 	if (put == RELEASE_CREATED)
 		log_info("release.published", "id=%s release=%s/%s actor=%s", r->id,
 			 p.release->product, p.release->version, r->actor);

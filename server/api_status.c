@@ -85,12 +85,49 @@ static bool write_jobs(struct req *r, struct buf *out, struct err *e)
 			    (uint64_t)r->web->started_s, e);
 }
 
+static bool write_delta_numbers(struct req *r, struct buf *out, struct err *e)
+{
+	struct deltas_stats s;
+	struct delta_totals t;
+
+	deltas_stats(r->web->deltas, &s);
+	if (!deltas_totals(r->web->store, &t, e))
+		return false;
+	const struct {
+		const char *name, *type, *help;
+		uint64_t value;
+	} rows[] = {
+		{ "deltas", "gauge", "Deltas that are there.", t.count[DELTA_MADE] },
+		{ "deltas_bytes", "gauge", "Bytes of all deltas.", t.bytes },
+		{ "deltas_waiting", "gauge", "Deltas that wait to be made.",
+		  t.count[DELTA_WAITING] },
+		{ "deltas_making", "gauge", "Deltas under way.", t.count[DELTA_MAKING] },
+		{ "deltas_started_total", "counter", "Deltas begun.", s.started },
+		{ "deltas_made_total", "counter", "Deltas made.", s.made },
+		{ "deltas_useless_total", "counter", "Deltas that saved too little.",
+		  s.useless },
+		{ "deltas_failed_total", "counter", "Deltas that could not be made.",
+		  s.failed },
+		{ "deltas_lost_total", "counter", "Delta processes lost in a job.", s.lost },
+		{ "deltas_cancelled_total", "counter", "Deltas not wanted any more.",
+		  s.cancelled },
+		{ "deltas_offered_total", "counter", "Deltas offered to devices.", s.offered },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (!metrics_line(out, rows[i].name, rows[i].type, rows[i].help, rows[i].value,
+				  e))
+			return false;
+	}
+	return true;
+}
+
 bool api_metrics(struct req *r, struct err *e)
 {
 	r->reply.status = 200;
 	r->reply.type = "text/plain; version=0.0.4";
 	return metrics_write(&r->web->metrics, &r->reply.body, e) &&
-	       write_store(r, &r->reply.body, e) && write_jobs(r, &r->reply.body, e);
+	       write_store(r, &r->reply.body, e) && write_jobs(r, &r->reply.body, e) &&
+	       write_delta_numbers(r, &r->reply.body, e);
 }
 
 /* ---- status ------------------------------------------------------------------------------- */

@@ -17,6 +17,7 @@ struct duty {
 	int control; /* web: channel to mgr */
 	int keys,
 		work; /* channels: keys and work have their own end, web the other end of both */
+	int deltas;   /* channel: each delta process has the same end, web the other */
 	int listen_tcp;  /* web, if set */
 	int listen_unix; /* web, if set */
 	int key_dir; /* keys (to read its key files, then closed); web: to read the session secret */
@@ -26,6 +27,7 @@ struct duty {
 /* Runs the duty until its end; the exit status of the process. */
 int keys_main(struct duty *d);
 int work_main(struct duty *d);
+int delta_main(struct duty *d);
 int web_main(struct duty *d);
 
 /* Logs why the duty cannot go on and returns the exit status for it. */

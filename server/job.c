@@ -71,6 +71,8 @@ struct run {
 	struct sha256 sha;
 	uint8_t *in, *out;
 	size_t in_size;
+	int plain_fd; /* where the plain bytes go; -1: nowhere */
+	uint64_t plain_bytes;
 };
 
 static void run_done(struct run *r)
@@ -125,6 +127,10 @@ static bool run_frame(struct run *r, uint32_t i, int fd, struct err *e)
 	    !verity_build_add(r->verity, r->out, f.plain_bytes, e))
 		return false;
 	sha256_update(&r->sha, r->out, f.plain_bytes);
+	if (r->plain_fd >= 0 &&
+	    !pwrite_all(r->plain_fd, r->out, f.plain_bytes, r->plain_bytes, e))
+		return false;
+	r->plain_bytes += f.plain_bytes;
 	return true;
 }
 
@@ -153,7 +159,12 @@ static bool check_sums(struct run *r, const struct job *j, struct err *e)
 
 bool job_verify(const struct job *j, int fd, struct err *e)
 {
-	CLEANUP(run_done) struct run r = { .table = NULL };
+	return job_unpack(j, fd, -1, e);
+}
+
+bool job_unpack(const struct job *j, int fd, int plain_fd, struct err *e)
+{
+	CLEANUP(run_done) struct run r = { .plain_fd = plain_fd };
 
 	if (!run_init(&r, j, fd, e))
 		return false;

@@ -26,4 +26,7 @@ bool job_parse(struct job *ret, const void *p, size_t n, struct err *e) MUST_USE
  * E_CORRUPT names what differs. */
 bool job_verify(const struct job *j, int fd, struct err *e) MUST_USE;
 
+/* The same, and the plain bytes are written to plain_fd, from its beginning. */
+bool job_unpack(const struct job *j, int fd, int plain_fd, struct err *e) MUST_USE;
+
 #endif

@@ -20,7 +20,8 @@
 
 enum {
 	MAX_WORKERS = 64,
-	MAX_CHILDREN = MAX_WORKERS + 2,
+	MAX_DELTAS = 16,
+	MAX_CHILDREN = MAX_WORKERS + MAX_DELTAS + 2,
 	GENERATIONS = 3, /* serving, coming, going */
 	START_LIMIT_MS = 30000,
 	PING_MS = 10000,
@@ -30,7 +31,7 @@ enum {
 	LIVED_WELL_MS = 60000, /* a life of this length ends a series of restarts */
 };
 
-enum duty_kind { DUTY_KEYS, DUTY_WORK, DUTY_WEB };
+enum duty_kind { DUTY_KEYS, DUTY_WORK, DUTY_DELTA, DUTY_WEB };
 
 static const struct {
 	const char *name;
@@ -38,6 +39,7 @@ static const struct {
 } duties[] = {
 	[DUTY_KEYS] = { "keys", keys_main },
 	[DUTY_WORK] = { "work", work_main },
+	[DUTY_DELTA] = { "delta", delta_main },
 	[DUTY_WEB] = { "web", web_main },
 };
 
@@ -53,8 +55,8 @@ struct generation {
 	bool used, ready, stopping;
 	unsigned number;
 	struct settings settings;
-	int keys[2], work[2]; /* [0] is web's end */
-	int control;          /* our end of the channel to web */
+	int keys[2], work[2], deltas[2]; /* [0] is web's end */
+	int control;                     /* our end of the channel to web */
 	struct child children[MAX_CHILDREN];
 	size_t children_n;
 	int64_t begun_ms, pinged_ms, heard_ms, stop_by_ms;
@@ -109,6 +111,7 @@ static NORETURN void be_child(struct mgr *m, struct generation *g, enum duty_kin
 		.control = control,
 		.keys = -1,
 		.work = -1,
+		.deltas = -1,
 		.listen_tcp = -1,
 		.listen_unix = -1,
 		.key_dir = -1,
@@ -131,9 +134,13 @@ static NORETURN void be_child(struct mgr *m, struct generation *g, enum duty_kin
 	case DUTY_WORK:
 		d.work = g->work[1];
 		break;
+	case DUTY_DELTA:
+		d.deltas = g->deltas[1];
+		break;
 	case DUTY_WEB:
 		d.keys = g->keys[0];
 		d.work = g->work[0];
+		d.deltas = g->deltas[0];
 		d.listen_tcp = m->listen_tcp;
 		d.listen_unix = m->listen_unix;
 		d.key_dir = m->key_dir;
@@ -194,6 +201,7 @@ static void generation_close(struct generation *g)
 	for (int i = 0; i < 2; i++) {
 		fd_closep(&g->keys[i]);
 		fd_closep(&g->work[i]);
+		fd_closep(&g->deltas[i]);
 	}
 	fd_closep(&g->control);
 }
@@ -241,10 +249,11 @@ static bool generation_begin(struct mgr *m, struct settings *s, struct err *e)
 		.number = ++m->numbers,
 		.keys = { -1, -1 },
 		.work = { -1, -1 },
+		.deltas = { -1, -1 },
 		.control = -1,
 		.begun_ms = now_ms(m),
 	};
-	if (!ipc_pair(g->keys, e) || !ipc_pair(g->work, e)) {
+	if (!ipc_pair(g->keys, e) || !ipc_pair(g->work, e) || !ipc_pair(g->deltas, e)) {
 		generation_close(g);
 		return false;
 	}
@@ -255,6 +264,8 @@ static bool generation_begin(struct mgr *m, struct settings *s, struct err *e)
 	g->children[g->children_n++].kind = DUTY_KEYS;
 	for (uint64_t i = 0; i < g->settings.work_processes && i < MAX_WORKERS; i++)
 		g->children[g->children_n++].kind = DUTY_WORK;
+	for (uint64_t i = 0; i < g->settings.delta_processes && i < MAX_DELTAS; i++)
+		g->children[g->children_n++].kind = DUTY_DELTA;
 	g->children[g->children_n++].kind = DUTY_WEB;
 	for (size_t i = 0; i < g->children_n; i++)
 		child_start_or_later(m, g, &g->children[i]);
@@ -311,14 +322,20 @@ static void became_ready(struct mgr *m, struct generation *g)
 
 /* ---- what happens to children ------------------------------------------------------------- */
 
+/* They end after every job. */
+static bool is_worker(const struct child *c)
+{
+	return c->kind == DUTY_WORK || c->kind == DUTY_DELTA;
+}
+
 static void plan_restart(struct mgr *m, struct child *c, bool clean)
 {
 	int64_t now = now_ms(m);
 
-	if (now - c->started_ms > LIVED_WELL_MS || (clean && c->kind == DUTY_WORK))
+	if (now - c->started_ms > LIVED_WELL_MS || (clean && is_worker(c)))
 		c->backoff_ms = 0;
 	c->start_at_ms = now + (int64_t)c->backoff_ms;
-	if (!(clean && c->kind == DUTY_WORK)) {
+	if (!(clean && is_worker(c))) {
 		c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_FIRST_MS;
 		if (c->backoff_ms > BACKOFF_MAX_MS)
 			c->backoff_ms = BACKOFF_MAX_MS;
@@ -348,14 +365,14 @@ static void child_ended(struct mgr *m, struct generation *g, struct child *c, in
 			generation_kill(g, SIGTERM);
 		return;
 	}
-	if (!(clean && c->kind == DUTY_WORK))
+	if (!(clean && is_worker(c)))
 		log_warn("child.ended",
 			 "duty=%s pid=%d %s=%d next=\"start it again in %" PRIu64 " ms\"",
 			 duties[c->kind].name, (int)pid,
 			 WIFSIGNALED(status) ? "signal" : "status",
 			 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
 			 c->backoff_ms);
-	if (!g->ready && c->kind != DUTY_WORK) {
+	if (!g->ready && !is_worker(c)) {
 		generation_failed(m, g);
 		return;
 	}

@@ -93,6 +93,18 @@ const struct conf_row settings_rows[] = {
 	  "a publish request waits this long for the checks, then says: again", 1, 3600,
 	  .reload = true },
 
+	{ "delta.processes", CONF_UINT, AT(delta_processes), "1",
+	  "processes that make deltas between releases, at low priority; 0: no new deltas", 0,
+	  16, .reload = true },
+	{ "delta.disk", CONF_SIZE, AT(delta_disk), "8G",
+	  "all deltas together; when it is full no more are made", 0, 1024 * GIB,
+	  .reload = true },
+	{ "delta.memory", CONF_SIZE, AT(delta_memory), "64G",
+	  "address space of one of them: at most 1G of memory, and both images mapped", 1 * GIB,
+	  8192 * GIB, .reload = true },
+	{ "delta.cpu", CONF_DURATION, AT(delta_cpu_s), "4h", "processor time of one delta", 1,
+	  7 * DAY, .reload = true },
+
 	{ "sign.snapshot", CONF_DURATION, AT(image_snapshot_s), "7d",
 	  "validity of the image snapshot", 600, 30 * DAY, .reload = true },
 	{ "sign.timestamp", CONF_DURATION, AT(image_timestamp_s), "1d",

@@ -55,7 +55,7 @@ static bool open_store(struct web *w, const char *state_dir, struct err *e)
 	return store_open(&w->store, &o, e);
 }
 
-bool web_services_start(struct web *w, const struct settings *s, int keys, int work,
+bool web_services_start(struct web *w, const struct settings *s, int keys, int work, int deltas,
 			struct secret **session_secret, const char *state_dir, struct err *e)
 {
 	const struct rng *rng = rng_system();
@@ -75,12 +75,15 @@ bool web_services_start(struct web *w, const struct settings *s, int keys, int w
 	       idle_new(&w->idle, IDLE_PLACES, random_u64(rng), e) &&
 	       pool_new(&w->pool, (unsigned)s->web_pool, e) &&
 	       jobs_new(&w->jobs, work, w->clock, (uint32_t)random_u64(rng), e) &&
-	       signer_new(&w->signer, keys, (uint32_t)random_u64(rng), e);
+	       signer_new(&w->signer, keys, (uint32_t)random_u64(rng), e) &&
+	       deltas_new(&w->deltas, w->store, s, w->clock, deltas, (uint32_t)random_u64(rng),
+			  e);
 }
 
 void web_services_stop(struct web *w)
 {
 	pool_free(w->pool);
+	deltas_free(w->deltas);
 	jobs_free(w->jobs);
 	signer_free(w->signer);
 	idle_free(w->idle);
@@ -141,6 +144,7 @@ static void keep_garbage(struct web *w)
 
 	ok = uploads_expire(w->store, &uploads, &e);
 	report("uploads", ok, &e);
+	report("deltas", deltas_prune(w->store, NULL, &e), &e);
 	ok = objects_gc(w->store, &gone, &e);
 	report("gc", ok, &e);
 	if (uploads || gone.objects || gone.orphans)
@@ -268,12 +272,13 @@ static bool set_up(struct process *p, struct err *e)
 		return false;
 	raise_file_limit();
 
-	int keep_fds[] = { d->control, d->keys, d->work, d->listen_tcp, d->listen_unix };
+	int keep_fds[] = { d->control, d->keys,       d->work,
+			   d->deltas,  d->listen_tcp, d->listen_unix };
 	if (!proc_keep_fds(keep_fds, ARRAY_SIZE(keep_fds), e) ||
 	    !proc_drop(&id, s->state_dir, d->parent, &chrooted, e) || !sandbox_enter(&box, e))
 		return false;
 	d->key_dir = d->state_dir = -1;
-	if (!web_services_start(&p->web, s, d->keys, d->work, &session,
+	if (!web_services_start(&p->web, s, d->keys, d->work, d->deltas, &session,
 				chrooted ? "/" : s->state_dir, e))
 		return false;
 	p->web.has_pin = s->listen_tls;
@@ -317,6 +322,7 @@ static void drain(struct process *p)
 	wait_until_zero(w, &w->metrics.active,
 			(int64_t)p->duty->settings->stop_deadline_s * 1000);
 	jobs_stop(w->jobs);
+	deltas_stop(w->deltas);
 	pool_stop(w->pool);
 	wait_until_zero(w, &w->metrics.active,
 			GRACE_MS); /* answers that the pool has just finished */

@@ -11,10 +11,11 @@
  *	api_*.c         one noun each: decode, call storage, encode; nothing of HTTP but server/req.h
  *
  * Threads: those of libmicrohttpd (never block), the pool (handlers that write or wait), one for
- * timers, one that hears the work processes, and the main one, which listens to mgr. */
+ * timers, one that hears the work processes, one per delta process (deltas.c), and the main one, which listens to mgr. */
 #ifndef VALISE_SERVER_WEB_H
 #define VALISE_SERVER_WEB_H
 
+#include "server/deltas.h"
 #include "server/idle.h"
 #include "server/jobs.h"
 #include "server/metrics.h"
@@ -35,6 +36,7 @@ struct web {
 	struct store *store;
 	struct signer *signer;
 	struct jobs *jobs;
+	struct deltas *deltas;
 	struct pool *pool;
 	struct nonces *nonces;
 	struct rates *clients, *devices;
@@ -54,7 +56,7 @@ struct web {
 };
 
 /* Open, migrated and started but for the listening; freed in reverse. */
-bool web_services_start(struct web *w, const struct settings *s, int keys, int work,
+bool web_services_start(struct web *w, const struct settings *s, int keys, int work, int deltas,
 			struct secret **session_secret, const char *state_dir,
 			struct err *e) MUST_USE;
 void web_services_stop(struct web *w);

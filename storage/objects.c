@@ -73,6 +73,19 @@ bool temp_make(struct store *s, char name[static TEMP_NAME_SIZE], int *ret_fd, s
 	return true;
 }
 
+bool objects_scratch(struct store *s, uint64_t bytes, int *ret_fd, struct err *e)
+{
+	CLEANUP(fd_closep) int fd = -1;
+	char name[TEMP_NAME_SIZE];
+
+	if (!store_room(s, bytes, e) || !temp_make(s, name, &fd, e))
+		return false;
+	if (unlinkat(s->uploads_fd, name, 0) != 0)
+		return err_sys(e, errno, "uploads/%s", name);
+	*ret_fd = TAKE_FD(fd);
+	return true;
+}
+
 bool object_place(struct store *s, const char *name, const uint8_t sha256[static SHA256_SIZE],
 		  struct err *e)
 {
@@ -410,6 +423,7 @@ static bool remove_rows(struct db *db, void *ctx, struct err *e)
 		     " SELECT sha256 FROM objects o WHERE kept_until < ?1"
 		     " AND NOT EXISTS (SELECT 1 FROM targets t WHERE t.sha256 = o.sha256)"
 		     " AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.sha256 = o.sha256)"
+		     " AND NOT EXISTS (SELECT 1 FROM deltas d WHERE d.sha256 = o.sha256)"
 		     " LIMIT ?2) RETURNING sha256, size",
 		     I(gc->now_s), I(GC_BATCH)))
 		return false;

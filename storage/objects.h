@@ -6,7 +6,7 @@
  * file without a row is garbage and collected; a row is without its file only when that was found
  * damaged (objects_drop_damaged), and such an object counts as missing.
  *
- * An object is kept while a release, a policy bundle or an upload needs it, and in any case
+ * An object is kept while a release, a policy bundle, a delta or an upload needs it, and in any case
  * OBJECTS_GUARD_S after it was stored or last asked for by objects_missing: what a publisher was
  * told is there stays until the publish arrives. */
 #ifndef VALISE_STORAGE_OBJECTS_H
@@ -46,6 +46,10 @@ bool objects_open(struct store *s, const uint8_t sha256[static SHA256_SIZE], int
  * stays, and with it whatever needs it.  Nothing happens to an object that is whole or gone. */
 bool objects_drop_damaged(struct store *s, const uint8_t sha256[static SHA256_SIZE],
 			  bool *ret_dropped, struct err *e) MUST_USE;
+
+/* An empty file without a name, for work on objects: gone with its last descriptor, a crash
+ * included.  E_NO_SPACE when so many bytes would not fit above the reserve. */
+bool objects_scratch(struct store *s, uint64_t bytes, int *ret_fd, struct err *e) MUST_USE;
 
 /* For n hashes at once, which are not stored; guards those that are (see above).  n is at most
  * STORE_PAGE_MAX (E_TOO_BIG). */

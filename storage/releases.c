@@ -283,7 +283,9 @@ static bool withdraw(struct db *db, void *ctx, struct err *e)
 	if (db_changes(db) == 0)
 		return true;
 	snprintf(subject, sizeof(subject), "%s/%s", w->product, w->version);
+	/* What is being made towards it finds itself not wanted and stops. */
 	return mark_rollouts(db, number, e) &&
+	       db_run(db, e, "DELETE FROM deltas WHERE to_release = ?1", I(number)) &&
 	       audit_row_add(db, w->now_s, w->actor, "release.withdraw", subject, w->reason, e);
 }
 
