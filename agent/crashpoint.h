@@ -8,6 +8,8 @@
  *	offered, fetching, staged, trial, confirmed, rolled_back, failed   the record says so, nothing
  *	                                                                   was done about it yet
  *	before-<state>        the event is written, the record is not
+ *	delta-download        the first bytes of a delta have come
+ *	delta-half            as stage-half, by a delta
  *	stage-10 ... stage-90 that many percent of an update's bytes are written
  *	stage-done            all are, and the record does not know
  *	trial-booting         the trial's monitor has just been started */

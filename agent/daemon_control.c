@@ -38,6 +38,7 @@ static void write_update(struct jw *w, const struct agent *a)
 		jw_u64(w, "total_bytes", atomic_load(&a->progress.total_bytes));
 		jw_u64(w, "done_bytes", atomic_load(&a->progress.done_bytes));
 		jw_u64(w, "fetched_bytes", atomic_load(&a->progress.fetched_bytes));
+		jw_u64(w, "delta_bytes", atomic_load(&a->progress.delta_bytes));
 	}
 	jw_end(w);
 }

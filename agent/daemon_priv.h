@@ -19,6 +19,8 @@ struct stage_job {
 	struct release_id target;
 	char *manifest_text;
 	struct release *release, *seed;
+	struct checkin_answer offers; /* of the last check-in that brought some; only those */
+	struct err delta_why;
 	int slot_dirfd, seed_dirfd;
 	struct https *https;
 	const struct clock *clock;

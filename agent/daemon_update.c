@@ -250,6 +250,7 @@ void stage_job_free(struct stage_job *j)
 	fd_closep(&j->seed_dirfd);
 	release_free(j->release);
 	release_free(j->seed);
+	checkin_answer_done(&j->offers);
 	free(j->manifest_text);
 	free(j);
 }
@@ -283,6 +284,19 @@ static void add_seed(struct stage_job *j, const struct agent *a)
 		fd_closep(&j->seed_dirfd);
 }
 
+/* What a delta did not give: fetched in full, now, or when the network costs nothing, or never? */
+static enum err_code no_fallback(const struct agent *a)
+{
+	switch (policy_number(a, POLICY_IMAGE_DELTA_FALLBACK, FALLBACK_ALLOW)) {
+	case FALLBACK_ALLOW:
+		return E_NONE;
+	case FALLBACK_UNMETERED:
+		return settings_network_is_metered(a->set) ? E_UNAVAILABLE : E_NONE;
+	default:
+		return E_DENIED;
+	}
+}
+
 static bool make_stage_job(struct stage_job **ret, struct agent *a, struct err *e)
 {
 	const struct wanted *w = a->wanted;
@@ -305,6 +319,7 @@ static bool make_stage_job(struct stage_job **ret, struct agent *a, struct err *
 	    !slot_open(&j->slot_dirfd, a->state_dirfd, a->st.target_slot, e))
 		return false;
 	add_seed(j, a);
+	poll_offers_load(&j->offers, a->trust.want_dirfd);
 	j->stage = (struct stage){
 		.slot_dirfd = j->slot_dirfd,
 		.release = j->release,
@@ -312,6 +327,10 @@ static bool make_stage_job(struct stage_job **ret, struct agent *a, struct err *
 		.manifest_n = w->manifest_n,
 		.seed_dirfd = j->seed_dirfd,
 		.seed = j->seed,
+		.offers = j->offers.offers,
+		.n_offers = j->offers.n_offers,
+		.no_fallback = no_fallback(a),
+		.delta_why = &j->delta_why,
 		.source = { get_object, j },
 		.reserve_bytes = a->set->reserve_bytes,
 		.cancel = j->cancel,
@@ -365,14 +384,19 @@ void agent_stage_ended(struct agent *a)
 	if (!j || a->st.update != UPDATE_FETCHING ||
 	    !release_id_same(&j->target, &a->st.target))
 		return;
+	if (j->delta_why.code != E_NONE)
+		log_warn("delta", "release=%s %s", release_id_text(&j->target).s,
+			 log_err(&j->delta_why).s);
 	if (!j->ok) {
 		fetch_failed(a, &j->err);
 		return;
 	}
 	backoff_ok(&a->stage_backoff);
-	log_info("staged", "release=%s fetched_bytes=%" PRIu64 " reused_bytes=%" PRIu64,
+	log_info("staged",
+		 "release=%s fetched_bytes=%" PRIu64 " reused_bytes=%" PRIu64
+		 " delta_bytes=%" PRIu64,
 		 release_id_text(&j->target).s, atomic_load(&a->progress.fetched_bytes),
-		 atomic_load(&a->progress.reused_bytes));
+		 atomic_load(&a->progress.reused_bytes), atomic_load(&a->progress.delta_bytes));
 	agent_simple_event(a, EV_FETCHED, NULL);
 }
 

@@ -1,6 +1,7 @@
 #include "agent/poll.h"
 
 #include "base/cli.h"
+#include "base/file.h"
 #include "base/text.h"
 
 #include <stdlib.h>
@@ -58,6 +59,34 @@ static bool evaluate(struct poll_job *j, const struct checkin_answer *a, const c
 			     e);
 }
 
+#define OFFERS "offers.json"
+
+/* Failing costs a larger download after a restart, no more. */
+static void keep_offers(const struct poll_job *j, const struct checkin_answer *a)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_CHECKIN_ANSWER);
+	const struct checkin_answer only = {
+		.poll_s = a->poll_s,
+		.offers = a->offers,
+		.n_offers = a->n_offers,
+	};
+	struct err ignored;
+
+	if (a->n_offers > 0 && checkin_answer_encode(&only, &text, &ignored))
+		(void)!file_replace(j->trust->want_dirfd, OFFERS, 0600, text.p, text.n,
+				    &ignored);
+}
+
+void poll_offers_load(struct checkin_answer *ret, int want_dirfd)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_CHECKIN_ANSWER);
+	struct err ignored;
+
+	*ret = (struct checkin_answer){ .n_offers = 0 };
+	if (read_file_at(want_dirfd, OFFERS, &text, &ignored))
+		(void)!checkin_answer_parse(ret, text.p, text.n, &ignored);
+}
+
 void poll_job_run(void *poll_job)
 {
 	struct poll_job *j = poll_job;
@@ -73,6 +102,7 @@ void poll_job_run(void *poll_job)
 	j->ok = true;
 	j->poll_s = a.poll_s;
 	j->ack = a.ack;
+	keep_offers(j, &a);
 	j->server_s = signed_server_time_s(j->server);
 	/* A server that has nothing for us sends nothing, and then there is nothing to evaluate. */
 	if (a.timestamp.p || (j->director_ts != 0 && (a.image_ts != 0 || j->evaluate))) {

@@ -53,6 +53,10 @@ struct poll_job {
 	uint64_t bytes_up, bytes_down; /* bodies */
 };
 
+/* What the last answer with offers offered (want/offers.json): so that a download goes on by delta
+ * after a restart.  Only a hint; without it, or with a damaged one, nothing is offered. */
+void poll_offers_load(struct checkin_answer *ret, int want_dirfd);
+
 void poll_job_run(void *poll_job);
 void poll_job_free(struct poll_job *j);
 DEFINE_CLEANUP(struct poll_job, poll_job_free);

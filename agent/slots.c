@@ -1,5 +1,7 @@
 #include "agent/slots.h"
 
+#include "agent/stage_delta.h"
+
 #include "base/io.h"
 
 #include <dirent.h>
@@ -123,7 +125,7 @@ bool slot_clear_for(int slot_dirfd, const struct release *r, const struct model 
 	}
 	for (struct dirent *entry; (entry = readdir(d));) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-		    belongs(r, m, entry->d_name))
+		    belongs(r, m, entry->d_name) || stage_delta_is_name(entry->d_name))
 			continue;
 		if (unlinkat(slot_dirfd, entry->d_name, 0) < 0 && errno != ENOENT)
 			return err_sys(e, errno, "%s", entry->d_name);

@@ -2,6 +2,7 @@
  *
  *	<component>        plain bytes padded with zeros to whole blocks: a block device's content
  *	<component>.hash   its whole dm-verity hash area (none for a single block)
+ *	=<sha256>          a delta on its way (agent/stage_delta.h); gone when the slot is whole
  *	release.json       the manifest as signed; written last, when all else is whole and durable
  *
  * Only the components that the handset's model boots are there.  Which release a slot holds, and
@@ -33,8 +34,8 @@ bool slot_release(struct release **ret, int slot_dirfd, const struct release_id 
 bool slot_component(int *ret_fd, int slot_dirfd, const struct component *c,
 		    struct err *e) MUST_USE;
 
-/* Removes everything that does not belong to the release as the model boots it, release.json
- * first: from here on the slot holds no release. */
+/* Removes everything that does not belong to the release as the model boots it (deltas are
+ * looked after elsewhere), release.json first: from here on the slot holds no release. */
 bool slot_clear_for(int slot_dirfd, const struct release *r, const struct model *m,
 		    struct err *e) MUST_USE;
 

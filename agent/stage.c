@@ -2,6 +2,7 @@
 
 #include "agent/copy.h"
 #include "agent/crashpoint.h"
+#include "agent/stage_delta.h"
 #include "agent/stage_priv.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -293,6 +294,24 @@ static bool load_table(struct stage_file *f, const struct stage *s, const struct
 
 /* ---- one component ----------------------------------------------------------------------- */
 
+static bool use_delta(struct stage_file *f, const struct stage *s, const struct component *c,
+		      struct err *e)
+{
+	struct err why;
+
+	if (!stage_by_delta(f, s, c, &why, e))
+		return false;
+	if (why.code == E_NONE)
+		return true;
+	err_wrap(&why, "%s: delta", c->name);
+	if (s->delta_why)
+		*s->delta_why = why;
+	if (s->no_fallback == E_NONE)
+		return true;
+	return err_set(e, s->no_fallback, "the policy keeps it from the full download; %s",
+		       why.text);
+}
+
 static bool stage_component(const struct stage *s, const struct component *c, struct err *e)
 {
 	CLEANUP(stage_file_done) struct stage_file f = STAGE_FILE_INIT;
@@ -303,6 +322,8 @@ static bool stage_component(const struct stage *s, const struct component *c, st
 	    !scan(&f, s, e))
 		return false;
 	if (!stage_file_all_good(&f) && copy_seed(s, c, f.fd) && !scan(&f, s, e))
+		return false;
+	if (!stage_file_all_good(&f) && !use_delta(&f, s, c, e))
 		return false;
 	if (!stage_file_all_good(&f) &&
 	    (!load_table(&f, s, c, e) || !fetch_missing(&f, s, c, e)))
@@ -340,6 +361,7 @@ static void start_progress(const struct stage *s)
 	atomic_store(&s->progress->total_bytes, total);
 	atomic_store(&s->progress->done_bytes, 0);
 	atomic_store(&s->progress->fetched_bytes, 0);
+	atomic_store(&s->progress->delta_bytes, 0);
 	atomic_store(&s->progress->reused_bytes, 0);
 }
 
@@ -349,7 +371,7 @@ bool stage_run(const struct stage *s, struct err *e)
 
 	start_progress(s);
 	if (!slot_names_fit(r, s->model, e) || !slot_clear_for(s->slot_dirfd, r, s->model, e) ||
-	    !check_room(s, e))
+	    !stage_delta_sweep(s, false, e) || !check_room(s, e))
 		return err_wrap(e, "%s/%s", r->product, r->version);
 	for (size_t i = 0; i < r->n_components; i++) {
 		const struct component *c = &r->components[i];
@@ -357,7 +379,8 @@ bool stage_run(const struct stage *s, struct err *e)
 		if (model_uses(s->model, (int)i) && !stage_component(s, c, e))
 			return err_wrap(e, "%s/%s: %s", r->product, r->version, c->name);
 	}
-	if (!file_replace(s->slot_dirfd, "release.json", 0600, s->manifest, s->manifest_n, e))
+	if (!stage_delta_sweep(s, true, e) ||
+	    !file_replace(s->slot_dirfd, "release.json", 0600, s->manifest, s->manifest_n, e))
 		return err_wrap(e, "%s/%s", r->product, r->version);
 	crash_point("stage-done");
 	return true;

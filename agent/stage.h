@@ -8,6 +8,8 @@
  *	                 whatever wrote them: an earlier attempt, the release that was in the slot, a
  *	                 copy of the active slot's file (made first, by reference where the file
  *	                 system can, when that has the same content)
+ *	   a delta       where the active slot holds what an offer goes out from (agent/stage_delta.h):
+ *	                 what it makes is verified like a download
  *	3. what is not   runs of missing groups are fetched as runs of frames, decoded, verified, and written
  *	                 to their place.  A group that is not right is never written
  *	4. the end       zeros behind the plain bytes, files synced
@@ -22,6 +24,7 @@
 #define VALISE_AGENT_STAGE_H
 
 #include "agent/slots.h"
+#include "proto/checkin.h"
 
 #include <stdatomic.h>
 
@@ -39,7 +42,8 @@ struct stage_progress {
 	atomic_uint_least64_t total_bytes;   /* plain bytes of the release's components */
 	atomic_uint_least64_t done_bytes;    /* of them verified and in the slot */
 	atomic_uint_least64_t fetched_bytes; /* received from the source */
-	atomic_uint_least64_t reused_bytes;  /* plain bytes that needed no download */
+	atomic_uint_least64_t delta_bytes;   /* of these, deltas */
+	atomic_uint_least64_t reused_bytes; /* plain bytes that needed no download of their own */
 };
 
 struct stage {
@@ -51,6 +55,14 @@ struct stage {
 
 	int seed_dirfd; /* the active slot, or -1 */
 	const struct release *seed;
+
+	/* Hints from the server; borrowed.  What they name is verified. */
+	const struct offer *offers;
+	size_t n_offers;
+	/* A delta that did not give all: fetch the rest?  E_NONE does; another code is the error then:
+	 * final, or one that is tried again when the network is another. */
+	enum err_code no_fallback;
+	struct err *delta_why; /* what went wrong with the last delta; may be NULL */
 
 	struct stage_source source;
 	uint64_t reserve_bytes;

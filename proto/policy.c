@@ -35,6 +35,12 @@ static const char *const networks[] = {
 	[NETWORK_UNMETERED] = "unmetered",
 	NULL,
 };
+static const char *const delta_fallbacks[] = {
+	[FALLBACK_ALLOW] = "allow",
+	[FALLBACK_UNMETERED] = "unmetered",
+	[FALLBACK_NEVER] = "never",
+	NULL,
+};
 static const char *const net_modes[] = {
 	[NET_MODE_ALLOW] = "allow",
 	[NET_MODE_NONE] = "none",
@@ -48,6 +54,8 @@ const char *const *policy_choices(enum policy_key k)
 		return update_modes;
 	case POLICY_IMAGE_NETWORK:
 		return networks;
+	case POLICY_IMAGE_DELTA_FALLBACK:
+		return delta_fallbacks;
 	case POLICY_NET_MODE:
 		return net_modes;
 	default:

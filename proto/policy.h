@@ -36,6 +36,8 @@
 	   "times of day (handset's local time) at which an update may be installed")                           \
 	XX(IMAGE_NETWORK, "image.network", CHOICE, 0, 0, "unmetered", STRICTEST,                                \
 	   "networks over which images are fetched")                                                            \
+	XX(IMAGE_DELTA_FALLBACK, "image.delta_fallback", CHOICE, 0, 0, "allow", STRICTEST,                      \
+	   "whether what a delta did not give is fetched in full: always, only unmetered, never")               \
 	XX(VM_MEMORY_MAX_MIB, "vm.memory_max_mib", INT, 64, LIMIT_MEMORY_MIB, NULL, LEAST,                      \
 	   "most memory of the virtual phone, in MiB")                                                          \
 	XX(VM_VCPUS_MAX, "vm.vcpus_max", INT, 1, LIMIT_VCPUS, NULL, LEAST,                                      \
@@ -75,6 +77,7 @@ extern const struct policy_row policy_rows[POLICY_N_KEYS];
 const char *const *policy_choices(enum policy_key k); /* NULL-terminated; NULL if no CHOICE */
 
 enum policy_update_mode { UPDATE_MODE_SUGGEST, UPDATE_MODE_AUTO, UPDATE_MODE_FORCED };
+enum policy_delta_fallback { FALLBACK_ALLOW, FALLBACK_UNMETERED, FALLBACK_NEVER };
 enum policy_network { NETWORK_ANY, NETWORK_UNMETERED };
 enum policy_net { NET_MODE_ALLOW, NET_MODE_NONE };
 

@@ -2,9 +2,12 @@
 
 #include "agent/stage.h"
 #include "base/file.h"
+#include "base/text.h"
+#include "delta/delta.h"
 #include "proto/seekable.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -125,7 +128,16 @@ static bool serve(void *ctx, const uint8_t digest[static SHA256_SIZE], uint64_t 
 	return err_set(e, E_NOT_FOUND, "no such object");
 }
 
-static struct world *world_new(void **state, const char *version, uint32_t frame_size)
+/* What an update does to an image: things move, some are new. */
+static void edit(uint8_t *p, size_t n)
+{
+	memmove(p + 3000000, p + 2999000, 4000000);
+	fill(p + 5000000, 30000, 12345);
+	memset(p + n - 5000, 'x', 5000);
+}
+
+static struct world *world_new_of(void **state, const char *version, uint32_t frame_size,
+				  bool edited)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	struct err e;
@@ -139,6 +151,8 @@ static struct world *world_new(void **state, const char *version, uint32_t frame
 	assert_non_null(w->plain[1]);
 	fill(w->plain[0], KERNEL_BYTES, 7);
 	fill(w->plain[1], DISK_BYTES, 99);
+	if (edited)
+		edit(w->plain[1], DISK_BYTES);
 	make_component(w, &w->components[0], "kernel", COMPONENT_KERNEL, w->plain[0],
 		       KERNEL_BYTES, frame_size);
 	make_component(w, &w->components[1], "system", COMPONENT_DISK, w->plain[1], DISK_BYTES,
@@ -165,6 +179,11 @@ static struct world *world_new(void **state, const char *version, uint32_t frame
 		.progress = &w->progress,
 	};
 	return w;
+}
+
+static struct world *world_new(void **state, const char *version, uint32_t frame_size)
+{
+	return world_new_of(state, version, frame_size, false);
 }
 
 static void world_free(struct world *w)
@@ -353,6 +372,248 @@ static void a_flipped_bit_in_an_object_is_never_written(void **state)
 	}
 }
 
+/* ---- deltas ---- */
+
+/* The old release in slot a, staged; the new one to go to slot b, with an offer of a delta. */
+struct pair {
+	struct world *old, *new;
+	struct object *delta;
+	struct offer offer;
+	struct err why;
+};
+
+static void make_delta(struct object *ret, int old_fd, const uint8_t *p, size_t n)
+{
+	CLEANUP(fd_closep) int new_fd = memfd_create("new", MFD_CLOEXEC);
+	CLEANUP(fd_closep) int out_fd = memfd_create("out", MFD_CLOEXEC);
+	const struct delta_job job = {
+		.old_fd = old_fd, .new_fd = new_fd, .out_fd = out_fd, .scratch_fd = -1
+	};
+	struct delta_info made;
+	uint8_t *room;
+	struct err e;
+
+	assert_ok(pwrite_all(new_fd, p, n, 0, &e), &e);
+	assert_ok(delta_create(&job, &made, &e), &e);
+	buf_reset(&ret->b);
+	assert_ok(buf_reserve(&ret->b, made.delta_size, &room, &e), &e);
+	assert_ok(pread_all(out_fd, room, made.delta_size, 0, &e), &e);
+	buf_commit(&ret->b, made.delta_size);
+}
+
+/* What the server offers are the delta's bytes as they are now. */
+static void offer_it(struct pair *p)
+{
+	const struct component *c = &p->new->components[1];
+
+	sha256(p->delta->sha256, p->delta->b.p, p->delta->b.n);
+	p->offer = (struct offer){ .component = "system", .n_deltas = 1 };
+	memcpy(p->offer.full.sha256, c->object_sha256, SHA256_SIZE);
+	p->offer.full.size = c->object_size;
+	memcpy(p->offer.deltas[0].from, p->old->components[1].root, SHA256_SIZE);
+	memcpy(p->offer.deltas[0].object.sha256, p->delta->sha256, SHA256_SIZE);
+	p->offer.deltas[0].object.size = p->delta->b.n;
+	p->new->stage.offers = &p->offer;
+	p->new->stage.n_offers = 1;
+}
+
+static void pair_make(struct pair *p, void **state)
+{
+	struct err e;
+
+	*p = (struct pair){ .old = world_new(state, "1.0", 1048576) };
+	p->new = world_new_of(state, "1.1", 1048576, true);
+	assert_ok(stage_run(&p->old->stage, &e), &e);
+	fd_closep(&p->new->slot);
+	assert_ok(slot_open(&p->new->slot, tmpdir_fd(state), SLOT_B, &e), &e);
+	p->new->stage.slot_dirfd = p->new->slot;
+	p->new->stage.seed_dirfd = p->old->slot;
+	p->new->stage.seed = &p->old->release;
+	p->new->stage.delta_why = &p->why;
+	p->delta = new_object(p->new);
+	CLEANUP(fd_closep) int fd = openat(p->old->slot, "system", O_RDONLY | O_CLOEXEC);
+	make_delta(p->delta, fd, p->new->plain[1], DISK_BYTES);
+	assert_true(p->delta->b.n < 60000);
+	offer_it(p);
+}
+
+static void pair_done(struct pair *p)
+{
+	world_free(p->old);
+	world_free(p->new);
+}
+
+/* As before the first attempt. */
+static void pair_again(struct pair *p)
+{
+	char name[HEX_SIZE(SHA256_SIZE) + 1] = "=";
+
+	hex_encode(name + 1, p->delta->sha256, SHA256_SIZE);
+	unlinkat(p->new->slot, name, 0);
+	unlinkat(p->new->slot, "system", 0);
+	unlinkat(p->new->slot, "release.json", 0);
+	p->new->served = 0;
+	p->why.code = E_NONE;
+}
+
+static void a_delta_from_the_active_slot_spares_the_download(void **state)
+{
+	struct pair p;
+	struct err e;
+
+	pair_make(&p, state);
+	assert_ok(stage_run(&p.new->stage, &e), &e);
+	assert_int_equal(p.why.code, E_NONE);
+	assert_slot_whole(p.new, p.new->slot);
+	assert_slot_whole(p.old, p.old->slot);
+	assert_int_equal(p.new->served, p.delta->b.n + p.new->components[1].tree_size);
+	assert_int_equal(atomic_load(&p.new->progress.delta_bytes), p.delta->b.n);
+	assert_int_equal(atomic_load(&p.new->progress.reused_bytes), KERNEL_BYTES + DISK_BYTES);
+	pair_done(&p);
+}
+
+static void offers_that_do_not_fit_are_passed_over(void **state)
+{
+	struct pair p;
+	struct err e;
+
+	pair_make(&p, state);
+	for (int i = 0; i < 4; i++) {
+		pair_again(&p);
+		offer_it(&p);
+		if (i == 0) /* from what we do not have */
+			p.offer.deltas[0].from[5] ^= 1;
+		else if (i == 1) /* to another release */
+			p.offer.full.sha256[5] ^= 1;
+		else if (i == 2) /* larger than what it spares */
+			p.offer.deltas[0].object.size = p.offer.full.size;
+		else
+			memcpy(p.offer.component, "sys", 4);
+		p.new->stage.no_fallback = E_DENIED;
+		assert_ok(stage_run(&p.new->stage, &e), &e);
+		assert_slot_whole(p.new, p.new->slot);
+		assert_int_equal(atomic_load(&p.new->progress.delta_bytes), 0);
+	}
+	pair_done(&p);
+}
+
+static void a_delta_cut_anywhere_goes_on_where_it_was(void **state)
+{
+	struct pair p;
+	struct err e;
+
+	pair_make(&p, state);
+	for (unsigned part = 1; part < 6; part++) {
+		pair_again(&p);
+		uint64_t all = p.delta->b.n;
+		p.new->cut_after = all *part / 6;
+		assert_fails(stage_run(&p.new->stage, &e), &e, E_NETWORK);
+		p.new->cut_after = UINT64_MAX;
+		assert_ok(stage_run(&p.new->stage, &e), &e);
+		assert_slot_whole(p.new, p.new->slot);
+		assert_in_range(p.new->served, all,
+				all + (part == 1 ? 2 : 1) * p.new->components[1].tree_size);
+	}
+	pair_done(&p);
+}
+
+static void a_delta_with_a_flipped_bit_is_not_even_opened(void **state)
+{
+	struct pair p;
+	struct err e;
+
+	pair_make(&p, state);
+	flip_bit(p.delta->b.p, 8 * p.delta->b.n / 2);
+	assert_ok(stage_run(&p.new->stage, &e), &e);
+	assert_slot_whole(p.new, p.new->slot);
+	assert_int_equal(p.why.code, E_CORRUPT);
+	assert_non_null(strstr(p.why.text, "not the bytes that were offered"));
+
+	/* As the policy wants. */
+	pair_again(&p);
+	p.new->stage.no_fallback = E_DENIED;
+	assert_fails(stage_run(&p.new->stage, &e), &e, E_DENIED);
+	assert_false(file_exists_at(p.new->slot, "release.json"));
+	assert_true(p.new->served < p.delta->b.n + 65536);
+	pair_done(&p);
+}
+
+static void a_hostile_delta_can_only_fail(void **state)
+{
+	enum { FLIPS = 24 };
+	struct pair p;
+	struct err e;
+
+	pair_make(&p, state);
+	for (size_t i = 0; i < FLIPS; i++) {
+		/* Half of them in header, index and hashes. */
+		size_t bit = i % 2 ? i * 40 : (p.delta->b.n * 8 - 1) * i / FLIPS;
+
+		flip_bit(p.delta->b.p, bit);
+		offer_it(&p);
+		pair_again(&p);
+		assert_ok(stage_run(&p.new->stage, &e), &e);
+		assert_slot_whole(p.new, p.new->slot);
+		flip_bit(p.delta->b.p, bit);
+	}
+	/* A good delta that makes something else. */
+	CLEANUP(fd_closep) int fd = openat(p.old->slot, "system", O_RDONLY | O_CLOEXEC);
+	make_delta(p.delta, fd, p.old->plain[1], DISK_BYTES);
+	offer_it(&p);
+	pair_again(&p);
+	assert_ok(stage_run(&p.new->stage, &e), &e);
+	assert_slot_whole(p.new, p.new->slot);
+	assert_int_equal(p.why.code, E_CORRUPT);
+	/* One that makes more, and one of an empty file. */
+	uint8_t *more = calloc(1, 2 * DISK_BYTES);
+	for (int i = 0; i < 2; i++) {
+		make_delta(p.delta, fd, more, i == 0 ? 2 * DISK_BYTES : 0);
+		offer_it(&p);
+		pair_again(&p);
+		assert_ok(stage_run(&p.new->stage, &e), &e);
+		assert_slot_whole(p.new, p.new->slot);
+		assert_int_equal(p.why.code, E_CORRUPT);
+	}
+	free(more);
+	pair_done(&p);
+}
+
+static void a_damaged_old_image_costs_what_it_touches(void **state)
+{
+	struct pair p;
+	struct err e;
+
+	pair_make(&p, state);
+	CLEANUP(fd_closep) int fd = openat(p.old->slot, "system", O_RDWR | O_CLOEXEC);
+	assert_ok(pwrite_all(fd, "damage", 6, 8500000, &e), &e);
+	assert_ok(stage_run(&p.new->stage, &e), &e);
+	assert_slot_whole(p.new, p.new->slot);
+	assert_int_equal(p.why.code, E_CORRUPT);
+	assert_true(atomic_load(&p.new->progress.reused_bytes) > DISK_BYTES / 3);
+	assert_true(p.new->served < p.new->components[1].object_size);
+	pair_done(&p);
+}
+
+static void a_power_cut_at_any_write_of_a_delta_can_be_finished(void **state)
+{
+	unsigned n = 1;
+	struct pair p;
+	struct err e;
+
+	pair_make(&p, state);
+	for (bool more = true; more; n += 9) {
+		pair_again(&p);
+		fault_arm(FAULT_WRITE, n);
+		bool ok = stage_run(&p.new->stage, &e);
+		more = fault_disarm();
+		assert_true(ok || !file_exists_at(p.new->slot, "release.json"));
+		assert_ok(stage_run(&p.new->stage, &e), &e);
+		assert_slot_whole(p.new, p.new->slot);
+	}
+	assert_true(n > 20);
+	pair_done(&p);
+}
+
 static void room_is_checked_before_the_first_byte(void **state)
 {
 	struct world *w = world_new(state, "1.0", 1048576);
@@ -537,6 +798,13 @@ int main(void)
 		TMPDIR_TEST(a_power_cut_at_any_write_leaves_what_can_be_finished),
 		TMPDIR_TEST(a_flipped_bit_in_the_slot_costs_one_frame),
 		TMPDIR_TEST(a_flipped_bit_in_an_object_is_never_written),
+		TMPDIR_TEST(a_delta_from_the_active_slot_spares_the_download),
+		TMPDIR_TEST(offers_that_do_not_fit_are_passed_over),
+		TMPDIR_TEST(a_delta_cut_anywhere_goes_on_where_it_was),
+		TMPDIR_TEST(a_delta_with_a_flipped_bit_is_not_even_opened),
+		TMPDIR_TEST(a_hostile_delta_can_only_fail),
+		TMPDIR_TEST(a_damaged_old_image_costs_what_it_touches),
+		TMPDIR_TEST(a_power_cut_at_any_write_of_a_delta_can_be_finished),
 		TMPDIR_TEST(room_is_checked_before_the_first_byte),
 		TMPDIR_TEST(the_same_content_in_the_active_slot_is_copied),
 		TMPDIR_TEST(what_another_release_left_is_cleared_first),
