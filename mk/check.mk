@@ -8,7 +8,7 @@ check: ## install what is missing, build, and run every test and check
 	$(Q)$(MAKE) DEVELOPER=1 check-all
 
 # Every step runs even after one failed, so that one run tells everything; the sum comes last.
-CHECK_STEPS := graph format-check cppcheck units-and-replay clang sanitized scenario
+CHECK_STEPS := graph references format-check cppcheck units-and-replay clang sanitized scenario
 check-all:
 	$(Q)mk/check '$(MAKE)' $(CHECK_STEPS)
 
@@ -28,6 +28,10 @@ clang-programs: programs $(UNITS) $(REPLAYS) $(TOOLS)
 graph: ## who may include whom, and one door per library
 	$(Q)mk/include-graph mk/include-rules $(C_FILES)
 
+references: ## whether the files, tests and targets that texts and comments name are there
+	$(Q)mk/references README.md $(wildcard docs/*.md) $(filter-out tests/%,$(C_FILES)) \
+		$(shell find deploy mk -type f) Makefile
+
 format-check: ## whether clang-format would change anything
 	$(Q)clang-format --dry-run -Werror $(C_FILES)
 
@@ -45,4 +49,4 @@ demo: ## the main job on this machine: server, phone images, a handset, an updat
 demo-stop: ## end the server and the agent that the demo left running
 	$(Q)deploy/demo/demo stop
 
-.PHONY: check check-all units-and-replay clang clang-programs sanitized sanitized-run graph format-check cppcheck demo demo-stop
+.PHONY: check check-all units-and-replay clang clang-programs sanitized sanitized-run graph references format-check cppcheck demo demo-stop

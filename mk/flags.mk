@@ -46,8 +46,8 @@ HARDEN_LINK := -pie --coverage
 endif
 
 # On a machine that lacks the libraries this is empty; `need-packages` then says what to do.
-PKGS := sqlite3 libcrypto libssl jansson zlib libsodium libzstd libcurl libseccomp libqrencode \
-	libarchive liblzma libmicrohttpd gnutls
+PKGS := sqlite3 libcrypto libssl jansson libsodium libzstd libcurl libseccomp libqrencode \
+	libarchive libmicrohttpd gnutls
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 # Its pkg-config file asks for glib's headers, which its own header does not need.

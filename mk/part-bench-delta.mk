@@ -1,5 +1,7 @@
 # Deltas beside other tools' on real pairs; PAIRS=folder keeps what was built.
 
+##@ Measuring
+
 PAIRS ?= build/pairs
 
 bench-delta: programs ## deltas against rivals on real pairs (PAIRS=folder, NAMES="p1 p5u")

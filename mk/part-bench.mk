@@ -1,7 +1,5 @@
 # Measurements: every tests/bench/*.sh, as ratios to what the system's own tools do.
 
-##@ Measuring
-
 BENCHES := $(sort $(wildcard tests/bench/[a-z]*.sh))
 
 bench: programs $(TOOLS) ## measure (ONE=tests/bench/images.sh for one)

@@ -49,7 +49,7 @@ $(B)/gen/$(1).inc: mk/embed $(EMBED_$(1)) $(B)/files
 	$$(call say,EMBED,$$@)
 	$$(Q)mk/embed $(1) $(EMBED_$(1)) >$$@
 endef
-$(foreach e,migrations console,$(eval $(call embed_rule,$(e))))
+$(eval $(call embed_rule,migrations))
 
 # All archives, also those that no program is linked with yet.
 libs: $(call lib_of,$(foreach f,$(FOLDERS),$(if $(call LIB_SRCS_of,$(f)),$(f))))

@@ -35,5 +35,4 @@ C_FILES := $(SRCS) $(TEST_SRCS) \
 
 # Folders whose files are built in: mk/embed makes gen/<name>.inc, a table of names and bytes.
 EMBED_migrations := $(wildcard migrations/*.sql)
-EMBED_console := $(wildcard server/console/*)
-GENERATED := $(foreach e,migrations console,$(if $(EMBED_$(e)),$(B)/gen/$(e).inc))
+GENERATED := $(B)/gen/migrations.inc

@@ -15,7 +15,7 @@ FAULT_CALLS := malloc calloc realloc reallocarray strdup strndup write pwrite fs
 # Tools, replays and fuzzers have them too, as the support code calls the real functions by name.
 FAULT_LINK := -Wl,-u,__wrap_malloc $(foreach c,$(FAULT_CALLS),-Wl,--wrap=$(c))
 $(B)/tests/%: LDFLAGS_TEST = $(FAULT_LINK)
-$(B)/tests/%: LIBS_TEST = -lcmocka
+$(B)/tests/%: LIBS_TEST = -lcmocka -lz
 
 UNIT_SRCS := $(foreach f,$(FOLDERS),$(wildcard tests/unit/$(f)/test_*.c))
 UNITS := $(UNIT_SRCS:%.c=$(B)/%)
@@ -55,7 +55,7 @@ unit: $(if $(ONE),$(B)/$(ONE:%.c=%),$(UNITS)) ## run the unit tests (ONE=tests/u
 replay: $(REPLAYS) ## give every corpus file to its fuzzer's entry point
 	$(Q)$(RUN) replay $(REPLAYS)
 
-scenario: programs $(TOOLS) ## run the scenarios (ONE=tests/scenario/b010_x.sh for one)
+scenario: programs $(TOOLS) ## run the scenarios (ONE=tests/scenario/s210_publish.sh for one)
 	$(Q)$(RUN) scenario $(if $(ONE),$(ONE),$(SCENARIOS))
 
 SECONDS ?= 60

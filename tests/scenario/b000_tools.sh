@@ -28,6 +28,25 @@ for line in 2 3 4 5; do
 done
 ! grep -q '^base/bad.c:1: ' "$TMPDIR/graph"
 
+echo "# texts that name what is not there are found, what is there is not"
+(
+	cd "$TMPDIR"
+	mkdir -p tests/scenario mk proto docs storage client server admin-cli agent hypervisor delta deploy migrations
+	touch proto/there.h tests/scenario/s100_there.sh Makefile mk/x.mk
+	echo 'static void a_name_with_words(void);' >base/x.c
+	cat >docs/A.md <<'MD'
+proto/there.h `proto/there` proto/ proto/th* [it](../proto/there.h) [web](https://a.example/b) s100 a_name_with_words mk/part-NAME.mk
+proto/gone.h
+[it](gone.md)
+s101
+a_name_without_code
+`make gone`, but nobody should make that
+MD
+	if "$TOP/mk/references" docs/A.md base/x.c >found; then exit 1; fi
+	[ "$(tr '\n' ' ' <found)" = "docs/A.md:2: proto/gone.h docs/A.md:3: gone.md docs/A.md:4: s101 docs/A.md:5: a_name_without_code docs/A.md:6: make gone " ] ||
+		{ cat found; exit 1; }
+)
+
 echo "# the runner tells passed, failed, skipped and hanging apart, and leaves nothing running"
 cd "$TMPDIR"
 printf '#!/bin/sh\nsleep 1000 &\necho $! >"%s/left"\n' "$TMPDIR" >b1.sh
