@@ -19,15 +19,13 @@ static void out_byte(struct coder *c)
 		c->failed = true;
 }
 
-/* The decoder sees zeros behind the end, so the fewest bytes that name a value in the interval are
- * those up to the first that differs. */
+/* The decoder sees zeros behind the end, so one byte names a value in the interval: its first that
+ * is followed by zeros.  low's top byte is less than high's, so this does not overflow. */
 void coder_encode_end(struct coder *c)
 {
-	while (c->low > 0) {
-		c->high = c->low + UINT32_C(0xffffff) < c->low ? c->high
-							       : c->low + UINT32_C(0xffffff);
+	if (c->low > 0) {
+		c->high = c->low + UINT32_C(0xffffff);
 		out_byte(c);
-		c->low = 0;
 	}
 }
 
@@ -163,9 +161,9 @@ void mix_init(void)
 	pthread_once(&once, tables_fill);
 }
 
-static inline int squash(int d)
+static inline int squash(int d) /* -2048 to 2047 */
 {
-	return squash_table[(d > 2047 ? 2047 : d < -2047 ? -2047 : d) + 2048];
+	return squash_table[d + 2048];
 }
 
 static inline unsigned clamp16(int p)
@@ -330,7 +328,9 @@ bool tables_init(struct tables *t, unsigned log2_slots, struct err *e)
 	t->mask = (UINT32_C(1) << log2_slots) - 1;
 	t->memory = calloc((size_t)t->mask + 3, sizeof(*t->slots));
 	t->slots = (void *)(((uintptr_t)t->memory + 63) & ~(uintptr_t)63);
-	return t->memory || err_nomem(e);
+	if (!t->memory)
+		return err_nomem(e);
+	return true;
 }
 
 void tables_done(struct tables *t)
@@ -394,8 +394,8 @@ static inline void node_update(uint16_t *v, unsigned bit)
 	unsigned n = *v & 15;
 	int p = *v >> 4;
 
+	/* Rounding leaves p between 3 and 4092, from where a step of 2/15 is less than 1/2. */
 	p += (((bit ? 4095 : 0) - p) * (int)(reciprocals[n] >> 4) + 2048) >> 12;
-	p = p < 1 ? 1 : p > 4094 ? 4094 : p;
 	*v = (uint16_t)((unsigned)p << 4 | (n < limit ? n + 1 : n));
 }
 

@@ -70,7 +70,8 @@ uint64_t coder_number(struct coder *c, struct number *m, uint64_t v);
 
 enum { MIX_INPUTS = 8 };
 
-void mix_init(void); /* the tables of the logistic function; called by tables_new */
+/* The tables behind all models, once; whoever initialises a number, a mixer or tables has them. */
+void mix_init(void);
 
 /* A flag predicted from up to MIX_INPUTS bit models at once. */
 struct mixer {
