@@ -30,6 +30,13 @@ static const struct cli_command commands[] = {
 		  "and compressed objects, uploads what the server lacks, signs and publishes.\n"
 		  "Broken off at any point it can be run again and goes on where it was;\n"
 		  "publishing the same again does nothing and succeeds." },
+	{ "image check", "FILE", "what in an image makes its deltas larger than need be",
+	  image_check_opts, 1, 1, cmd_image_check,
+	  .long_help =
+		  "Looks at a disk image, or at each partition of one: file systems, free blocks\n"
+		  "that hold old bytes, packed files, traces of mounting; with --previous also at\n"
+		  "seeds and times that change from build to build.  Says what to do about each.\n"
+		  "Needs no server and mounts nothing." },
 	{ "release list", "[PRODUCT]", "list releases", NULL, 0, 1, cmd_release_list },
 	{ "release show", "PRODUCT/VERSION", "one release", NULL, 1, 1, cmd_release_show },
 	{ "release withdraw", "PRODUCT/VERSION", "give a release to no one any more",
