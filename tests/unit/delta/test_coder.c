@@ -150,7 +150,7 @@ static void flags_with_models_that_whisper(struct both *b)
 
 		for (unsigned k = 0; k < 3; k++)
 			v[k] |= i % 70; /* seen so often */
-		if (i % 2000 == 7) /* all agree: beyond what the sum can say */
+		if (i % 2000 == 7)      /* all agree: beyond what the sum can say */
 			v[0] = v[1] = v[2] = UINT32_MAX - 900;
 		if (i % 2000 == 8)
 			v[0] = v[1] = v[2] = 60;
@@ -207,11 +207,12 @@ static void bytes_of_all_kinds(struct both *b)
 	assert_ok(bytemix_init(&m, &t, 2, 3, 9, &e), &e);
 	seed = 9;
 	for (unsigned i = 0; i < 30000; i++) {
-		uint8_t byte = (uint8_t)(i < 10000   ? "text of words "[i % 14]
-					 : i < 20000 ? rnd()
-						     : 0);
+		uint8_t byte = i < 10000 ? (uint8_t) "text of words "[i % 14] : 0;
 		uint32_t contexts[] = { before, before & 15, i / 100 };
-		unsigned strength = i % 16; /* right half of the time */
+		unsigned strength = i % 16; /* right most of the time */
+
+		if (i >= 20000)
+			byte = (uint8_t)rnd();
 
 		assert_int_equal(coder_byte(&b->c, &m, i & 1, contexts,
 					    i % 3 ? byte : byte ^ 0x55u, strength,
