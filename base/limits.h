@@ -73,11 +73,11 @@
 
 #define LIMIT_DELTA_IMAGE LIMIT_COMPONENT_SIZE
 #define LIMIT_DELTA_STREAM \
-	4194304 /* plain bytes of one stream seen through: applying holds one */
+	67108864 /* plain bytes of one stream seen through: a cut costs decoding one again */
 #define LIMIT_DELTA_STREAMS \
 	65536 /* old streams of a delta, new ones of a frame: 2 MiB of table */
 #define LIMIT_DELTA_RECIPE 1048576 /* how one stream is packed again */
-#define LIMIT_DELTA_CACHE 6291456  /* unpacked old streams kept while applying */
+#define LIMIT_DELTA_CACHE 4194304  /* unpacked old streams kept while applying */
 #define LIMIT_DELTA_OPS 131072     /* commands of one frame: 3 MiB while applying */
 #define LIMIT_DELTA_FRAME 67108864 /* coded bytes of one frame; ours have about 4 MiB */
 #define LIMIT_DELTA_HEAD 8388608   /* header, index and hashes: 1 TiB in segments of 4 MiB */

@@ -32,7 +32,6 @@ struct delta {
 	struct op *ops;
 	size_t n_ops;
 	struct buf recipe;
-	uint8_t *plain; /* of the stream at hand, LIMIT_DELTA_STREAM */
 	uint8_t part[COPY_PART];
 	uint8_t *bulk; /* CODE_BULK_MAX, when there are such inserts */
 	/* output */
@@ -149,7 +148,6 @@ void delta_free(struct delta *d)
 	buf_done(&d->recipe);
 	free(d->pieces);
 	free(d->ops);
-	free(d->plain);
 	free(d->bulk);
 	free(d->segment);
 	free(d);
@@ -456,46 +454,64 @@ static bool packed_out(void *ctx, const uint8_t *p, size_t n, struct err *e)
 	return output(d, p, n, e);
 }
 
-static bool stream_plain(struct delta *d, const struct piece *p, uint64_t address,
-			 struct err *e)
+/* The plain bytes of a stream, command by command. */
+struct stream_in {
+	struct delta *d;
+	const struct op *op;
+	uint64_t done, address; /* of the command; of the next byte */
+};
+
+static bool stream_read(void *ctx, uint8_t *p, size_t room, size_t *ret_n, struct err *e)
 {
-	uint8_t *to = d->plain;
+	struct stream_in *in = ctx;
+	const struct op *op = in->op;
+	uint64_t n = op->n - in->done;
 
-	for (uint32_t i = 0; i < p->ops; i++) {
-		const struct op *op = &d->ops[p->first_op + i];
-
-		if (op->kind == OP_ADD)
-			code_add_start(d->models, op, address);
-		for (uint64_t done = 0; done < op->n;) {
-			size_t n = op->n - done < PART ? (size_t)(op->n - done) : PART;
-
-			if (!do_part(d, op, done, address, to, n, e))
-				return false;
-			done += n;
-			to += n;
-		}
-		address += op->n;
+	if (room > PART)
+		room = PART;
+	if (n > room)
+		n = room & ~(size_t)(CODE_BLOCK - 1);
+	if (op->kind == OP_ADD && in->done == 0)
+		code_add_start(in->d->models, op, in->address);
+	if (!do_part(in->d, op, in->done, in->address - in->done, p, (size_t)n, e))
+		return false;
+	in->address += n;
+	in->done += n;
+	if (in->done == op->n) {
+		in->op++;
+		in->done = 0;
 	}
+	*ret_n = (size_t)n;
+	return true;
+}
+
+/* A stream before what is wanted is decoded only. */
+static bool skip_stream(struct delta *d, const struct piece *p, const struct plain *from,
+			struct err *e)
+{
+	uint8_t block[CODE_BLOCK];
+	size_t n;
+
+	for (uint32_t done = 0; done < p->plain_size; done += (uint32_t)n)
+		if (!from->read(from->ctx, block, sizeof(block), &n, e))
+			return false;
+	d->at += p->size;
 	return true;
 }
 
 static bool do_stream(struct delta *d, const struct piece *p, uint64_t address, struct err *e)
 {
 	struct packer to = { .put = packed_out, .ctx = d };
+	struct stream_in in = { .d = d, .op = d->ops + p->first_op, .address = address };
+	struct plain from = { .read = stream_read, .ctx = &in, .size = p->plain_size };
 
-	if (!d->plain && !(d->plain = malloc(LIMIT_DELTA_STREAM)))
-		return err_nomem(e);
 	buf_reset(&d->recipe);
-	if (!code_recipe(&d->coder, d->models, &d->recipe, e) ||
-	    !stream_plain(d, p, address, e))
+	if (!code_recipe(&d->coder, d->models, &d->recipe, e))
 		return false;
+	if (d->at + p->size <= d->first)
+		return skip_stream(d, p, &from, e);
 	d->packed_left = p->size;
-	if (d->at + p->size <= d->first) { /* wholly before what is wanted */
-		d->at += p->size;
-		return true;
-	}
-	if (!transforms[p->transform]->pack(&to, d->recipe.p, d->recipe.n, d->plain,
-					    p->plain_size, e))
+	if (!transforms[p->transform]->pack(&to, d->recipe.p, d->recipe.n, &from, e))
 		return false;
 	if (d->packed_left)
 		return err_set(e, E_CORRUPT, "a stream packs to less than announced");

@@ -115,10 +115,12 @@ static bool match_chunk(void *ctx, size_t index, unsigned thread, struct err *e)
 	struct chunk *k = &c->chunks[index];
 	const struct piece *p = &c->sight.pieces[k->piece];
 	const uint8_t *bytes = sight_new(&c->sight, k->piece) + k->from;
-	uint64_t guess = p->transform ? c->sight.guesses[k->piece] : p->offset + k->from;
+	uint64_t guess = p->transform ? c->sight.guesses[k->piece] : p->offset;
 
 	if (!c->locals[thread] && !match_local_new(&c->locals[thread], e))
 		return false;
+	if (guess != UINT64_MAX)
+		guess += k->from;
 	if (!match_range(c->matcher, c->locals[thread], bytes, k->n, guess, &k->ops, e))
 		return false;
 	sight_drop(bytes, k->n);
@@ -275,6 +277,8 @@ static bool cut_frames(struct create *c, struct err *e)
 					return false;
 			ops_done(o);
 		}
+		if (c->sight.pieces[piece].transform)
+			ops_coarsen(&joined, FRAME_OPS);
 		if (!cut_piece(&k, piece, &joined, e))
 			return false;
 	}

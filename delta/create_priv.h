@@ -16,7 +16,7 @@ struct sight {
 	/* the new image in pieces; streams' plain bytes and recipes by piece */
 	struct piece *pieces;
 	size_t n_pieces, cap_pieces;
-	uint64_t *starts;  /* plain bytes of streams before each piece */
+	uint64_t *starts;  /* where a stream's plain bytes are in scratch_new */
 	uint64_t *guesses; /* where in the old space a stream may come from */
 	struct buf *recipes;
 	uint8_t *scratch;     /* mapped; plain bytes of the old streams, then of the new ones */

@@ -17,7 +17,7 @@ bool deflate_find(struct streams *ret, const uint8_t *image, uint64_t image_size
 
 /* transform_deflate.pack, in pack.c. */
 bool deflate_pack(const struct packer *to, const uint8_t *recipe, size_t recipe_n,
-		  const uint8_t *plain, size_t plain_n, struct err *e) MUST_USE;
+		  const struct plain *from, struct err *e) MUST_USE;
 
 /* transform_deflate.explain, in explain.c. */
 bool deflate_explain(struct buf *recipe, bool *ret_ok, const uint8_t *packed, size_t packed_n,

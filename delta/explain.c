@@ -16,7 +16,8 @@ enum {
 
 struct explain {
 	const uint8_t *packed, *plain;
-	size_t packed_n, plain_n, used; /* used: without what is behind the stream */
+	uint32_t plain_n;
+	size_t packed_n, used; /* used: without what is behind the stream */
 	struct packed_memory memory;
 	struct inflate inflate;
 	struct block_plan plan;
@@ -82,13 +83,16 @@ static bool survey(struct explain *x, struct err *e)
 static bool wrap_find(struct explain *x)
 {
 	uint8_t want[WRAP_MAX];
+	struct wrap_sum sum;
 	size_t rest = x->packed_n - x->used;
 
 	for (enum wrap w = WRAP_NONE; w <= WRAP_ZIP; w++) {
 		if (wrap_size(w) != rest)
 			continue;
 		x->wrap = w;
-		wrap_make(want, w, x->plain, x->plain_n, x->used);
+		wrap_start(&sum, w);
+		wrap_add(&sum, x->plain, x->plain_n);
+		wrap_make(want, &sum, x->used);
 		return memcmp(want, x->packed + x->used, rest) == 0;
 	}
 	return false;
@@ -448,9 +452,12 @@ static bool prove(const struct explain *x)
 {
 	struct prove v = { .p = x->packed, .n = x->packed_n };
 	struct packer to = { .put = prove_put, .ctx = &v };
+	struct plain_memory m;
 	struct err e;
 
-	return deflate_pack(&to, x->best.p, x->best.n, x->plain, x->plain_n, &e) && v.at == v.n;
+	return deflate_pack(&to, x->best.p, x->best.n, plain_of(&m, x->plain, x->plain_n),
+			    &e) &&
+	       v.at == v.n;
 }
 
 static bool explain(struct explain *x, struct buf *recipe, bool *ret_ok, struct err *e)
@@ -482,7 +489,7 @@ bool deflate_explain(struct buf *recipe, bool *ret_ok, const uint8_t *packed, si
 	x->packed = packed;
 	x->packed_n = packed_n;
 	x->plain = plain;
-	x->plain_n = plain_n;
+	x->plain_n = (uint32_t)plain_n;
 	buf_init(&x->blocks_buf, LIMIT_DELTA_RECIPE);
 	buf_init(&x->tokens_buf, LIMIT_DELTA_RECIPE);
 	buf_init(&x->best, LIMIT_DELTA_RECIPE);

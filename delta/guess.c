@@ -33,13 +33,13 @@ bool guess_how_is_valid(const struct guess_how *h)
 	       h->memory <= 9 && h->strategy <= GUESS_FIXED;
 }
 
-bool guess_init(struct guess *g, const struct guess_how *how, const uint8_t *plain, size_t n,
+bool guess_init(struct guess *g, const struct guess_how *how, const uint8_t *plain, uint32_t n,
 		struct err *e)
 {
 	unsigned hash_bits = how->is_gzip ? 15 : how->memory + 7u;
 	uint32_t window = 1u << how->window_bits;
 
-	*g = (struct guess){ .how = *how, .p = plain, .n = (uint32_t)n };
+	*g = (struct guess){ .how = *how, .p = plain, .n = n };
 	g->is_lazy =
 		how->level > 3 && how->strategy != GUESS_HUFFMAN && how->strategy != GUESS_RLE;
 	g->good = levels[how->level].good;
@@ -66,6 +66,11 @@ void guess_done(struct guess *g)
 	g->head = g->prev = NULL;
 }
 
+static inline const uint8_t *byte_at(const struct guess *g, uint32_t at)
+{
+	return g->p + (at - g->p_at);
+}
+
 /* gzip's window moves and reads when less than LOOKAHEAD bytes are left in it. */
 static void gzip_fill(struct guess *g, uint32_t at)
 {
@@ -86,20 +91,21 @@ static void gzip_fill(struct guess *g, uint32_t at)
 static uint8_t gzip_byte(const struct guess *g, uint32_t at)
 {
 	if (at < g->n)
-		return g->p[at];
+		return *byte_at(g, at);
 	if (at < g->n + MATCH_MIN - 1 || g->base == 0)
 		return 0;
 	at -= DEFLATE_WINDOW;
-	return at < g->n ? g->p[at] : 0;
+	return at < g->n ? *byte_at(g, at) : 0;
 }
 
 static void insert(struct guess *g, uint32_t at)
 {
 	uint32_t h;
 
+	const uint8_t *p = byte_at(g, at);
+
 	if (at + 2 < g->n)
-		h = (uint32_t)g->p[at] << 2 * g->shift ^ (uint32_t)g->p[at + 1] << g->shift ^
-		    g->p[at + 2];
+		h = (uint32_t)p[0] << 2 * g->shift ^ (uint32_t)p[1] << g->shift ^ p[2];
 	else if (g->how.is_gzip)
 		h = (uint32_t)gzip_byte(g, at) << 2 * g->shift ^
 		    (uint32_t)gzip_byte(g, at + 1) << g->shift ^ gzip_byte(g, at + 2);
@@ -145,12 +151,12 @@ static struct guess_match chain_search(const struct guess *g, uint32_t at, uint3
 	uint32_t left = g->n - at, max = left < MATCH_MAX ? left : MATCH_MAX;
 	uint32_t nice = g->nice < left ? g->nice : left;
 	struct guess_match m = { .len = best };
-	const uint8_t *s = g->p + at;
+	const uint8_t *s = byte_at(g, at);
 
 	if (best >= max)
 		return m;
 	do {
-		const uint8_t *c = g->p + cand;
+		const uint8_t *c = byte_at(g, cand);
 		uint32_t len;
 
 		if (c[best] != s[best] || c[best - 1] != s[best - 1] || c[0] != s[0] ||
@@ -193,11 +199,12 @@ static struct guess_match gzip_end_search(const struct guess *g, uint32_t at, ui
 static struct guess_match run_search(const struct guess *g, uint32_t at)
 {
 	struct guess_match m = { .len = 2 };
+	const uint8_t *p = byte_at(g, at);
 	uint32_t left = g->n - at, len;
 
 	if (at == 0 || left < MATCH_MIN)
 		return m;
-	len = same_bytes(g->p + at, g->p + at - 1, left < MATCH_MAX ? left : MATCH_MAX);
+	len = same_bytes(p, p - 1, left < MATCH_MAX ? left : MATCH_MAX);
 	return len >= MATCH_MIN ? (struct guess_match){ .len = len, .start = at - 1 } : m;
 }
 

@@ -23,6 +23,8 @@ enum guess_strategy { /* zlib's, with its numbers */
 		      GUESS_FIXED
 };
 
+enum { GUESS_BEFORE = DEFLATE_WINDOW, GUESS_AHEAD = 2 * MATCH_MAX + 16 };
+
 struct guess_how {
 	bool is_gzip;
 	uint8_t level;       /* 1 to 9 */
@@ -39,8 +41,8 @@ struct guess_match {
 
 struct guess {
 	struct guess_how how;
-	const uint8_t *p;
-	uint32_t n;
+	const uint8_t *p; /* the input's bytes from p_at on; moved by whoever has only some */
+	uint32_t p_at, n;
 	uint32_t at; /* where the next token begins */
 
 	/* from the level */
@@ -57,7 +59,9 @@ struct guess {
 	bool is_end;
 };
 
-bool guess_init(struct guess *g, const struct guess_how *how, const uint8_t *plain, size_t n,
+/* All of the n bytes need not be there at once: guess_next and the commit of its token look at
+ * GUESS_BEFORE bytes before g->at and GUESS_AHEAD behind it. */
+bool guess_init(struct guess *g, const struct guess_how *how, const uint8_t *plain, uint32_t n,
 		struct err *e) MUST_USE;
 void guess_done(struct guess *g);
 

@@ -41,12 +41,22 @@ void inflate_init(struct inflate *z, const struct packed *from)
 {
 	z->from = from;
 	z->read = z->made = 0;
+	z->rest.len = 0;
+	z->in_block = z->ended = false;
 	z->p = z->end = z->chunk;
 	z->hold = 0;
 	z->held = 0;
 	z->final = z->odd = z->coded = false;
 	z->kind = BLOCK_STORED;
 	z->stored = 0;
+}
+
+void inflate_copy(struct inflate *to, const struct inflate *z, const struct packed *from)
+{
+	*to = *z;
+	to->from = from;
+	to->p = to->chunk + (z->p - z->chunk);
+	to->end = to->chunk + (z->end - z->chunk);
 }
 
 uint64_t inflate_bit(const struct inflate *z)
@@ -413,60 +423,95 @@ bool inflate_token(struct inflate *z, struct token *ret, uint8_t *ret_literal, b
 	return token_take(z, ret, ret_literal, ret_end, done, e);
 }
 
-static void match_copy(uint8_t *to, const struct token *t)
+static void match_copy(uint8_t *to, unsigned len, unsigned dist)
 {
-	if (t->dist >= t->len) {
-		memcpy(to, to - t->dist, t->len);
+	if (dist >= len) {
+		memcpy(to, to - dist, len);
 		return;
 	}
-	for (unsigned i = 0; i < t->len; i++)
-		to[i] = to[(int)i - t->dist];
+	for (unsigned i = 0; i < len; i++)
+		to[i] = to[(int)i - (int)dist];
 }
 
-static bool block_all(struct inflate *z, uint8_t *plain, size_t max, size_t *n, struct err *e)
+/* As much of the kept token as fits. */
+static size_t rest_next(struct inflate *z, uint8_t *to, size_t n)
 {
-	struct token t;
-	uint8_t literal;
-	bool end;
+	unsigned len = z->rest.len < n ? z->rest.len : (unsigned)n;
 
-	for (;;) {
-		if (!token_take(z, &t, &literal, &end, *n, e))
-			return false;
-		if (end)
-			return true;
-		if (t.len > max - *n)
-			return err_set(e, E_TOO_BIG, "deflate: more than %zu bytes", max);
-		if (t.dist == 0)
-			plain[*n] = literal;
-		else
-			match_copy(plain + *n, &t);
-		*n += t.len;
-	}
+	if (len == 0)
+		return 0;
+	if (z->rest.dist == 0)
+		*to = z->literal;
+	else
+		match_copy(to, len, z->rest.dist);
+	z->rest.len = (uint16_t)(z->rest.len - len);
+	return len;
 }
 
-bool inflate_all(struct inflate *z, uint8_t *plain, size_t max, size_t *ret_n,
-		 uint64_t *ret_used, struct err *e)
+/* Tokens up to the end of the block, or until one does not fit: it is kept. */
+static bool tokens_next(struct inflate *z, uint8_t *to, size_t n, size_t *ret_n, struct err *e)
 {
-	size_t n = 0;
+	size_t at = *ret_n;
+	uint64_t before = z->made - at;
+	bool ok = true, end = false;
 
-	do {
-		if (!inflate_block(z, e))
-			return false;
-		if (z->kind != BLOCK_STORED) {
-			bool ok = block_all(z, plain, max, &n, e);
+	while (z->rest.len == 0) {
+		struct token t;
+		uint8_t literal = 0;
 
-			z->made = n;
-			if (!ok)
-				return false;
-			continue;
+		ok = token_take(z, &t, &literal, &end, before + at, e);
+		if (!ok || end)
+			break;
+		if (t.len > n - at) {
+			z->rest = t;
+			z->literal = literal;
+			at += rest_next(z, to + at, n - at);
+			break;
 		}
-		if (z->stored > max - n)
-			return err_set(e, E_TOO_BIG, "deflate: more than %zu bytes", max);
-		if (!inflate_stored(z, plain + n, e))
+		if (t.dist == 0)
+			to[at] = literal;
+		else
+			match_copy(to + at, t.len, t.dist);
+		at += t.len;
+	}
+	z->in_block = !end;
+	z->made = before + at;
+	*ret_n = at;
+	return ok;
+}
+
+static bool stored_next(struct inflate *z, uint8_t *to, size_t n, size_t *ret_n, struct err *e)
+{
+	uint32_t left = z->stored;
+
+	if (z->stored > n - *ret_n)
+		z->stored = (uint32_t)(n - *ret_n);
+	left -= z->stored;
+	if (!inflate_stored(z, to + *ret_n, e))
+		return false;
+	*ret_n += z->stored;
+	z->made += z->stored;
+	z->stored = left;
+	z->in_block = left > 0;
+	return true;
+}
+
+bool inflate_next(struct inflate *z, uint8_t *to, size_t n, size_t *ret_n, struct err *e)
+{
+	*ret_n = rest_next(z, to, n);
+	z->made += *ret_n;
+	while (z->rest.len == 0) {
+		if (!z->in_block && z->final) {
+			z->ended = true;
+			return true;
+		}
+		if (!z->in_block && !inflate_block(z, e))
 			return false;
-		n += z->stored;
-	} while (!z->final);
-	*ret_n = n;
-	*ret_used = inflate_used(z);
+		if (!(z->kind == BLOCK_STORED ? stored_next(z, to, n, ret_n, e)
+					      : tokens_next(z, to, n, ret_n, e)))
+			return false;
+		if (z->in_block && *ret_n == n)
+			return true;
+	}
 	return true;
 }

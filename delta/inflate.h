@@ -10,6 +10,8 @@
  *	} while (!z.final);
  *	inflate_used(&z)                          // bytes that the stream has taken
  *
+ * or, for the plain bytes alone, inflate_next in any portions until z.ended.
+ *
  * Accepts what zlib's inflate accepts, no more.  Errors are E_CORRUPT: a code that does not exist,
  * a distance before the beginning, a cut stream; or what reading gave. */
 #ifndef VALISE_DELTA_INFLATE_H
@@ -31,6 +33,9 @@ enum {
 	INFLATE_CHUNK = 4096,
 };
 
+_Static_assert((int)DEFLATE_WINDOW <= (int)TRANSFORM_WINDOW,
+	       "a transform may look back so far");
+
 /* One decision of an encoder: a literal (dist 0, len 1), or a match. */
 struct token {
 	uint16_t len, dist;
@@ -43,8 +48,11 @@ struct inflate_code {
 
 struct inflate {
 	const struct packed *from;
-	uint64_t read; /* bytes taken from `from` into the buffer */
-	uint64_t made; /* by inflate_all, also when it failed */
+	uint64_t read;     /* bytes taken from `from` into the buffer */
+	uint64_t made;     /* by inflate_next, also when it failed */
+	struct token rest; /* what of a token did not fit any more; len 0: nothing */
+	uint8_t literal;   /* if it is one */
+	bool in_block, ended;
 	const uint8_t *p, *end;
 	uint64_t hold; /* bits not used yet, the next one lowest */
 	unsigned held;
@@ -52,7 +60,7 @@ struct inflate {
 	bool coded; /* there was a block that is not stored */
 	bool odd;   /* a match of 258 was written as 284 and 31, as no encoder of ours does */
 	uint8_t kind;
-	uint32_t stored; /* bytes of a stored block */
+	uint32_t stored; /* bytes of a stored block; inflate_next: those that are left */
 	uint64_t header; /* bit where a dynamic block's description begins, behind its 3 bits */
 	uint64_t header_bits;
 	unsigned n_lit, n_dist;
@@ -62,6 +70,8 @@ struct inflate {
 };
 
 void inflate_init(struct inflate *z, const struct packed *from);
+/* The same state, to go on from the same bytes in another place of memory. */
+void inflate_copy(struct inflate *to, const struct inflate *z, const struct packed *from);
 uint64_t inflate_used(const struct inflate *z); /* bytes, the last one begun included */
 uint64_t inflate_bit(const struct inflate *z);  /* where the next bit is */
 
@@ -74,10 +84,10 @@ bool inflate_token(struct inflate *z, struct token *ret, uint8_t *ret_literal, b
 /* The bytes of a stored block, to p, or skipped when p is NULL. */
 bool inflate_stored(struct inflate *z, uint8_t *p, struct err *e) MUST_USE;
 
-/* All of a stream: at most max bytes to plain.  *ret_n is how many, *ret_used how many packed.
- * E_TOO_BIG when it has more than max. */
-bool inflate_all(struct inflate *z, uint8_t *plain, size_t max, size_t *ret_n,
-		 uint64_t *ret_used, struct err *e) MUST_USE;
+/* The next n bytes, or fewer (*ret_n) at the end of the stream: z->ended tells, as soon as nothing
+ * follows.  What it made before, as far as the window reaches, lies right before `to`. */
+bool inflate_next(struct inflate *z, uint8_t *to, size_t n, size_t *ret_n,
+		  struct err *e) MUST_USE;
 
 /* A packed that is in memory: fill it in with packed_of(&m, p, n). */
 struct packed_memory {

@@ -76,6 +76,25 @@ bool ops_add(struct ops *o, const struct op *add, struct err *e)
 	return true;
 }
 
+void ops_coarsen(struct ops *o, size_t most)
+{
+	for (uint64_t least = 16; o->n > most && least <= 2 * INSERT_MAX; least *= 2) {
+		size_t n = 0;
+
+		for (size_t i = 0; i < o->n; i++) {
+			struct op op = o->v[i];
+
+			if (op.n < least)
+				op = (struct op){ .n = op.n, .kind = OP_INSERT };
+			if (n && goes_on(&o->v[n - 1], &op))
+				o->v[n - 1].n += op.n;
+			else
+				o->v[n++] = op;
+		}
+		o->n = n;
+	}
+}
+
 /* ---- the table of samples ---- */
 
 static inline uint64_t load64(const uint8_t *p)

@@ -22,6 +22,8 @@ struct ops {
 void ops_done(struct ops *o);
 /* Appends, or lengthens the last one where it goes on. */
 bool ops_add(struct ops *o, const struct op *add, struct err *e) MUST_USE;
+/* At most `most` commands for the same bytes, the shortest ones made INSERTs; at least one per MiB. */
+void ops_coarsen(struct ops *o, size_t most);
 
 struct matcher; /* read only once made: any number of threads */
 

@@ -4,11 +4,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OUT_SIZE = 4096, TOKENS_MAX = 1 << 18 /* of one block: 1 MiB */ };
+enum {
+	OUT_SIZE = 4096,
+	TOKENS_MAX = 1 << 18, /* of one block: 1 MiB */
+	STORED_MAX = UINT16_MAX,
+	/* Plain bytes at hand: behind the place of packing what a stored block may need, before it
+	 * what a guess looks at, and room to read much at a time. */
+	BEHIND = STORED_MAX > GUESS_BEFORE ? STORED_MAX : GUESS_BEFORE,
+	PLAIN_SIZE = 1 << 18,
+};
+
+_Static_assert(PLAIN_SIZE >= BEHIND + STORED_MAX + GUESS_AHEAD + PLAIN_ROOM, "room to read");
 
 struct pack {
 	const struct packer *to;
-	const uint8_t *plain;
+	const struct plain *from;
+	uint8_t *plain; /* PLAIN_SIZE; the guess's p and p_at say which bytes */
+	uint32_t have;  /* bytes of the stream that came */
+	struct wrap_sum sum;
 	struct recipe recipe;
 	struct block_fix block_fix;
 	struct token_fix token_fix;
@@ -53,6 +66,31 @@ static bool wrong(struct err *e)
 	return err_set(e, E_CORRUPT, "deflate: the recipe does not fit its stream");
 }
 
+/* Brings the bytes up to `end`, or all. */
+static bool plain_bring(struct pack *k, uint64_t end, struct err *e)
+{
+	struct guess *g = &k->guess;
+
+	while (k->have < end && k->have < g->n) {
+		size_t n = 0;
+
+		if (PLAIN_SIZE - (k->have - g->p_at) < PLAIN_ROOM) {
+			uint32_t from = g->at > BEHIND ? g->at - BEHIND : 0;
+
+			memmove(k->plain, k->plain + (from - g->p_at), k->have - from);
+			g->p_at = from;
+		}
+		uint8_t *p = k->plain + (k->have - g->p_at);
+
+		if (!k->from->read(k->from->ctx, p, PLAIN_SIZE - (k->have - g->p_at), &n, e))
+			return false;
+		wrap_add(&k->sum, p, n);
+		k->have += (uint32_t)n;
+	}
+	return true;
+}
+
+/* Literals keep their byte in the place of their length. */
 static bool token_keep(struct pack *k, const struct token *t, struct err *e)
 {
 	if (k->n_tokens == TOKENS_MAX)
@@ -66,7 +104,10 @@ static bool token_keep(struct pack *k, const struct token *t, struct err *e)
 		k->tokens = v;
 		k->cap = cap;
 	}
-	k->tokens[k->n_tokens++] = *t;
+	k->tokens[k->n_tokens] = *t;
+	if (t->dist == 0)
+		k->tokens[k->n_tokens].len = k->plain[k->guess.at - k->guess.p_at];
+	k->n_tokens++;
 	return true;
 }
 
@@ -105,9 +146,10 @@ static bool block_tokens(struct pack *k, const struct block_fix *fix, bool *ret_
 
 		if (k->guess.at == k->guess.n)
 			return wrong(e);
-		if (!token_choose(k, &t, e) || !token_keep(k, &t, e))
+		if (!plain_bring(k, (uint64_t)k->guess.at + GUESS_AHEAD, e) ||
+		    !token_choose(k, &t, e) || !token_keep(k, &t, e))
 			return false;
-		count_token(&k->count, &t, k->plain[k->guess.at]);
+		count_token(&k->count, &t, k->plain[k->guess.at - k->guess.p_at]);
 		guess_commit(&k->guess, &t);
 		*ret_full = guess_full(&k->guess, &k->count, start, &t);
 	}
@@ -151,34 +193,32 @@ static bool plan_block(struct pack *k, const struct block_fix *fix, uint64_t byt
 
 static bool write_stored(struct pack *k, uint32_t from, uint64_t n, struct err *e)
 {
-	if (n > UINT16_MAX)
+	if (n > STORED_MAX)
 		return wrong(e);
 	if (!out_bits(k, 0, (8 - k->held) & 7, e) || !out_bits(k, (uint32_t)n, 16, e) ||
 	    !out_bits(k, (uint32_t)(n ^ UINT16_MAX), 16, e))
 		return false;
 	for (uint64_t i = 0; i < n; i++)
-		if (!out_byte(k, k->plain[from + i], e))
+		if (!out_byte(k, k->plain[from - k->guess.p_at + i], e))
 			return false;
 	return true;
 }
 
-static bool write_tokens(struct pack *k, uint32_t from, struct err *e)
+static bool write_tokens(struct pack *k, struct err *e)
 {
 	const struct codes *c = &k->plan.codes;
 	uint16_t lit[288], dist[32];
-	uint32_t at = from;
 
 	codes_assign(lit, c->lit, 288);
 	codes_assign(dist, c->dist, 32);
 	for (size_t i = 0; i < k->n_tokens; i++) {
 		const struct token *t = &k->tokens[i];
-		unsigned s = t->dist ? length_symbol(t->len) : k->plain[at], more, bits;
+		unsigned s = t->dist ? length_symbol(t->len) : t->len, more, bits;
 
 		if (c->lit[s] == 0)
 			return wrong(e);
 		if (!out_bits(k, lit[s], c->lit[s], e))
 			return false;
-		at += t->len;
 		if (t->dist == 0)
 			continue;
 		more = length_rest(t->len, &bits);
@@ -212,7 +252,7 @@ static bool write_block(struct pack *k, uint32_t from, bool is_final, struct err
 		return write_stored(k, from, k->guess.at - from, e);
 	if (k->plan.kind == BLOCK_DYNAMIC && !write_header(k, e))
 		return false;
-	return write_tokens(k, from, e);
+	return write_tokens(k, e);
 }
 
 static bool block_make(struct pack *k, bool *ret_final, struct err *e)
@@ -231,8 +271,10 @@ static bool block_make(struct pack *k, bool *ret_final, struct err *e)
 	k->n_tokens = 0;
 	count_start(&k->count);
 	if (fix && fix->kind == BLOCK_STORED && fix->has_count) {
-		if (fix->count > k->guess.n - from)
+		if (fix->count > k->guess.n - from || fix->count > STORED_MAX)
 			return wrong(e);
+		if (!plain_bring(k, from + fix->count + GUESS_AHEAD, e))
+			return false;
 		guess_skip(&k->guess, (uint32_t)fix->count);
 	} else if (!block_tokens(k, fix, &is_full, e)) {
 		return false;
@@ -255,24 +297,27 @@ static bool stream_make(struct pack *k, struct err *e)
 		return false;
 	if (!out_flush(k, e))
 		return false;
-	wrap_make(end, k->recipe.wrap, k->plain, k->guess.n, k->out_total);
+	wrap_make(end, &k->sum, k->out_total);
 	return wrap_size(k->recipe.wrap) == 0 ||
 	       k->to->put(k->to->ctx, end, wrap_size(k->recipe.wrap), e);
 }
 
 bool deflate_pack(const struct packer *to, const uint8_t *recipe, size_t recipe_n,
-		  const uint8_t *plain, size_t plain_n, struct err *e)
+		  const struct plain *from, struct err *e)
 {
 	struct pack *k;
 	bool ok = false;
 
-	if (plain_n > LIMIT_DELTA_STREAM)
+	if (from->size > LIMIT_DELTA_STREAM)
 		return wrong(e);
 	k = malloc(sizeof(*k));
-	if (!k)
+	if (!k || !(k->plain = malloc(PLAIN_SIZE))) {
+		free(k);
 		return err_nomem(e);
+	}
 	k->to = to;
-	k->plain = plain;
+	k->from = from;
+	k->have = 0;
 	k->tokens = NULL;
 	k->cap = k->out_n = 0;
 	k->out_total = k->hold = 0;
@@ -280,11 +325,13 @@ bool deflate_pack(const struct packer *to, const uint8_t *recipe, size_t recipe_
 	if (recipe_parse(&k->recipe, recipe, recipe_n, e) &&
 	    block_fix_next(&k->recipe, &k->block_fix, e) &&
 	    token_fix_next(&k->recipe, &k->token_fix, e) &&
-	    guess_init(&k->guess, &k->recipe.how, plain, plain_n, e)) {
+	    guess_init(&k->guess, &k->recipe.how, k->plain, from->size, e)) {
+		wrap_start(&k->sum, k->recipe.wrap);
 		ok = stream_make(k, e);
 		guess_done(&k->guess);
 	}
 	free(k->tokens);
+	free(k->plain);
 	free(k);
 	return ok;
 }

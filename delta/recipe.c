@@ -29,28 +29,38 @@ unsigned wrap_size(enum wrap w)
 	return sizes[w];
 }
 
-void wrap_make(uint8_t ret[static WRAP_MAX], enum wrap w, const uint8_t *plain, size_t n,
-	       uint64_t packed_n)
+void wrap_start(struct wrap_sum *s, enum wrap w)
 {
-	switch (w) {
+	*s = (struct wrap_sum){ .wrap = w, .sum = w == WRAP_ZLIB };
+}
+
+void wrap_add(struct wrap_sum *s, const uint8_t *plain, size_t n)
+{
+	s->n += n;
+	if (s->wrap == WRAP_ZLIB)
+		s->sum = checksum_adler32(s->sum, plain, n);
+	else if (s->wrap != WRAP_NONE)
+		s->sum = checksum_crc32(s->sum, plain, n);
+}
+
+void wrap_make(uint8_t ret[static WRAP_MAX], const struct wrap_sum *s, uint64_t packed_n)
+{
+	switch (s->wrap) {
 	case WRAP_NONE:
 		break;
 	case WRAP_GZIP:
-		put_le32(ret, checksum_crc32(0, plain, n));
-		put_le32(ret + 4, (uint32_t)n);
+		put_le32(ret, s->sum);
+		put_le32(ret + 4, (uint32_t)s->n);
 		break;
-	case WRAP_ZLIB: {
-		uint32_t sum = checksum_adler32(1, plain, n);
-
+	case WRAP_ZLIB:
 		for (unsigned i = 0; i < 4; i++)
-			ret[i] = (uint8_t)(sum >> (24 - 8 * i));
+			ret[i] = (uint8_t)(s->sum >> (24 - 8 * i));
 		break;
-	}
 	case WRAP_ZIP:
 		put_le32(ret, 0x08074b50);
-		put_le32(ret + 4, checksum_crc32(0, plain, n));
+		put_le32(ret + 4, s->sum);
 		put_le32(ret + 8, (uint32_t)packed_n);
-		put_le32(ret + 12, (uint32_t)n);
+		put_le32(ret + 12, (uint32_t)s->n);
 		break;
 	}
 }

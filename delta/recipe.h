@@ -35,8 +35,17 @@ enum { WRAP_MAX = 16 };
 
 /* Bytes of each. */
 unsigned wrap_size(enum wrap w);
-void wrap_make(uint8_t ret[static WRAP_MAX], enum wrap w, const uint8_t *plain, size_t n,
-	       uint64_t packed_n);
+
+/* What it says of the plain bytes, which come in any portions. */
+struct wrap_sum {
+	enum wrap wrap;
+	uint32_t sum;
+	uint64_t n;
+};
+
+void wrap_start(struct wrap_sum *s, enum wrap w);
+void wrap_add(struct wrap_sum *s, const uint8_t *plain, size_t n);
+void wrap_make(uint8_t ret[static WRAP_MAX], const struct wrap_sum *s, uint64_t packed_n);
 
 struct recipe {
 	enum wrap wrap;

@@ -13,15 +13,16 @@ enum {
 	GZIP_NAME_MAX = 1024,
 	ZIP_HEAD = 30,
 	BUDGET_FREE = 1 << 26,
-	BUDGET_PER_BYTE = 4,
+	BUDGET_PER_BYTE = 16,
+	ROOM = 1 << 18,
 };
 
 struct scan {
 	const uint8_t *p;
 	uint64_t n;
 	struct inflate *inflate;
-	uint8_t *plain; /* LIMIT_DELTA_STREAM */
-	uint64_t budget; /* bytes that may still be unpacked in vain: for images made to be slow */
+	uint8_t *plain;  /* a window and ROOM */
+	uint64_t budget; /* bytes that may still be unpacked: for images made to be slow */
 };
 
 static uint64_t text_end(const struct scan *s, uint64_t at)
@@ -70,50 +71,61 @@ static uint64_t zip_start(const struct scan *s, uint64_t at)
 	return at + ZIP_HEAD + get_le16(p + 26) + get_le16(p + 28);
 }
 
-static enum wrap wrap_at(const struct scan *s, uint64_t at, enum wrap w, size_t plain_n,
-			 uint64_t packed_n)
+/* What is promised behind the stream is there, or nothing is. */
+static unsigned wrap_at(const struct scan *s, uint64_t at, const struct wrap_sum *sum,
+			uint64_t packed_n)
 {
 	uint8_t want[WRAP_MAX];
-	unsigned size = wrap_size(w);
+	unsigned size = wrap_size(sum->wrap);
 
-	if (s->n - at < size || (w == WRAP_ZIP && get_le32(s->p + at) != 0x08074b50))
-		return WRAP_NONE;
-	wrap_make(want, w, s->plain, plain_n, packed_n);
-	return memcmp(want, s->p + at, size) == 0 ? w : WRAP_NONE;
+	if (s->n - at < size)
+		return 0;
+	wrap_make(want, sum, packed_n);
+	return memcmp(want, s->p + at, size) == 0 ? size : 0;
 }
 
-static void budget_spend(struct scan *s, uint64_t n)
+/* Unpacks to the end and keeps nothing. */
+static bool unpack_all(struct scan *s, struct wrap_sum *sum, struct err *e)
 {
-	s->budget -= n < s->budget ? n : s->budget;
+	struct inflate *z = s->inflate;
+	uint8_t *to = s->plain + TRANSFORM_WINDOW;
+
+	while (!z->ended && z->made < LIMIT_DELTA_STREAM && z->made < s->budget) {
+		size_t n = 0;
+
+		if (!inflate_next(z, to, ROOM, &n, e))
+			return false;
+		wrap_add(sum, to, n);
+		if (n == ROOM)
+			memcpy(s->plain, to + n - TRANSFORM_WINDOW, TRANSFORM_WINDOW);
+	}
+	return z->ended && z->made <= LIMIT_DELTA_STREAM;
 }
 
-/* Unpacks what may begin at `at`; *ret_n is 0 when nothing does. */
+/* Unpacks what may begin at `at`; its size is 0 when nothing does. */
 static void stream_try(struct scan *s, uint64_t at, enum wrap w, struct stream *ret)
 {
 	struct packed_memory m;
+	struct wrap_sum sum;
 	struct err ignored;
-	uint64_t used = 0;
-	size_t n = 0;
+	struct inflate *z = s->inflate;
 
 	*ret = (struct stream){ .offset = at };
 	if (at >= s->n || s->budget == 0)
 		return;
 	/* Packed bytes are never more than plain ones by a twentieth, so more need not be read. */
-	inflate_init(s->inflate,
-		     packed_of(&m, s->p + at,
-			       s->n - at < 2 * LIMIT_DELTA_STREAM ? s->n - at
-								  : 2 * LIMIT_DELTA_STREAM));
-	if (!inflate_all(s->inflate, s->plain, LIMIT_DELTA_STREAM, &n, &used, &ignored)) {
-		budget_spend(s, s->inflate->read + s->inflate->made);
+	inflate_init(z, packed_of(&m, s->p + at,
+				  s->n - at < 2 * LIMIT_DELTA_STREAM ? s->n - at
+								     : 2 * LIMIT_DELTA_STREAM));
+	wrap_start(&sum, w);
+	bool ok = unpack_all(s, &sum, &ignored);
+	uint64_t used = inflate_used(z), spent = used + z->made;
+
+	s->budget -= spent < s->budget ? spent : s->budget;
+	if (!ok || used < PACKED_MIN || z->made == 0 || !z->coded)
 		return;
-	}
-	w = wrap_at(s, at + used, w, n, used);
-	if (used < PACKED_MIN || n == 0 || !s->inflate->coded) {
-		budget_spend(s, used + n);
-		return;
-	}
-	ret->size = (uint32_t)(used + wrap_size(w));
-	ret->plain_size = (uint32_t)n;
+	ret->size = (uint32_t)(used + wrap_at(s, at + used, &sum, used));
+	ret->plain_size = (uint32_t)z->made;
 	ret->transform = TRANSFORM_DEFLATE;
 }
 
@@ -167,7 +179,7 @@ bool deflate_find(struct streams *ret, const uint8_t *image, uint64_t image_size
 	bool ok;
 
 	s.inflate = malloc(sizeof(*s.inflate));
-	s.plain = malloc(LIMIT_DELTA_STREAM);
+	s.plain = malloc(TRANSFORM_WINDOW + ROOM);
 	ok = s.inflate && s.plain ? scan(&s, ret, from, to, e) : err_nomem(e);
 	free(s.inflate);
 	free(s.plain);

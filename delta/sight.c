@@ -19,14 +19,15 @@ struct side {
 	struct streams *parts; /* as found, per part of the image */
 	struct streams all;
 	uint8_t (*hashes)[SHA256_SIZE]; /* of the packed bytes */
+	bool *lonely;                   /* the other side does not have it packed like this */
 	bool *open;
+	uint64_t *at; /* where its plain bytes are in the side's part of the scratch file */
 	struct buf *recipes; /* new side */
 };
 
 struct finder {
 	struct side sides[2]; /* old, new */
 	size_t parts_old;
-	uint8_t *rooms[TASKS_THREADS_MAX]; /* LIMIT_DELTA_STREAM per thread */
 };
 
 static void finder_done(struct finder *f)
@@ -40,12 +41,12 @@ static void finder_done(struct finder *f)
 			buf_done(&s->recipes[i]);
 		free(s->parts);
 		free(s->hashes);
+		free(s->lonely);
 		free(s->open);
+		free(s->at);
 		free(s->recipes);
 		streams_done(&s->all);
 	}
-	for (unsigned i = 0; i < TASKS_THREADS_MAX; i++)
-		free(f->rooms[i]);
 }
 
 /* ---- finding ---- */
@@ -104,9 +105,11 @@ static bool join_parts(struct side *s, struct err *e)
 		}
 	}
 	s->hashes = calloc(s->all.n + 1, sizeof(*s->hashes));
+	s->lonely = calloc(s->all.n + 1, sizeof(*s->lonely));
 	s->open = calloc(s->all.n + 1, sizeof(*s->open));
+	s->at = calloc(s->all.n + 1, sizeof(*s->at));
 	s->recipes = calloc(s->all.n + 1, sizeof(*s->recipes));
-	return (s->hashes && s->open && s->recipes) || err_nomem(e);
+	return (s->hashes && s->lonely && s->open && s->at && s->recipes) || err_nomem(e);
 }
 
 static bool hash_stream(void *ctx, size_t index, unsigned thread UNUSED, struct err *e UNUSED)
@@ -138,15 +141,14 @@ static uint8_t *sorted_hashes(const struct side *s)
 	return v;
 }
 
-/* Opens what the other side does not have in the same packed form. */
-static bool open_lonely(struct side *s, const struct side *other, struct err *e)
+static bool find_lonely(struct side *s, const struct side *other, struct err *e)
 {
 	uint8_t *v = sorted_hashes(other);
 
 	if (!v)
 		return err_nomem(e);
 	for (size_t i = 0; i < s->all.n; i++)
-		s->open[i] =
+		s->lonely[i] =
 			!bsearch(s->hashes[i], v, other->all.n, SHA256_SIZE, compare_hashes);
 	free(v);
 	return true;
@@ -170,50 +172,50 @@ static bool unpack(uint8_t *to, const struct side *s, size_t i, struct err *e)
 	struct packed_at at = { s->image + v->offset };
 	struct packed from = { .read = packed_read, .ctx = &at, .size = v->size };
 
-	return transforms[v->transform]->unpack(to, v->plain_size, &from, e);
+	return stream_unpack(transforms[v->transform], to, v->plain_size, &from, e);
 }
 
-/* A transform that cannot unpack what it found leaves the stream raw; other errors count. */
-static bool explain_stream(void *ctx, size_t index, unsigned thread, struct err *e)
+/* Opens streams of one sort within the bounds on number and size. */
+static void open_some(struct side *s, bool lonely, size_t most, size_t *n, uint64_t *bytes)
 {
-	struct finder *f = ctx;
-	struct side *s = &f->sides[1];
-	const struct stream *v = &s->all.v[index];
-	bool ok = false;
-
-	if (!s->open[index])
-		return true;
-	if (!f->rooms[thread] && !(f->rooms[thread] = malloc(LIMIT_DELTA_STREAM)))
-		return err_nomem(e);
-	buf_init(&s->recipes[index], LIMIT_DELTA_RECIPE);
-	if (!unpack(f->rooms[thread], s, index, e)) {
-		s->open[index] = false;
-		return e->code != E_NOMEM;
+	for (size_t i = 0; i < s->all.n && *n < most; i++) {
+		if (s->lonely[i] != lonely || *bytes + s->all.v[i].plain_size > PLAIN_MAX)
+			continue;
+		s->open[i] = true;
+		*bytes += s->all.v[i].plain_size;
+		++*n;
 	}
-	if (!transforms[v->transform]->explain(&s->recipes[index], &ok, s->image + v->offset,
-					       v->size, f->rooms[thread], v->plain_size, e))
-		return e->code == E_TOO_BIG ? !(s->open[index] = false) : false;
-	s->open[index] = ok;
-	return true;
 }
 
-/* Keeps the bounds on number and size; returns the plain bytes of what stays open. */
-static uint64_t limit_side(struct side *s, size_t most, size_t *ret_n)
+static void place_open(struct side *s)
 {
-	uint64_t bytes = 0;
-	size_t n = 0;
+	uint64_t at = 0;
 
 	for (size_t i = 0; i < s->all.n; i++) {
-		if (!s->open[i])
-			continue;
-		s->open[i] = n < most && bytes + s->all.v[i].plain_size <= PLAIN_MAX;
-		if (s->open[i]) {
-			n++;
-			bytes += s->all.v[i].plain_size;
-		}
+		s->at[i] = at;
+		at += s->open[i] ? s->all.v[i].plain_size : 0;
 	}
-	*ret_n = n;
-	return bytes;
+}
+
+/* New streams that the old image does not have packed like this.  What they were made from are
+ * probably the old ones that the new image lacks, but not where stale copies stayed in freed
+ * blocks, or where two versions are installed side by side. */
+static bool open_streams(struct finder *f, uint64_t *bytes_old, uint64_t *bytes_new,
+			 struct err *e)
+{
+	struct side *old = &f->sides[0], *new = &f->sides[1];
+	size_t n_old = 0, n_new = 0;
+
+	if (!find_lonely(old, new, e) || !find_lonely(new, old, e))
+		return false;
+	open_some(new, true, SIZE_MAX, &n_new, bytes_new);
+	place_open(new);
+	if (n_new == 0)
+		return true;
+	open_some(old, true, LIMIT_DELTA_STREAMS, &n_old, bytes_old);
+	open_some(old, false, LIMIT_DELTA_STREAMS, &n_old, bytes_old);
+	place_open(old);
+	return true;
 }
 
 /* ---- mapping ---- */
@@ -282,8 +284,8 @@ void sight_drop(const void *p, size_t n)
 
 /* ---- pieces ---- */
 
-static bool piece_add(struct sight *s, const struct piece *p, uint64_t streams_before,
-		      uint64_t guess, struct buf *recipe, struct err *e)
+static bool piece_add(struct sight *s, const struct piece *p, uint64_t start, uint64_t guess,
+		      struct buf *recipe, struct err *e)
 {
 	if (s->n_pieces == s->cap_pieces) {
 		size_t cap = s->cap_pieces ? 2 * s->cap_pieces : 64;
@@ -301,7 +303,7 @@ static bool piece_add(struct sight *s, const struct piece *p, uint64_t streams_b
 		s->cap_pieces = cap;
 	}
 	s->pieces[s->n_pieces] = *p;
-	s->starts[s->n_pieces] = streams_before;
+	s->starts[s->n_pieces] = start;
 	s->guesses[s->n_pieces] = guess;
 	s->recipes[s->n_pieces] = recipe ? *recipe : BUF_INIT(0);
 	if (recipe)
@@ -324,7 +326,7 @@ static uint64_t guess_for(const struct space *space, uint64_t offset, size_t *hi
 
 static bool make_pieces(struct sight *s, struct side *new, struct err *e)
 {
-	uint64_t at = 0, streams = 0;
+	uint64_t at = 0;
 	size_t hint = 0;
 
 	for (size_t i = 0; i < new->all.n; i++) {
@@ -337,49 +339,91 @@ static bool make_pieces(struct sight *s, struct side *new, struct err *e)
 
 		if (!new->open[i])
 			continue;
-		if (raw.size && !piece_add(s, &raw, streams, 0, NULL, e))
+		if (raw.size && !piece_add(s, &raw, 0, 0, NULL, e))
 			return false;
-		if (!piece_add(s, &p, streams, guess_for(&s->space, v->offset, &hint),
+		if (!piece_add(s, &p, new->at[i], guess_for(&s->space, v->offset, &hint),
 			       &new->recipes[i], e))
 			return false;
-		streams += v->plain_size;
 		at = v->offset + v->size;
 	}
 	struct piece rest = { .offset = at, .size = s->new_size - at };
-	return !rest.size || piece_add(s, &rest, streams, 0, NULL, e);
+	return !rest.size || piece_add(s, &rest, 0, 0, NULL, e);
 }
 
+/* ---- unpacking ---- */
+
 struct unpacking {
-	const struct side *side;
+	struct side *side;
 	uint8_t *to;
-	const uint64_t *at; /* per stream */
 };
 
 static bool unpack_stream(void *ctx, size_t index, unsigned thread UNUSED, struct err *e)
 {
-	struct unpacking *u = ctx;
+	const struct unpacking *u = ctx;
+	uint8_t *plain = u->to + u->side->at[index];
 
-	return !u->side->open[index] || unpack(u->to + u->at[index], u->side, index, e);
+	if (!u->side->open[index])
+		return true;
+	if (!unpack(plain, u->side, index, e))
+		return false;
+	sight_drop(plain, u->side->all.v[index].plain_size);
+	return true;
 }
 
-/* The plain bytes of all open streams of a side into the scratch file, one behind the other. */
-static bool unpack_side(const struct side *side, uint8_t *to, unsigned threads, struct err *e)
+/* A transform that cannot explain what it found leaves the stream raw; other errors count. */
+static bool explain_stream(void *ctx, size_t index, unsigned thread, struct err *e)
 {
-	uint64_t *at = reallocarray(NULL, side->all.n + 1, sizeof(*at)), n = 0;
-	struct unpacking u = { .side = side, .to = to, .at = at };
-	struct tasks t = {
-		.n = side->all.n, .threads = threads, .run = unpack_stream, .ctx = &u
-	};
+	const struct unpacking *u = ctx;
+	struct side *s = u->side;
+	const struct stream *v = &s->all.v[index];
+	bool ok = false;
 
-	if (!at)
-		return err_nomem(e);
-	for (size_t i = 0; i < side->all.n; i++) {
-		at[i] = n;
-		n += side->open[i] ? side->all.v[i].plain_size : 0;
-	}
-	bool ok = tasks_run(&t, e);
-	free(at);
-	return ok;
+	if (!s->open[index])
+		return true;
+	if (!unpack_stream(ctx, index, thread, e))
+		return false;
+	buf_init(&s->recipes[index], LIMIT_DELTA_RECIPE);
+	if (!transforms[v->transform]->explain(&s->recipes[index], &ok, s->image + v->offset,
+					       v->size, u->to + s->at[index], v->plain_size,
+					       e) &&
+	    e->code != E_TOO_BIG)
+		return false;
+	s->open[index] = ok;
+	return true;
+}
+
+static bool for_streams(struct side *s, uint8_t *to, unsigned threads,
+			bool (*run)(void *, size_t, unsigned, struct err *), struct err *e)
+{
+	struct unpacking u = { .side = s, .to = to };
+	struct tasks t = { .n = s->all.n, .threads = threads, .run = run, .ctx = &u };
+
+	return tasks_run(&t, e);
+}
+
+static bool is_any_open(const struct side *s)
+{
+	for (size_t i = 0; i < s->all.n; i++)
+		if (s->open[i])
+			return true;
+	return false;
+}
+
+/* Plain bytes of both sides into the scratch file; new streams without a recipe are closed. */
+static bool unpack_all(struct sight *s, struct finder *f, const struct delta_job *job,
+		       uint64_t bytes_old, uint64_t bytes_new, struct err *e)
+{
+	struct side *old = &f->sides[0], *new = &f->sides[1];
+
+	if (!scratch_open(s, job, bytes_old + bytes_new, e))
+		return false;
+	s->scratch_new = s->scratch + bytes_old;
+	if (!for_streams(new, s->scratch_new, job->threads, explain_stream, e))
+		return false;
+	if (is_any_open(new))
+		return for_streams(old, s->scratch, job->threads, unpack_stream, e);
+	memset(old->open, 0, old->all.n * sizeof(*old->open));
+	return true;
 }
 
 static bool old_table(struct sight *s, const struct side *old, int fd, struct err *e)
@@ -390,20 +434,6 @@ static bool old_table(struct sight *s, const struct side *old, int fd, struct er
 		if (old->open[i] && !streams_add(&t, &old->all.v[i], e))
 			return false;
 	return space_init(&s->space, fd, s->old_size, &t, e);
-}
-
-static bool choose(struct finder *f, unsigned threads, struct err *e)
-{
-	struct tasks hash = { .n = f->sides[0].all.n + f->sides[1].all.n,
-			      .threads = threads,
-			      .run = hash_stream,
-			      .ctx = f };
-	struct tasks explain = {
-		.n = f->sides[1].all.n, .threads = threads, .run = explain_stream, .ctx = f
-	};
-
-	return tasks_run(&hash, e) && open_lonely(&f->sides[0], &f->sides[1], e) &&
-	       open_lonely(&f->sides[1], &f->sides[0], e) && tasks_run(&explain, e);
 }
 
 static bool find_all(struct finder *f, unsigned threads, struct err *e)
@@ -427,25 +457,19 @@ static bool find_all(struct finder *f, unsigned threads, struct err *e)
 static bool see_through(struct sight *s, struct finder *f, const struct delta_job *job,
 			struct err *e)
 {
-	size_t n_old = 0, n_new = 0;
-	uint64_t bytes_old = 0, bytes_new;
+	struct tasks hash = { .threads = job->threads, .run = hash_stream, .ctx = f };
+	uint64_t bytes_old = 0, bytes_new = 0;
 
-	if (n_transforms > 1 && (!find_all(f, job->threads, e) || !choose(f, job->threads, e)))
+	if (!find_all(f, job->threads, e))
 		return false;
-	bytes_new = limit_side(&f->sides[1], SIZE_MAX, &n_new);
-	bytes_old = n_new ? limit_side(&f->sides[0], LIMIT_DELTA_STREAMS, &n_old) : 0;
-	for (size_t i = 0; !n_new && i < f->sides[0].all.n; i++)
-		f->sides[0].open[i] = false;
-	if (!old_table(s, &f->sides[0], job->old_fd, e))
+	hash.n = f->sides[0].all.n + f->sides[1].all.n;
+	if (!tasks_run(&hash, e) || !open_streams(f, &bytes_old, &bytes_new, e))
 		return false;
-	if (n_new) {
-		if (!scratch_open(s, job, bytes_old + bytes_new, e) ||
-		    !unpack_side(&f->sides[0], s->scratch, job->threads, e) ||
-		    !unpack_side(&f->sides[1], s->scratch + bytes_old, job->threads, e))
-			return false;
-		s->scratch_new = s->scratch + bytes_old;
-	}
-	return map_old(s, job->old_fd, bytes_old, e) && make_pieces(s, &f->sides[1], e);
+	if (bytes_new && !unpack_all(s, f, job, bytes_old, bytes_new, e))
+		return false;
+	return old_table(s, &f->sides[0], job->old_fd, e) &&
+	       map_old(s, job->old_fd, s->space.end - s->space.base, e) &&
+	       make_pieces(s, &f->sides[1], e);
 }
 
 bool sight_init(struct sight *s, const struct delta_job *job, struct err *e)

@@ -6,7 +6,7 @@
 
 bool space_init(struct space *s, int fd, uint64_t size, struct streams *streams, struct err *e)
 {
-	uint64_t at = space_base_of(size);
+	uint64_t at = space_base_of(size), chunks = 0;
 
 	*s = (struct space){ .size = size, .base = at, .end = at, .fd = fd };
 	if (streams->n) {
@@ -19,8 +19,10 @@ bool space_init(struct space *s, int fd, uint64_t size, struct streams *streams,
 	for (size_t i = 0; i < s->streams.n; i++) {
 		s->starts[i] = at;
 		at += s->streams.v[i].plain_size;
+		chunks += (s->streams.v[i].plain_size - 1) / SPACE_CHUNK;
 	}
 	s->end = at;
+	s->point_step = (uint32_t)(chunks / SPACE_POINTS + 1);
 	return true;
 }
 
@@ -28,6 +30,11 @@ void space_done(struct space *s)
 {
 	for (unsigned i = 0; i < SPACE_CACHED; i++)
 		free(s->cache[i].plain);
+	for (unsigned i = 0; i < ARRAY_SIZE(s->points); i++) {
+		if (s->points[i])
+			free(s->points[i]->state);
+		free(s->points[i]);
+	}
 	streams_done(&s->streams);
 	free(s->starts);
 	*s = (struct space){ .fd = -1 };
@@ -57,7 +64,7 @@ static struct space_cached *cache_oldest(struct space *s)
 
 static void cache_drop(struct space *s, struct space_cached *c)
 {
-	s->cached_bytes -= c->n;
+	s->cached_bytes -= c->size;
 	free(c->plain);
 	*c = (struct space_cached){ 0 };
 }
@@ -75,32 +82,163 @@ static struct space_cached *cache_room(struct space *s, uint32_t n)
 	return c;
 }
 
-static bool stream_plain(struct space *s, uint32_t index, const uint8_t **ret, struct err *e)
-{
-	const struct stream *stream = &s->streams.v[index];
-	struct packed_in in = { .space = s, .stream = stream };
-	struct packed from = { .read = packed_read, .ctx = &in, .size = stream->size };
+/* ---- unpacking ---- */
 
-	for (unsigned i = 0; i < SPACE_CACHED; i++)
-		if (s->cache[i].plain && s->cache[i].stream == index) {
-			s->cache[i].used = ++s->clock;
-			*ret = s->cache[i].plain;
+static uint32_t chunk_bytes(const struct stream *v, uint32_t chunk)
+{
+	uint32_t left = v->plain_size - chunk * SPACE_CHUNK;
+
+	return left < SPACE_CHUNK ? left : SPACE_CHUNK;
+}
+
+static uint32_t last_chunk(const struct stream *v)
+{
+	return (v->plain_size - 1) / SPACE_CHUNK;
+}
+
+/* The furthest point that is not behind the chunk; NULL: from the beginning. */
+static const struct space_point *point_before(const struct space *s, uint32_t stream,
+					      uint32_t chunk)
+{
+	const struct space_point *best = NULL;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(s->points); i++) {
+		const struct space_point *p = s->points[i];
+
+		if (p && p->state && p->stream == stream && p->chunk <= chunk &&
+		    (!best || p->chunk > best->chunk))
+			best = p;
+	}
+	return best;
+}
+
+/* A transform's state, and how far it is. */
+struct unpacking {
+	const struct transform *transform;
+	struct packed_in in;
+	struct packed from;
+	void *state;
+	uint32_t stream, chunk; /* what it makes next */
+};
+
+static bool point_set(struct space_point **p, const struct unpacking *u, const uint8_t *window,
+		      struct err *e)
+{
+	if (!*p && !(*p = calloc(1, sizeof(**p))))
+		return err_nomem(e);
+	void *state = realloc((*p)->state, u->transform->state_bytes);
+	if (!state)
+		return err_nomem(e);
+	(*p)->state = state;
+	(*p)->stream = u->stream;
+	(*p)->chunk = u->chunk;
+	memcpy((*p)->window, window, TRANSFORM_WINDOW);
+	u->transform->copy(state, u->state, &u->from);
+	return true;
+}
+
+/* Remembers where unpacking is, if it is a place to keep and not kept yet. */
+static bool point_keep(struct space *s, const struct unpacking *u, const uint8_t *window,
+		       struct err *e)
+{
+	if (u->chunk % s->point_step)
+		return true;
+	for (unsigned i = 1; i < ARRAY_SIZE(s->points); i++) {
+		struct space_point *p = s->points[i];
+
+		if (!p)
+			return point_set(&s->points[i], u, window, e);
+		if (p->stream == u->stream && p->chunk == u->chunk)
+			return true;
+	}
+	return true;
+}
+
+/* The next chunk, behind a window's room at p. */
+static bool chunk_next(struct space *s, struct unpacking *u, uint8_t *p, struct err *e)
+{
+	const struct stream *v = &s->streams.v[u->stream];
+	uint32_t n = chunk_bytes(v, u->chunk);
+	bool is_last = u->chunk == last_chunk(v);
+
+	if (!u->transform->next(u->state, p + TRANSFORM_WINDOW, n, is_last, e))
+		return err_wrap(e, "old stream %u", u->stream);
+	u->chunk++;
+	return is_last || point_keep(s, u, p + n, e);
+}
+
+static bool unpack_chunk(struct space *s, struct unpacking *u, uint8_t *p, uint32_t chunk,
+			 struct err *e)
+{
+	const struct space_point *from = point_before(s, u->stream, chunk);
+
+	if (from) {
+		u->transform->copy(u->state, from->state, &u->from);
+		u->chunk = from->chunk;
+		memcpy(p, from->window, TRANSFORM_WINDOW);
+	} else {
+		u->transform->start(u->state, &u->from);
+	}
+	while (u->chunk < chunk) {
+		if (!chunk_next(s, u, p, e))
+			return false;
+		memcpy(p, p + SPACE_CHUNK, TRANSFORM_WINDOW);
+	}
+	if (!chunk_next(s, u, p, e))
+		return false;
+	return chunk == last_chunk(&s->streams.v[u->stream]) ||
+	       point_set(&s->points[0], u, p + SPACE_CHUNK, e);
+}
+
+static bool chunk_unpack(struct space *s, uint8_t *p, uint32_t stream, uint32_t chunk,
+			 struct err *e)
+{
+	const struct stream *v = &s->streams.v[stream];
+	struct unpacking u = { .transform = transforms[v->transform],
+			       .in = { .space = s, .stream = v },
+			       .stream = stream };
+	bool ok;
+
+	u.from = (struct packed){ .read = packed_read, .ctx = &u.in, .size = v->size };
+	u.state = malloc(u.transform->state_bytes);
+	if (!u.state)
+		return err_nomem(e);
+	ok = unpack_chunk(s, &u, p, chunk, e);
+	free(u.state);
+	return ok;
+}
+
+static bool chunk_plain(struct space *s, uint32_t stream, uint32_t chunk, const uint8_t **ret,
+			struct err *e)
+{
+	/* Chunks before it may have to be made too, and they are whole. */
+	uint32_t size = TRANSFORM_WINDOW + chunk_bytes(&s->streams.v[stream], 0);
+
+	for (unsigned i = 0; i < SPACE_CACHED; i++) {
+		struct space_cached *c = &s->cache[i];
+
+		if (c->plain && c->stream == stream && c->chunk == chunk) {
+			c->used = ++s->clock;
+			*ret = c->plain + TRANSFORM_WINDOW;
 			return true;
 		}
-	struct space_cached *c = cache_room(s, stream->plain_size);
-	uint8_t *plain = malloc(stream->plain_size);
+	}
+	struct space_cached *c = cache_room(s, size);
+	uint8_t *plain = malloc(size);
 
 	if (!plain)
 		return err_nomem(e);
-	if (!transforms[stream->transform]->unpack(plain, stream->plain_size, &from, e)) {
+	if (!chunk_unpack(s, plain, stream, chunk, e)) {
 		free(plain);
-		return err_wrap(e, "old stream %u", index);
+		return false;
 	}
-	*c = (struct space_cached){
-		.plain = plain, .n = stream->plain_size, .stream = index, .used = ++s->clock
-	};
-	s->cached_bytes += c->n;
-	*ret = plain;
+	*c = (struct space_cached){ .plain = plain,
+				    .size = size,
+				    .stream = stream,
+				    .chunk = chunk,
+				    .used = ++s->clock };
+	s->cached_bytes += size;
+	*ret = plain + TRANSFORM_WINDOW;
 	return true;
 }
 
@@ -124,12 +262,13 @@ static bool read_streams(struct space *s, uint64_t at, uint8_t *p, size_t n, str
 {
 	while (n) {
 		const uint8_t *plain = NULL;
-		uint32_t i = stream_at(s, at);
-		size_t skip = (size_t)(at - s->starts[i]);
-		size_t part = s->streams.v[i].plain_size - skip;
+		uint32_t i = stream_at(s, at), skip = (uint32_t)(at - s->starts[i]);
+		uint32_t chunk = skip / SPACE_CHUNK;
 
-		if (!stream_plain(s, i, &plain, e))
+		if (!chunk_plain(s, i, chunk, &plain, e))
 			return false;
+		skip -= chunk * SPACE_CHUNK;
+		size_t part = chunk_bytes(&s->streams.v[i], chunk) - skip;
 		if (part > n)
 			part = n;
 		memcpy(p, plain + skip, part);

@@ -5,19 +5,29 @@
  *	[base, end)               plain bytes of the streams in the table, in its order
  *
  * One interface, two stores: when making a delta all of it is in memory; when applying, the image
- * is read by pread and streams are unpacked when they are read, the last few of them kept (at
- * most LIMIT_DELTA_CACHE bytes).  Not for several threads when applying. */
+ * is read by pread and streams are unpacked when they are read, in chunks of SPACE_CHUNK bytes, the
+ * last few of them kept (at most LIMIT_DELTA_CACHE bytes).  In streams of several chunks, unpacking
+ * goes on from where it was last, or from the nearest of SPACE_POINTS places that it has passed: these
+ * are spread over all such streams, so at most a 64th of them all, or 1 MiB, is unpacked in vain.
+ * Not for several threads when applying. */
 #ifndef VALISE_DELTA_SPACE_H
 #define VALISE_DELTA_SPACE_H
 
 #include "delta/transform.h"
 
-enum { SPACE_CACHED = 64 };
+enum { SPACE_CACHED = 64, SPACE_CHUNK = 1 << 20, SPACE_POINTS = 64 };
 
 struct space_cached {
-	uint8_t *plain; /* heap; NULL: free */
-	uint32_t n, stream;
+	uint8_t *plain; /* heap, a window before the chunk if it has one; NULL: free */
+	uint32_t size, stream, chunk;
 	uint64_t used; /* when; for eviction */
+};
+
+/* Where unpacking can go on: before a chunk, with the window before it. */
+struct space_point {
+	void *state; /* the transform's, heap; NULL: none yet */
+	uint32_t stream, chunk;
+	uint8_t window[TRANSFORM_WINDOW];
 };
 
 struct space {
@@ -28,6 +38,8 @@ struct space {
 	uint64_t *starts; /* of each stream's plain bytes; streams.n of them, heap */
 	struct space_cached cache[SPACE_CACHED];
 	uint64_t clock, cached_bytes;
+	struct space_point *points[SPACE_POINTS + 1]; /* heap; [0] is where it was last */
+	uint32_t point_step;                          /* chunks between those that are kept */
 };
 
 static inline uint64_t space_base_of(uint64_t size)

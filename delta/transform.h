@@ -8,17 +8,19 @@
  *	new   a list of pieces in the image's order: raw runs of the image, and streams, of which
  *	      the plain bytes are coded and the packed ones are not
  *
- * An old stream is unpacked when a command reads from it and kept in a small cache.  A new stream's
- * plain bytes are decoded as a whole, then packed again with its recipe, and what comes out takes
- * its place in the image.  That is why a stream has at most LIMIT_DELTA_STREAM plain bytes: larger
- * ones stay raw.  Streams are opened on the new side only when their packed bytes are not
- * in the old image anyway, and on the old side only when some new one is opened.
+ * An old stream is unpacked when a command reads from it, in chunks of which some are kept
+ * (space.h).  A new stream's plain bytes are packed again with its recipe while they are decoded, and
+ * what comes out takes its place in the image, so neither is ever held as a whole.  Only a cut in
+ * the middle of a stream makes all of it be decoded again, which is why it has at most
+ * LIMIT_DELTA_STREAM plain bytes: larger ones stay raw.  Streams are opened on the new side only
+ * when their packed bytes are not in the old image anyway, and on the old side only when some new
+ * one is opened.
  *
  * A transform is one row of `transforms`; its position never changes, as it is in the format.
  * All functions take hostile input: lying, cut, nested and endless streams are no errors when a
  * delta is made (there is just no stream), and E_CORRUPT when one is applied.  They are
- * thread-safe, keep no state between calls and use at most 2 MiB of memory besides their results;
- * find needs LIMIT_DELTA_STREAM more. */
+ * thread-safe, keep no state between calls but what is named and use at most 2 MiB of memory besides
+ * their results. */
 #ifndef VALISE_DELTA_TRANSFORM_H
 #define VALISE_DELTA_TRANSFORM_H
 
@@ -47,6 +49,19 @@ struct packed {
 	uint64_t size;
 };
 
+enum {
+	TRANSFORM_WINDOW = 32768, /* plain bytes that unpacking looks back at most */
+	PLAIN_ROOM = 1024,        /* the least that a reader of plain bytes has room for */
+};
+
+/* Gives plain bytes from the first to the last: some of the next, at most room of them, which is at
+ * least PLAIN_ROOM.  Never asked for more than there are. */
+struct plain {
+	bool (*read)(void *ctx, uint8_t *p, size_t room, size_t *ret_n, struct err *e);
+	void *ctx;
+	uint32_t size;
+};
+
 /* Takes packed bytes as they are made, in any portions. */
 struct packer {
 	bool (*put)(void *ctx, const uint8_t *p, size_t n, struct err *e);
@@ -59,8 +74,8 @@ struct transform {
 	/* MAKING: appends, in rising order and without overlap, the streams that are recognised
 	 * in [from, to) of the image, by their header or their first byte (they may begin and end
 	 * behind `to`, and overlap with those of other parts).  Called once per part of the image,
-	 * from several threads.  Each was unpacked once to its end, so `unpack` works on it.  Time
-	 * is linear in to - from plus what was unpacked. */
+	 * from several threads.  Each was unpacked once to its end, so it can be again.  Time is
+	 * linear in to - from, whatever there is to unpack. */
 	bool (*find)(struct streams *ret, const uint8_t *image, uint64_t image_size,
 		     uint64_t from, uint64_t to, struct err *e);
 
@@ -71,15 +86,32 @@ struct transform {
 	bool (*explain)(struct buf *recipe, bool *ret_ok, const uint8_t *packed,
 			size_t packed_n, const uint8_t *plain, size_t plain_n, struct err *e);
 
-	/* BOTH: exactly plain_n bytes out of the stream, which must end exactly at its size. */
-	bool (*unpack)(uint8_t *plain, size_t plain_n, const struct packed *from,
-		       struct err *e);
+	/* BOTH: unpacking, in a state of state_bytes without anything to free.  next makes
+	 * exactly n more bytes; up to TRANSFORM_WINDOW bytes that it made before lie right
+	 * before `to`.  When is_last, the stream must end there and exactly at its size.  copy
+	 * makes a second state that goes on alike, from the same packed bytes. */
+	size_t state_bytes;
+	void (*start)(void *state, const struct packed *from);
+	bool (*next)(void *state, uint8_t *to, size_t n, bool is_last, struct err *e);
+	void (*copy)(void *to, const void *state, const struct packed *from);
 
 	/* APPLYING: plain and recipe to the packed bytes.  The caller counts what comes and refuses
 	 * more than the size that the delta names. */
 	bool (*pack)(const struct packer *to, const uint8_t *recipe, size_t recipe_n,
-		     const uint8_t *plain, size_t plain_n, struct err *e);
+		     const struct plain *from, struct err *e);
 };
+
+/* All of a stream's plain bytes: exactly plain_n. */
+bool stream_unpack(const struct transform *t, uint8_t *plain, size_t plain_n,
+		   const struct packed *from, struct err *e) MUST_USE;
+
+/* A plain that is in memory: fill it in with plain_of(&m, p, n). */
+struct plain_memory {
+	const uint8_t *p, *at;
+	struct plain plain;
+};
+
+const struct plain *plain_of(struct plain_memory *m, const uint8_t *p, uint32_t n);
 
 /* Positions in `transforms`; they are part of the format. */
 enum { TRANSFORM_NONE, TRANSFORM_DEFLATE };

@@ -24,23 +24,25 @@ static void stream(const uint8_t *p, size_t n, uint8_t *plain)
 	static struct inflate z;
 	struct buf recipe = BUF_INIT(LIMIT_DELTA_RECIPE);
 	struct packed_memory m;
+	struct plain_memory in;
 	struct expected x = { .p = p };
 	struct packer to = { .put = compare, .ctx = &x };
 	size_t plain_n = 0;
-	uint64_t used = 0;
+	size_t used;
 	bool ok = false;
 	struct err e;
 
 	inflate_init(&z, packed_of(&m, p, n));
-	if (!inflate_all(&z, plain, PLAIN_MAX, &plain_n, &used, &e) || plain_n == 0)
+	if (!inflate_next(&z, plain, PLAIN_MAX, &plain_n, &e) || !z.ended || plain_n == 0)
 		return;
-	x.n = (size_t)used;
-	fuzz_must(transform_deflate.unpack(plain, plain_n, packed_of(&m, p, used), &e),
+	x.n = used = (size_t)inflate_used(&z);
+	fuzz_must(stream_unpack(&transform_deflate, plain, plain_n, packed_of(&m, p, used), &e),
 		  "unpack");
 	fuzz_must(transform_deflate.explain(&recipe, &ok, p, used, plain, plain_n, &e),
 		  "explain fails");
 	if (ok)
-		fuzz_must(transform_deflate.pack(&to, recipe.p, recipe.n, plain, plain_n, &e) &&
+		fuzz_must(transform_deflate.pack(&to, recipe.p, recipe.n,
+						 plain_of(&in, plain, (uint32_t)plain_n), &e) &&
 				  x.at == x.n,
 			  "pack fails");
 	buf_done(&recipe);
@@ -61,10 +63,12 @@ static void recipe(const uint8_t *p, size_t n)
 	size_t left = 1 << 20;
 	struct packer to = { .put = ignore, .ctx = &left };
 	size_t recipe_n = n && p[0] < n ? p[0] : n / 2;
+	struct plain_memory m;
 	struct err e;
 
-	if (n > 2 && transform_deflate.pack(&to, p + 1, recipe_n, p + 1 + recipe_n,
-					    n - 1 - recipe_n, &e))
+	if (n > 2 && transform_deflate.pack(
+			     &to, p + 1, recipe_n,
+			     plain_of(&m, p + 1 + recipe_n, (uint32_t)(n - 1 - recipe_n)), &e))
 		return;
 }
 
