@@ -39,8 +39,8 @@ start_valised limit.client_rate=0 web.idle=3s "listen.unix=$TMPDIR/front.sock" w
 say "bodies longer than the route takes are refused at once"
 auth=$token
 head -c 10000000 /dev/zero >big
-wants 413 POST /v1/tickets --data-binary @big
-wants 413 POST /v1/tickets -H "Expect:" --data-binary @big
+wants_early 413 POST /v1/tickets --data-binary @big
+wants_early 413 POST /v1/tickets -H "Expect:" --data-binary @big
 json .code | grep -qx too_big
 # The length is not announced: counted.
 api POST /v1/tickets -H "Transfer-Encoding: chunked" --data-binary @big
