@@ -3,15 +3,12 @@
 #include "base/io.h"
 #include "base/text.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { GC_BATCH = 200 }; /* rows removed in one transaction: others write in between */
 
 void object_path(struct object_path *ret, const uint8_t sha256[static SHA256_SIZE])
 {
@@ -23,10 +20,7 @@ void object_path(struct object_path *ret, const uint8_t sha256[static SHA256_SIZ
 	memcpy(ret->name, hex + 2, sizeof(ret->name));
 }
 
-/* The path from objects/. */
-enum { OBJECT_NAME_SIZE = 2 + 1 + 62 + 1 };
-static void object_name(char ret[static OBJECT_NAME_SIZE],
-			const uint8_t sha256[static SHA256_SIZE])
+void object_name(char ret[static OBJECT_NAME_SIZE], const uint8_t sha256[static SHA256_SIZE])
 {
 	struct object_path path;
 
@@ -120,6 +114,17 @@ bool objects_open(struct store *s, const uint8_t sha256[static SHA256_SIZE], int
 	if (!fd_size(fd, ret_size, e))
 		return err_wrap(e, "objects/%s", name);
 	*ret_fd = TAKE_FD(fd);
+	return true;
+}
+
+bool object_file_remove(struct store *s, const uint8_t sha256[static SHA256_SIZE],
+			struct err *e)
+{
+	char name[OBJECT_NAME_SIZE];
+
+	object_name(name, sha256);
+	if (unlinkat(s->objects_fd, name, 0) != 0 && errno != ENOENT)
+		return err_sys(e, errno, "objects/%s", name);
 	return true;
 }
 
@@ -386,239 +391,5 @@ bool objects_totals(struct store *s, struct object_totals *ret, struct err *e)
 		return false;
 	ret->count = (uint64_t)col_int(&r, 0);
 	ret->bytes = (uint64_t)col_int(&r, 1);
-	return true;
-}
-
-/* ---- garbage ---- */
-
-struct gc {
-	int64_t now_s;
-	struct object gone[GC_BATCH];
-	size_t n;
-};
-
-/* Withdrawn releases that nobody shall run or is about to run let go of their objects; the
- * release's row stays for the record. */
-static bool release_withdrawn(struct db *db, void *ctx, struct err *e)
-{
-	const struct gc *gc = ctx;
-
-	return db_run(db, e,
-		      "DELETE FROM targets WHERE dir IN ("
-		      " SELECT 'releases/' || product || '/' || version FROM releases l"
-		      " WHERE withdrawn_at < ?1"
-		      " AND NOT EXISTS (SELECT 1 FROM devices WHERE wanted = l.number))",
-		      I(gc->now_s - OBJECTS_WITHDRAWN_S));
-}
-
-static bool remove_rows(struct db *db, void *ctx, struct err *e)
-{
-	struct gc *gc = ctx;
-	CLEANUP(rows_done) struct rows r = { 0 };
-	bool more;
-
-	gc->n = 0;
-	if (!db_rows(db, &r, e,
-		     "DELETE FROM objects WHERE sha256 IN ("
-		     " SELECT sha256 FROM objects o WHERE kept_until < ?1"
-		     " AND NOT EXISTS (SELECT 1 FROM targets t WHERE t.sha256 = o.sha256)"
-		     " AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.sha256 = o.sha256)"
-		     " AND NOT EXISTS (SELECT 1 FROM deltas d WHERE d.sha256 = o.sha256)"
-		     " LIMIT ?2) RETURNING sha256, size",
-		     I(gc->now_s), I(GC_BATCH)))
-		return false;
-	for (;;) {
-		if (!rows_next(&r, &more, e))
-			return false;
-		if (!more)
-			return true;
-		if (gc->n == GC_BATCH)
-			return err_set(e, E_INTERNAL, "more rows removed than asked for");
-		if (!col_hash(&r, 0, gc->gone[gc->n].sha256, e))
-			return false;
-		gc->gone[gc->n++].size = (uint64_t)col_int(&r, 1);
-	}
-}
-
-static bool remove_file(struct store *s, const uint8_t sha256[static SHA256_SIZE],
-			struct err *e)
-{
-	char name[OBJECT_NAME_SIZE];
-
-	object_name(name, sha256);
-	if (unlinkat(s->objects_fd, name, 0) != 0 && errno != ENOENT)
-		return err_sys(e, errno, "objects/%s", name);
-	return true;
-}
-
-static void dir_closep(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
-static bool remove_orphans_in(struct store *s, struct db *db, const char *dir, uint64_t *count,
-			      struct err *e)
-{
-	CLEANUP(fd_closep)
-	int fd = openat(s->objects_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	CLEANUP(dir_closep) DIR *d = NULL;
-	struct dirent *entry;
-
-	if (fd < 0)
-		return errno == ENOENT || err_sys(e, errno, "objects/%s", dir);
-	d = fdopendir(fd);
-	if (!d)
-		return err_sys(e, errno, "objects/%s", dir);
-	fd = -1; /* d has it now */
-	while ((entry = readdir(d))) {
-		char hex[HEX_SIZE(SHA256_SIZE)];
-		uint8_t sha256[SHA256_SIZE];
-		bool exists;
-
-		snprintf(hex, sizeof(hex), "%s%s", dir, entry->d_name);
-		if (strlen(entry->d_name) != 62 || !hex_decode(sha256, SHA256_SIZE, hex, 64))
-			continue; /* not ours */
-		if (!object_row_exists(db, sha256, &exists, e))
-			return false;
-		if (exists)
-			continue;
-		if (!remove_file(s, sha256, e))
-			return false;
-		(*count)++;
-	}
-	return true;
-}
-
-/* The lock is held exclusively: no object is between its file and its row. */
-static bool remove_orphans(struct store *s, uint64_t *count, struct err *e)
-{
-	CLEANUP(reader_put) struct reader rd = { 0 };
-
-	if (!reader_get(&rd, s, e))
-		return false;
-	for (unsigned i = 0; i < 256; i++) {
-		char dir[3];
-
-		snprintf(dir, sizeof(dir), "%02x", i);
-		if (!remove_orphans_in(s, rd.db, dir, count, e))
-			return false;
-	}
-	return true;
-}
-
-bool objects_gc(struct store *s, struct objects_gc *ret, struct err *e)
-{
-	struct gc gc = { .now_s = store_now_s(s) };
-	CLEANUP(fd_closep) int lock = -1;
-	struct objects_gc sum = { 0 };
-
-	if (!store_write(s, release_withdrawn, &gc, e) || !objects_lock(s, true, &lock, e))
-		return false;
-	do {
-		if (!store_write(s, remove_rows, &gc, e))
-			return false;
-		for (size_t i = 0; i < gc.n; i++) {
-			if (!remove_file(s, gc.gone[i].sha256, e))
-				return false;
-			sum.objects++;
-			sum.bytes += gc.gone[i].size;
-		}
-	} while (gc.n == GC_BATCH);
-	if (!remove_orphans(s, &sum.orphans, e))
-		return false;
-	*ret = sum;
-	return true;
-}
-
-/* ---- verification ---- */
-
-static bool check_one(struct store *s, const struct object *o, struct err *e)
-{
-	CLEANUP(fd_closep) int fd = -1;
-	uint8_t got[SHA256_SIZE];
-	struct object_path path;
-	uint64_t size;
-
-	object_path(&path, o->sha256);
-	if (!objects_open(s, o->sha256, &fd, &size, e))
-		return e->code == E_NOT_FOUND ? err_set(e, E_CORRUPT, "object %s%s is gone",
-							path.dir, path.name)
-					      : false;
-	if (!sha256_fd(got, &size, fd, e))
-		return err_wrap(e, "object %s%s", path.dir, path.name);
-	if (size != o->size || memcmp(got, o->sha256, SHA256_SIZE) != 0)
-		return err_set(e, E_CORRUPT, "object %s%s was altered", path.dir, path.name);
-	return true;
-}
-
-/* Publishing may have healed the object while it was read: only the very file that was found bad
- * goes. */
-static bool remove_same(struct store *s, const uint8_t sha256[static SHA256_SIZE],
-			const struct stat *bad, struct err *e)
-{
-	CLEANUP(fd_closep) int lock = -1;
-	char name[OBJECT_NAME_SIZE];
-	struct stat now;
-
-	object_name(name, sha256);
-	if (!objects_lock(s, true, &lock, e))
-		return false;
-	if (fstatat(s->objects_fd, name, &now, AT_SYMLINK_NOFOLLOW) != 0)
-		return errno == ENOENT ? true : err_sys(e, errno, "objects/%s", name);
-	return now.st_dev != bad->st_dev || now.st_ino != bad->st_ino ||
-	       remove_file(s, sha256, e);
-}
-
-bool objects_drop_damaged(struct store *s, const uint8_t sha256[static SHA256_SIZE],
-			  bool *ret_dropped, struct err *e)
-{
-	CLEANUP(fd_closep) int fd = -1;
-	uint8_t got[SHA256_SIZE];
-	struct stat st;
-	uint64_t size;
-
-	*ret_dropped = false;
-	if (!objects_open(s, sha256, &fd, &size, e))
-		return e->code == E_NOT_FOUND;
-	if (!sha256_fd(got, &size, fd, e))
-		return err_wrap(e, "object");
-	if (memcmp(got, sha256, SHA256_SIZE) == 0)
-		return true;
-	if (fstat(fd, &st) != 0)
-		return err_sys(e, errno, "object");
-	if (!remove_same(s, sha256, &st, e))
-		return false;
-	*ret_dropped = true;
-	return true;
-}
-
-bool objects_check(struct store *s, struct object_totals *ret, struct err *e)
-{
-	CLEANUP(object_page_done) struct object_page page = { 0 };
-	CLEANUP(fd_closep) int lock = -1;
-	struct object_totals sum = { 0 };
-	uint8_t after[SHA256_SIZE];
-	bool more = true, first = true;
-
-	/* Shared with publishers; collection would make "gone" mean nothing. */
-	if (!objects_lock(s, false, &lock, e))
-		return false;
-	while (more) {
-		object_page_done(&page);
-		if (!objects_list(s, first ? NULL : after, 0, &page, e))
-			return false;
-		for (size_t i = 0; i < page.n; i++) {
-			if (!check_one(s, &page.items[i], e))
-				return false;
-			sum.count++;
-			sum.bytes += page.items[i].size;
-		}
-		more = page.more;
-		first = false;
-		if (page.n > 0)
-			memcpy(after, page.items[page.n - 1].sha256, SHA256_SIZE);
-	}
-	*ret = sum;
 	return true;
 }

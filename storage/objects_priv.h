@@ -11,6 +11,15 @@ struct object_path {
 };
 void object_path(struct object_path *ret, const uint8_t sha256[static SHA256_SIZE]);
 
+/* The path from objects/. */
+enum { OBJECT_NAME_SIZE = 2 + 1 + 62 + 1 };
+void object_name(char ret[static OBJECT_NAME_SIZE], const uint8_t sha256[static SHA256_SIZE]);
+
+/* Fine when it is gone already.  Not durable by itself: after a power cut the file may be back, and
+ * is collected, or found damaged, again. */
+bool object_file_remove(struct store *s, const uint8_t sha256[static SHA256_SIZE],
+			struct err *e) MUST_USE;
+
 /* A new empty file in uploads/, locked until its descriptor is closed, so that a sweep by
  * another process leaves it alone. */
 enum { TEMP_NAME_SIZE = 4 + 32 + 1 };
