@@ -320,10 +320,23 @@ static bool set_limits(const struct sandbox *s, struct err *e)
 	return !s->files || limit(RLIMIT_NOFILE, "descriptors", s->files, e);
 }
 
-bool sandbox_enter(const struct sandbox *s, struct err *e)
+/* A child does not outlive the parent that waits for it.  Giving up rights forgets this, so it comes
+ * after that; a parent that died before it is somebody else's child now. */
+static bool die_with(pid_t parent, struct err *e)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return err_sys(e, errno, "sandbox");
+	if (getppid() != parent)
+		return err_set(e, E_CANCELLED, "sandbox: the parent is gone");
+	return true;
+}
+
+static bool enter(const struct sandbox *s, pid_t parent, struct err *e)
 {
 	if (s->user && !sandbox_drop_user(s->user, e))
 		return err_wrap(e, "sandbox");
+	if (parent && !die_with(parent, e))
+		return false;
 	if (!set_limits(s, e))
 		return err_wrap(e, "sandbox");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
@@ -343,6 +356,11 @@ struct verdict {
 	int32_t sys;
 	char text[ERR_TEXT_MAX];
 };
+
+bool sandbox_enter(const struct sandbox *s, struct err *e)
+{
+	return enter(s, 0, e);
+}
 
 static int compare_ints(const void *a, const void *b)
 {
@@ -375,12 +393,13 @@ static bool close_others(const int *keep, size_t n, int also, struct err *e)
 }
 
 static NORETURN void be_the_child(const struct sandbox *s, bool (*fn)(void *ctx, struct err *e),
-				  void *ctx, const int *keep, size_t n_keep, int to_parent)
+				  void *ctx, const int *keep, size_t n_keep, int to_parent,
+				  pid_t parent)
 {
 	struct verdict v = { .code = E_NONE };
 	struct err e;
 
-	if (!close_others(keep, n_keep, to_parent, &e) || !sandbox_enter(s, &e) ||
+	if (!close_others(keep, n_keep, to_parent, &e) || !enter(s, parent, &e) ||
 	    !fn(ctx, &e)) {
 		v.code = (uint32_t)e.code;
 		v.sys = e.sys;
@@ -432,14 +451,14 @@ bool sandbox_call(const struct sandbox *s, bool (*fn)(void *ctx, struct err *e),
 	struct err e_read;
 	int ends[2], status;
 	size_t n = 0;
-	pid_t pid;
+	pid_t pid, self = getpid();
 	bool read_ok;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_sys(e, errno, "pipe");
 	pid = fork();
 	if (pid == 0)
-		be_the_child(s, fn, ctx, keep, n_keep, ends[1]);
+		be_the_child(s, fn, ctx, keep, n_keep, ends[1], self);
 	close(ends[1]);
 	from_child = ends[0];
 	if (pid < 0)

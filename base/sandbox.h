@@ -64,7 +64,7 @@ bool sandbox_drop_user(const char *user, struct err *e) MUST_USE;
 
 /* Runs fn in a child inside the sandbox and waits for it.  Of the descriptors only keep[] and
  * standard error are left.  fn's result and error come back, what it changes in memory does not
- * (but in MAP_SHARED memory).  A child that breaks the rules, crashes or uses up a limit is an
+ * (but in MAP_SHARED memory).  Killed with whoever waits for it.  A child that breaks the rules, crashes or uses up a limit is an
  * error of this call: E_CORRUPT, E_TOO_BIG, E_NOMEM. */
 bool sandbox_call(const struct sandbox *s, bool (*fn)(void *ctx, struct err *e), void *ctx,
 		  const int *keep, size_t n_keep, struct err *e) MUST_USE;

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Leak checkers and coverage end with the child's _exit, so nothing here runs at exit. */
@@ -316,6 +317,49 @@ static void errors_and_crashes_come_back(void **state)
 	assert_string_equal(e.text, "crashed: Segmentation fault");
 }
 
+static bool say_hello_and_wait(void *ctx, struct err *e)
+{
+	const int *fds = ctx;
+	char c;
+
+	return write_all(fds[1], "x", 1, e) && read(fds[2], &c, 1) == 1;
+}
+
+/* The write end of `hello` is open as long as the child lives. */
+static void a_child_does_not_outlive_who_waits_for_it(void **state UNUSED)
+{
+	static const struct sandbox boxes[] = {
+		{ .profile = SANDBOX_COMPUTE },
+		{ .profile = SANDBOX_COMPUTE, .user = "nobody" },
+	};
+
+	for (unsigned i = 0; i < (geteuid() == 0 ? 2 : 1); i++) {
+		int hello[2], never[2], status;
+		struct err e;
+		char c;
+
+		assert_int_equal(pipe(hello), 0);
+		assert_int_equal(pipe(never), 0);
+		pid_t waiting = fork();
+		assert_true(waiting >= 0);
+		if (waiting == 0) {
+			int fds[] = { hello[0], hello[1], never[0] };
+
+			close(never[1]);
+			(void)!sandbox_call(&boxes[i], say_hello_and_wait, fds, fds + 1, 2, &e);
+			child_exit(0);
+		}
+		close(hello[1]);
+		assert_int_equal(read(hello[0], &c, 1), 1);
+		assert_int_equal(kill(waiting, SIGKILL), 0);
+		assert_int_equal(waitpid(waiting, &status, 0), waiting);
+		assert_int_equal(read(hello[0], &c, 1), 0); /* only when both are gone */
+		close(hello[0]);
+		close(never[0]);
+		close(never[1]);
+	}
+}
+
 static void an_unknown_user_stops_the_entry(void **state)
 {
 	static const struct sandbox box = { .user = "no-such-user-here" };
@@ -360,6 +404,7 @@ int main(void)
 		TMPDIR_TEST(rules_look_at_arguments),
 		TMPDIR_TEST(limits_end_the_child),
 		cmocka_unit_test(errors_and_crashes_come_back),
+		cmocka_unit_test(a_child_does_not_outlive_who_waits_for_it),
 		cmocka_unit_test(an_unknown_user_stops_the_entry),
 		cmocka_unit_test(root_becomes_the_user),
 	};
