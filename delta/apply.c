@@ -189,19 +189,26 @@ bool delta_look(struct delta_info *ret, int delta_fd, struct err *e)
 
 /* ---- output ---- */
 
+bool delta_has(const struct delta *d, uint64_t offset, const uint8_t *p, size_t n)
+{
+	uint8_t hash[SHA256_SIZE];
+
+	sha256(hash, p, n);
+	return memcmp(hash, d->format.hashes[offset >> d->format.segment_log],
+		      DELTA_HASH_SIZE) == 0;
+}
+
 static bool segment_out(struct delta *d, size_t n, struct err *e)
 {
-	uint64_t begin = d->at - n, index = begin >> d->format.segment_log;
-	uint8_t hash[SHA256_SIZE];
+	uint64_t begin = d->at - n;
 
 	if (begin < d->first)
 		return true;
-	sha256(hash, d->segment, n);
-	if (memcmp(hash, d->format.hashes[index], DELTA_HASH_SIZE) != 0)
+	if (!delta_has(d, begin, d->segment, n))
 		return err_set(e, E_CORRUPT,
 			       "segment %" PRIu64
 			       " comes out wrong: another old image, or damage",
-			       index);
+			       begin >> d->format.segment_log);
 	return d->emit(d->ctx, begin, d->segment, n, e);
 }
 

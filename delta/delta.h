@@ -92,6 +92,10 @@ DEFINE_CLEANUP(struct delta, delta_free);
 bool delta_look(struct delta_info *ret, int delta_fd, struct err *e) MUST_USE;
 void delta_describe(const struct delta *d, struct delta_info *ret);
 
+/* Whether these are the bytes of the new image's segment at offset (a multiple of segment_bytes);
+ * n is the segment's size. */
+bool delta_has(const struct delta *d, uint64_t offset, const uint8_t *p, size_t n);
+
 /* A verified segment: bytes n at offset of the new image.  False, with *e set, ends the work. */
 typedef bool delta_emit(void *ctx, uint64_t offset, const uint8_t *p, size_t n, struct err *e);
 

@@ -12,17 +12,30 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static const char *opt_output = "table";
-static bool opt_quiet;
-static uint64_t opt_threads, opt_resume;
+static bool opt_quiet, opt_resume;
+static uint64_t opt_threads;
 
 static bool open_file(int *ret, const char *path, int flags, struct err *e)
 {
 	*ret = open(path, flags | O_CLOEXEC, 0644);
 	return *ret >= 0 || err_sys(e, errno, "%s", path);
+}
+
+/* What is written must not be what is read: it would be gone before it was looked at. */
+static bool is_another(const char *out, const char *in, int in_fd, struct err *e)
+{
+	struct stat a, b;
+
+	if (fstat(in_fd, &a) != 0)
+		return err_sys(e, errno, "%s", in);
+	if (stat(out, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+		return err_set(e, E_USAGE, "%s is %s: name another file to write to", out, in);
+	return true;
 }
 
 static bool want_json(bool *ret, struct err *e)
@@ -118,7 +131,7 @@ static int scratch_beside(const char *path)
 	return open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 }
 
-static bool create_files(const char *old, const char *new, const char *out, bool truncate,
+static bool create_files(const char *old, const char *new, const char *out,
 			 struct delta_info *ret, struct err *e)
 {
 	CLEANUP(fd_closep) int old_fd = -1, new_fd = -1, out_fd = -1;
@@ -126,7 +139,8 @@ static bool create_files(const char *old, const char *new, const char *out, bool
 	struct telling t = { .begun = false };
 
 	if (!open_file(&old_fd, old, O_RDONLY, e) || !open_file(&new_fd, new, O_RDONLY, e) ||
-	    !open_file(&out_fd, out, O_RDWR | O_CREAT | (truncate ? O_TRUNC : 0), e))
+	    !is_another(out, old, old_fd, e) || !is_another(out, new, new_fd, e) ||
+	    !open_file(&out_fd, out, O_RDWR | O_CREAT | O_TRUNC, e))
 		return false;
 	struct delta_job job = {
 		.old_fd = old_fd,
@@ -141,7 +155,7 @@ static bool create_files(const char *old, const char *new, const char *out, bool
 	bool ok = delta_create(&job, ret, e);
 	if (t.begun)
 		progress_end(&t.bar, ok);
-	if (!ok && truncate)
+	if (!ok)
 		unlink(out);
 	return ok;
 }
@@ -149,8 +163,10 @@ static bool create_files(const char *old, const char *new, const char *out, bool
 static bool cmd_create(int argc UNUSED, char **argv, struct err *e)
 {
 	struct delta_info info;
+	bool json;
 
-	return create_files(argv[0], argv[1], argv[2], true, &info, e) && print_info(&info, e);
+	return want_json(&json, e) && create_files(argv[0], argv[1], argv[2], &info, e) &&
+	       print_info(&info, e);
 }
 
 /* ---- apply ---- */
@@ -169,6 +185,29 @@ static bool write_segment(void *ctx, uint64_t offset, const uint8_t *p, size_t n
 	return a->out_fd < 0 || pwrite_all(a->out_fd, p, n, offset, e);
 }
 
+/* Where to go on: behind what is there and right, whatever a crash has left. */
+static bool find_first(struct applying *a, const struct delta *d, const struct delta_info *info,
+		       struct err *e)
+{
+	uint8_t *p = malloc(info->segment_bytes);
+	bool ok = true, more = true;
+
+	if (!p)
+		return err_nomem(e);
+	while (ok && more && a->first < info->new_size) {
+		uint64_t left = info->new_size - a->first;
+		size_t n = left < info->segment_bytes ? (size_t)left : info->segment_bytes;
+
+		if (pread_all(a->out_fd, p, n, a->first, e))
+			more = delta_has(d, a->first, p, n);
+		else
+			ok = e->code == E_CORRUPT, more = false; /* it ends here */
+		a->first += more ? n : 0;
+	}
+	free(p);
+	return ok;
+}
+
 static bool apply_in_child(void *ctx, struct err *e)
 {
 	struct applying *a = ctx;
@@ -178,6 +217,13 @@ static bool apply_in_child(void *ctx, struct err *e)
 	if (!delta_open(&d, a->delta_fd, a->old_fd, e))
 		return false;
 	delta_describe(d, &info);
+	if (opt_resume && !find_first(a, d, &info, e))
+		return err_wrap(e, "what is there of the output");
+	if (a->first == info.new_size)
+		return true;
+	/* Only now, as the two files fit: from here on all that is in it is right. */
+	if (ftruncate(a->out_fd, (off_t)a->first) != 0)
+		return err_sys(e, errno, "output");
 	tell_begin(&a->telling, "apply", info.new_size);
 	bool ok = delta_apply(d, a->first, write_segment, a, e);
 	progress_end(&a->telling.bar, ok);
@@ -189,14 +235,16 @@ static const struct sandbox box = { .profile = SANDBOX_COMPUTE, .memory_bytes = 
 static bool apply_files(const char *old, const char *delta, const char *out, struct err *e)
 {
 	CLEANUP(fd_closep) int old_fd = -1, delta_fd = -1, out_fd = -1;
-	struct applying a = { .first = opt_resume };
+	struct applying a = { .first = 0 };
 	struct delta_info info;
 	int keep[3];
 
-	if (!open_file(&old_fd, old, O_RDONLY, e) ||
-	    !open_file(&delta_fd, delta, O_RDONLY, e) ||
-	    !open_file(&out_fd, out, O_WRONLY | O_CREAT | (opt_resume ? 0 : O_TRUNC), e) ||
-	    !delta_look(&info, delta_fd, e))
+	if (!open_file(&old_fd, old, O_RDONLY, e) || !open_file(&delta_fd, delta, O_RDONLY, e))
+		return false;
+	if (!delta_look(&info, delta_fd, e))
+		return err_wrap(e, "%s", delta);
+	if (!is_another(out, old, old_fd, e) || !is_another(out, delta, delta_fd, e) ||
+	    !open_file(&out_fd, out, O_RDWR | O_CREAT, e))
 		return false;
 	a.old_fd = keep[0] = old_fd;
 	a.delta_fd = keep[1] = delta_fd;
@@ -271,7 +319,7 @@ static bool bench_create(void *ctx, struct err *e)
 	struct benching *b = ctx;
 	struct delta_info info;
 
-	return create_files(b->old, b->new, b->out, true, &info, e);
+	return create_files(b->old, b->new, b->out, &info, e);
 }
 
 /* What comes out must be the new image. */
@@ -333,9 +381,15 @@ static bool cmd_bench(int argc, char **argv, struct err *e)
 	CLEANUP(fd_closep) int old_fd = -1, delta_fd = -1, new_fd = -1;
 	struct measure create, apply;
 	struct delta_info info;
-	char temp[] = "/tmp/valise-delta.XXXXXX";
+	const char *dir = getenv("TMPDIR");
+	char temp[4096];
+	bool json;
 
+	if (!want_json(&json, e))
+		return false;
 	if (!b.out) {
+		snprintf(temp, sizeof(temp), "%s/valise-delta.XXXXXX",
+			 dir && *dir ? dir : "/tmp");
 		CLEANUP(fd_closep) int fd = mkostemp(temp, O_CLOEXEC);
 		if (fd < 0)
 			return err_sys(e, errno, "%s", temp);
@@ -364,8 +418,7 @@ static const struct cli_opt create_opts[] = {
 };
 
 static const struct cli_opt apply_opts[] = {
-	{ "resume", 'r', "OFFSET", "keep what OUT has before this segment's offset", CLI_UINT,
-	  &opt_resume },
+	{ "resume", 'r', NULL, "go on behind what OUT has already", CLI_FLAG, &opt_resume },
 	{ "quiet", 'q', NULL, "no progress bar", CLI_FLAG, &opt_quiet },
 	{ 0 },
 };
@@ -396,8 +449,9 @@ static const struct cli_command commands[] = {
 	  .run = cmd_apply,
 	  .long_help =
 		  "Output is written in order, in segments that are verified first, so a failure\n"
-		  "never leaves wrong bytes behind. What was written before a crash stays good:\n"
-		  "--resume goes on at any multiple of the segment size. Runs in a sandbox." },
+		  "never leaves wrong bytes behind. After a crash or a full disk give --resume:\n"
+		  "what OUT has is compared with the delta's hashes, and the work goes on behind\n"
+		  "it. Less than 32 MiB of memory beside a segment; runs in a sandbox." },
 	{ .name = "info",
 	  .args = "DELTA",
 	  .help = "tell what the bytes of a delta are spent on",

@@ -1,0 +1,130 @@
+#!/bin/bash
+# valise-delta as people use it: made, looked at, applied, killed, resumed, given nonsense.
+. "$TOP/tests/support/lib.sh"
+command -v jq >/dev/null || skip "jq is missing: deploy/install-packages check"
+tool=$bin/valise-delta
+
+noise() { # KEY BYTES: always the same
+	openssl enc -aes-128-ctr -K "$1" -iv 00 -in /dev/zero 2>/dev/null | head -c "$2" || true
+}
+
+# fails STATUS TEXT COMMAND...: with this exit status and a line that says this.
+fails() {
+	local want=$1 text=$2 code=0
+	shift 2
+	"$@" >out.txt 2>err.txt || code=$?
+	[ $code = "$want" ] || die "$* ends with $code, not $want: $(cat err.txt)"
+	grep -q -- "$text" err.txt || die "$*: nothing about \"$text\": $(cat err.txt)"
+	grep -q '^  hint: ' err.txt || die "$*: does not say what to do: $(cat err.txt)"
+}
+
+say "a pair of 24 MB: moved, inserted, something packed, something new"
+noise 01 12000000 >old
+for i in $(seq 20000); do echo "line $i of the old text"; done >text
+cat text >>old
+gzip -6 -n <text >>old
+truncate -s 14000000 old
+sed 's/line 7/LINE seven/' text >text2
+{
+	part old 1000000 9000000
+	noise 02 300000
+	part old 0 5000000
+	cat text2
+	gzip -6 -n <text2
+	part old 3000000 9000000
+	head -c 1000000 /dev/zero
+} >new
+
+"$tool" create -q -o json old new delta >made.json || die "create"
+"$tool" info -o json delta >info.json || die "info"
+cmp made.json info.json || die "create and info tell different things"
+jq -e '.new_size > 24000000 and .delta_size < 400000 and .streams_new == 1
+	and ([.spent[]] | add) > 300000' info.json >/dev/null || die "info: $(cat info.json)"
+"$tool" info delta | grep -q '^inserts  *30' || die "info as a table: $("$tool" info delta)"
+"$tool" apply -q old delta out || die "apply"
+cmp new out || die "the output is another file"
+
+say "the same for any number of threads, and by bench"
+"$tool" create -q -t 1 old new delta1 >/dev/null
+cmp delta delta1 || die "one thread makes another delta"
+TMPDIR=$PWD "$tool" bench -q -o json old new >bench.json || die "bench"
+jq -e --slurpfile i info.json '.delta_size == $i[0].delta_size and .apply_kib > 0' bench.json \
+	>/dev/null || die "bench: $(cat bench.json)"
+ls valise-delta.* 2>/dev/null && die "bench leaves its file behind"
+
+say "killed anywhere, what is there is right, and it goes on"
+segment=$(jq .segment_bytes info.json)
+rm -f out
+kills=0
+for ms in 1 2 3 5 8 11 15 20 26 33 41 50 60 80 100 130 170 220 280 350; do
+	code=0
+	timeout --foreground -s KILL "0.$(printf %03d $ms)" "$tool" apply -q --resume old delta out \
+		2>kill.err || code=$?
+	case $code in
+	137) kills=$((kills + 1)) ;;
+	0) ;;
+	*) die "apply --resume ends with $code: $(cat kill.err)" ;;
+	esac
+	[ -e out ] || continue
+	whole=$(($(stat -c %s out) / segment * segment))
+	cmp -n $whole new out || die "wrong bytes after a kill at $ms ms"
+	[ $code = 137 ] || cmp new out || die "a whole output differs"
+	[ $((ms % 3)) != 0 ] || rm out # from the beginning again
+done
+[ $kills -gt 0 ] || die "it was never killed"
+"$tool" apply -q --resume old delta out || die "resume"
+cmp new out || die "resumed differently"
+
+say "what is wrong in the output is made again"
+printf 'x' | dd of=out bs=1 seek=$((segment + 5)) conv=notrunc status=none
+cat old >>out
+"$tool" apply -q --resume old delta out || die "resume over damage"
+cmp new out || die "damage was kept"
+"$tool" apply -q --resume old delta out || die "resume of a whole one"
+
+say "flipped bytes: an error or the exact output"
+size=$(stat -c %s delta)
+for i in 0 4 9 20 70 100 200 400 900 $((size / 3)) $((size / 2)) $((size - 30)); do
+	cp delta bad
+	printf '\377' | dd of=bad bs=1 seek=$i conv=notrunc status=none
+	cmp -s delta bad && continue
+	if "$tool" apply -q old bad out 2>err.txt; then
+		cmp new out || die "byte $i flipped: wrong output"
+	fi
+done
+for i in 999999 5000000 12000100; do
+	cp old bad
+	printf '\125\252\125' | dd of=bad bs=1 seek=$i conv=notrunc status=none
+	if "$tool" apply -q bad delta out 2>err.txt; then
+		cmp new out || die "old byte $i flipped: wrong output"
+	else
+		grep -q 'another old image' err.txt || die "old byte $i: $(cat err.txt)"
+	fi
+done
+
+say "errors, each with what to do, and the output as it was"
+"$tool" apply -q old delta out || die "apply again"
+fails 66 nowhere "$tool" create nowhere new d
+fails 66 nowhere "$tool" apply old nowhere out
+fails 65 'old: not a delta' "$tool" apply old old out
+fails 65 'old: not a delta' "$tool" info old
+fails 65 'the old image has' "$tool" apply new delta out
+fails 64 'name another file' "$tool" create old new old
+fails 64 'name another file' "$tool" create old new ./new
+fails 64 'name another file' "$tool" apply old delta old
+fails 64 'name another file' "$tool" apply old delta delta
+fails 64 'table or json' "$tool" create -o xml old new d
+[ ! -e d ] || die "a refused option leaves a file"
+fails 64 'needs OLD NEW DELTA' "$tool" create old new
+cp delta keep
+printf x | dd of=keep bs=1 seek=4 conv=notrunc status=none
+fails 69 'version' "$tool" apply old keep out
+cmp -s new out || die "the output is gone before the delta was looked at"
+
+say "help, version, manual page, completion"
+"$tool" --version | grep -q '^valise-delta ' || die "--version"
+for c in create apply info bench; do
+	"$tool" $c --help | grep -q "^usage: valise-delta $c" || die "help of $c"
+	"$tool" completion bash | grep -q "$c" || die "completion of $c"
+	"$tool" --man | grep -q "$c" || die "manual page of $c"
+done
