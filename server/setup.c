@@ -6,8 +6,8 @@
 #include "base/file.h"
 #include "base/io.h"
 #include "storage/audit.h"
+#include "storage/migrate.h"
 #include "storage/objects.h"
-#include "storage/store.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -93,14 +93,33 @@ bool setup_give_back(const struct settings *s, bool ok, struct err *e)
 
 /* ---- pieces --------------------------------------------------------------------------------- */
 
-static bool open_store(struct store **ret, const struct settings *s, struct err *e)
+/* A server may be running, and be older than this program: only its next start changes the schema. */
+static bool open_beside(struct store **ret, const struct settings *s, struct err *e)
 {
 	struct store_options o = { .state_dir = s->state_dir,
 				   .clock = clock_system(),
 				   .rng = rng_system(),
-				   .reserve_bytes = s->disk_reserve };
+				   .reserve_bytes = s->disk_reserve,
+				   .keep_schema = true };
 
 	return store_open(ret, &o, e);
+}
+
+bool setup_open_store(struct store **ret, const struct settings *s, struct err *e)
+{
+	CLEANUP(store_freep) struct store *store = NULL;
+	struct store_stats stats;
+
+	if (!open_beside(&store, s, e))
+		return false;
+	store_stats(store, &stats);
+	if (stats.schema < migrate_newest()) {
+		err_set(e, E_CONFLICT, "%s: has schema %u, this program wants %u", s->state_dir,
+			stats.schema, migrate_newest());
+		return err_hint(e, "start or restart the server with this program first");
+	}
+	*ret = TAKE(store);
+	return true;
 }
 
 static bool make_tls(int dirfd, const char *const *names, size_t n, bool *ret_made,
@@ -147,7 +166,7 @@ static bool first_token(const struct settings *s, struct setup_made *ret, struct
 	bool there;
 
 	/* Collecting nothing makes the files that the store locks. */
-	if (!open_store(&store, s, e) || !objects_gc(store, &gc, e) ||
+	if (!setup_open_store(&store, s, e) || !objects_gc(store, &gc, e) ||
 	    !tokens_list(store, 0, 1, &page, e))
 		return false;
 	there = page.n > 0;
@@ -194,7 +213,7 @@ static bool make_token(const struct settings *s, const char *name, unsigned scop
 	/* Never make a directory here: a wrong path would look like an empty server. */
 	if (access(s->state_dir, F_OK) < 0)
 		return err_sys(e, errno, "%s", s->state_dir);
-	return open_store(&store, s, e) &&
+	return setup_open_store(&store, s, e) &&
 	       tokens_create(store, name, scopes, (int64_t)ttl_s, "console", &ret->token,
 			     ret->token_text, e);
 }
@@ -243,7 +262,7 @@ static bool backup(const struct settings *s, const char *dir, bool with_keys,
 
 	if (access(s->state_dir, F_OK) < 0)
 		return err_sys(e, errno, "%s", s->state_dir);
-	return open_store(&store, s, e) && backup_make(store, dir, with_keys, ret, e);
+	return open_beside(&store, s, e) && backup_make(store, dir, with_keys, ret, e);
 }
 
 bool setup_backup(const struct settings *s, const char *dir, bool with_keys,
@@ -277,7 +296,7 @@ static bool check_store(const struct settings *s, struct setup_checked *ret, str
 
 	if (access(s->state_dir, F_OK) < 0)
 		return err_sys(e, errno, "%s", s->state_dir);
-	if (!open_store(&store, s, e) || !store_check(store, e) ||
+	if (!setup_open_store(&store, s, e) || !store_check(store, e) ||
 	    !objects_check(store, &t, e) || !audit_verify(store, &head, e))
 		return false;
 	*ret = (struct setup_checked){ t.count, t.bytes, head.n };

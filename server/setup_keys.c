@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "proto/tuf_make.h"
-#include "storage/store.h"
 #include "storage/tuf.h"
 
 #include <errno.h>
@@ -22,16 +21,6 @@ static bool open_keys(int *ret, const struct settings *s, struct err *e)
 		return err_sys(e, errno, "%s/keys", s->state_dir);
 	*ret = fd;
 	return true;
-}
-
-static bool open_store(struct store **ret, const struct settings *s, struct err *e)
-{
-	struct store_options o = { .state_dir = s->state_dir,
-				   .clock = clock_system(),
-				   .rng = rng_system(),
-				   .reserve_bytes = s->disk_reserve };
-
-	return store_open(ret, &o, e);
 }
 
 /* NULL if there is none yet. */
@@ -95,7 +84,7 @@ bool setup_keys(const struct settings *s, struct setup_key ret[static ONLINE_N],
 	CLEANUP(store_freep) struct store *store = NULL;
 	CLEANUP(fd_closep) int fd = -1;
 
-	return open_keys(&fd, s, e) && open_store(&store, s, e) &&
+	return open_keys(&fd, s, e) && setup_open_store(&store, s, e) &&
 	       setup_give_back(s, look_at_all(ret, store, fd, e), e);
 }
 
@@ -164,6 +153,6 @@ bool setup_keys_retire(const struct settings *s, unsigned *ret_n, struct err *e)
 	CLEANUP(store_freep) struct store *store = NULL;
 	CLEANUP(fd_closep) int fd = -1;
 
-	return open_keys(&fd, s, e) && open_store(&store, s, e) &&
+	return open_keys(&fd, s, e) && setup_open_store(&store, s, e) &&
 	       setup_give_back(s, retire(store, fd, ret_n, e), e);
 }

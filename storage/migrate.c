@@ -83,8 +83,8 @@ static bool apply(struct db *db, const struct migration *m, unsigned number, int
 		      S(m->name), H(hash), I(now_s));
 }
 
-static bool apply_pending(struct db *db, const struct migration *list, unsigned n,
-			  int64_t now_s, struct err *e)
+static bool apply_pending(struct db *db, const struct migration *list, unsigned n, bool keep,
+			  int64_t now_s, unsigned *ret_schema, struct err *e)
 {
 	static const char table[] =
 		"CREATE TABLE IF NOT EXISTS migrations ("
@@ -106,24 +106,29 @@ static bool apply_pending(struct db *db, const struct migration *list, unsigned 
 	}
 	if (!db_script(db, table, e) || !check_applied(db, list, (unsigned)schema, e))
 		return false;
+	if (keep && schema > 0)
+		n = (unsigned)schema;
+	*ret_schema = n;
 	for (unsigned i = (unsigned)schema + 1; i <= n; i++)
 		if (!apply(db, &list[i - 1], i, now_s, e))
 			return err_wrap(e, "migration %s", list[i - 1].name);
 	return true;
 }
 
-bool migrate_run(struct db *db, const struct migration *list, unsigned n, int64_t now_s,
-		 unsigned *ret_schema, struct err *e)
+bool migrate_run(struct db *db, const struct migration *list, unsigned n, bool keep,
+		 int64_t now_s, unsigned *ret_schema, struct err *e)
 {
 	struct err ignored;
+	unsigned schema;
 
 	if (!db_script(db, "BEGIN IMMEDIATE", e))
 		return false;
-	if (!apply_pending(db, list, n, now_s, e) || !db_script(db, "COMMIT", e)) {
+	if (!apply_pending(db, list, n, keep, now_s, &schema, e) ||
+	    !db_script(db, "COMMIT", e)) {
 		if (!sqlite3_get_autocommit(db->h) && !db_script(db, "ROLLBACK", &ignored))
 			return false;
 		return false;
 	}
-	*ret_schema = n;
+	*ret_schema = schema;
 	return true;
 }

@@ -14,8 +14,9 @@ struct migration {
 /* Those built in, in order. */
 const struct migration *migrate_list(unsigned *ret_n);
 
-/* Brings the database to the newest of the n migrations given. */
-bool migrate_run(struct db *db, const struct migration *list, unsigned n, int64_t now_s,
-		 unsigned *ret_schema, struct err *e) MUST_USE;
+/* Brings the database to the newest of the n migrations given; with `keep` only one that has no
+ * schema yet. */
+bool migrate_run(struct db *db, const struct migration *list, unsigned n, bool keep,
+		 int64_t now_s, unsigned *ret_schema, struct err *e) MUST_USE;
 
 #endif

@@ -387,7 +387,7 @@ static bool open_database(struct store *s, struct err *e)
 	if (s->o.check && !quick_check(s->writer, e))
 		return false;
 	list = migrate_list(&n);
-	if (!migrate_run(s->writer, list, n, store_now_s(s), &s->schema, e))
+	if (!migrate_run(s->writer, list, n, s->o.keep_schema, store_now_s(s), &s->schema, e))
 		return false;
 	/* The folder's entry for the new file has to survive as well. */
 	if (!fd_sync(s->dirfd, e))

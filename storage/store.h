@@ -48,9 +48,11 @@ struct store_options {
 	uint64_t reserve_bytes;    /* uploads and objects leave at least this much free */
 	unsigned busy_ms;          /* 0 is 5000 */
 	bool check;                /* run the quick integrity check before use */
+	bool keep_schema;          /* of a tool beside a server that may be older: see below */
 };
 
-/* Opens or makes the store and brings its schema up to date (storage/migrate.h).
+/* Opens or makes the store and brings its schema up to date (storage/migrate.h).  With keep_schema an
+ * older schema (store_stats tells it) stays, and only backup_make may be used with it.
  * E_UNSUPPORTED: the database was written by a newer Valise.  E_CONFLICT: the directory holds a
  * restore that was broken off (storage/backup.h).  Temporary files of crashes are removed. */
 bool store_open(struct store **ret, const struct store_options *o, struct err *e) MUST_USE;

@@ -70,3 +70,29 @@ stop_valised
 "$bin/valised" restore nokeys --state "$TMPDIR/other" --set user= >restore.out || die "restore"
 grep -q "copy keys/ back" restore.out || die "$(cat restore.out)"
 if "$bin/valised" run --state "$TMPDIR/other" --set user= --set listen.port=0 --set listen.address=127.0.0.1 2>err; then die "it runs without keys"; fi
+
+say "beside an older server a backup is made, and nothing else touches its database"
+older=$TMPDIR/older
+mkdir "$older"
+old=$(ls "$TOP"/migrations/*.sql | sed '$d')
+schema=$(echo "$old" | wc -l)
+{
+	echo "CREATE TABLE migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 BLOB NOT NULL, applied_at INTEGER NOT NULL) STRICT;"
+	n=0
+	for m in $old; do
+		n=$((n + 1))
+		cat "$m"
+		echo "INSERT INTO migrations VALUES ($n, '${m##*/}', x'$(sha256sum "$m" | cut -d' ' -f1)', 1);"
+	done
+	echo "PRAGMA user_version = $schema;"
+} | sqlite3 "$older/valise.db" >/dev/null
+beside=(--state "$older" --set user=)
+"$bin/valised" backup "$TMPDIR/of-older" "${beside[@]}" >backup.out || die "$(cat backup.out)"
+grep -q "^backup: schema $schema," backup.out || die "$(cat backup.out)"
+for command in "token x --scope admin" "check --store" init; do
+	got=0
+	# shellcheck disable=SC2086
+	"$bin/valised" $command "${beside[@]}" >out 2>err || got=$?
+	[ $got = 75 ] && grep -q "has schema $schema" err && grep -q "restart the server" err || die "$command: $got $(cat err)"
+done
+[ "$(sqlite3 "$older/valise.db" "PRAGMA user_version")" = "$schema" ] || die "the schema was changed"

@@ -5,12 +5,14 @@
  * schema, with data in what it added. */
 #include "tests/unit/storage/fixture.h"
 
+#include "storage/backup.h"
 #include "storage/migrate_priv.h"
 #include "storage/store_priv.h"
 
 #include "base/io.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 enum { DUMP_MAX = 1 << 20 };
 
@@ -251,8 +253,8 @@ static void a_migration_that_fails_leaves_the_old_schema_whole(void **state)
 	unsigned schema;
 	struct err e;
 
-	assert_ok(migrate_run(db, two, 1, NOW, &schema, &e), &e);
-	assert_false(migrate_run(db, two, 2, NOW, &schema, &e));
+	assert_ok(migrate_run(db, two, 1, false, NOW, &schema, &e), &e);
+	assert_false(migrate_run(db, two, 2, false, NOW, &schema, &e));
 	assert_non_null(strstr(e.text, "0002_b.sql"));
 	assert_ok(db_int(db, &version, &e, "PRAGMA user_version"), &e);
 	assert_int_equal(version, 1);
@@ -260,7 +262,7 @@ static void a_migration_that_fails_leaves_the_old_schema_whole(void **state)
 			 "SELECT count(*) FROM sqlite_schema WHERE name = 'b'"),
 		  &e);
 	assert_int_equal(tables, 0);
-	assert_ok(migrate_run(db, two, 1, NOW, &schema, &e), &e);
+	assert_ok(migrate_run(db, two, 1, false, NOW, &schema, &e), &e);
 }
 
 static void an_edited_migration_is_found(void **state)
@@ -272,8 +274,49 @@ static void an_edited_migration_is_found(void **state)
 	unsigned schema;
 	struct err e;
 
-	assert_ok(migrate_run(db, two, 1, NOW, &schema, &e), &e);
-	assert_fails(migrate_run(db, edited, 1, NOW, &schema, &e), &e, E_CONFLICT);
+	assert_ok(migrate_run(db, two, 1, false, NOW, &schema, &e), &e);
+	assert_fails(migrate_run(db, edited, 1, false, NOW, &schema, &e), &e, E_CONFLICT);
+}
+
+/* An older server may be running on it. */
+static void a_tool_keeps_the_schema_that_is_there_and_can_back_it_up(void **state)
+{
+	FIXTURE(f, state);
+	struct store_options o = { .state_dir = f.path,
+				   .clock = &f.clock.base,
+				   .rng = &f.rng.base,
+				   .keep_schema = true };
+	CLEANUP(db_closep) struct db *db = NULL;
+	CLEANUP(store_freep) struct store *s = NULL;
+	const struct migration *list;
+	char path[600], copy[600];
+	struct backup_report r;
+	struct store_stats st;
+	int64_t version = 0;
+	unsigned n, schema;
+	struct err e;
+
+	fixture_end(&f);
+	f.s = NULL;
+	snprintf(path, sizeof(path), "%s/valise.db", f.path);
+	snprintf(copy, sizeof(copy), "%s/copy", f.path);
+	assert_int_equal(truncate(path, 0), 0);
+	list = migrate_list(&n);
+	assert_ok(db_open(&db, path, DB_WRITER, 1000, &e), &e);
+	assert_ok(migrate_run(db, list, n - 1, true, NOW, &schema, &e), &e);
+	assert_int_equal(schema, n - 1);
+	assert_ok(store_open(&s, &o, &e), &e);
+	store_stats(s, &st);
+	assert_int_equal(st.schema, n - 1);
+	assert_ok(backup_make(s, copy, false, &r, &e), &e);
+	assert_int_equal(r.schema, n - 1);
+	assert_ok(db_int(db, &version, &e, "PRAGMA user_version"), &e);
+	assert_int_equal(version, n - 1);
+	store_free(TAKE(s));
+	o.keep_schema = false;
+	assert_ok(store_open(&s, &o, &e), &e);
+	store_stats(s, &st);
+	assert_int_equal(st.schema, n);
 }
 
 static void numbers_have_no_gaps(void **state)
@@ -285,7 +328,7 @@ static void numbers_have_no_gaps(void **state)
 	unsigned schema;
 	struct err e;
 
-	assert_fails(migrate_run(db, gap, 1, NOW, &schema, &e), &e, E_INTERNAL);
+	assert_fails(migrate_run(db, gap, 1, false, NOW, &schema, &e), &e, E_INTERNAL);
 }
 
 int main(void)
@@ -295,6 +338,7 @@ int main(void)
 		TMPDIR_TEST(a_newer_schema_is_refused_untouched_with_a_clear_text),
 		TMPDIR_TEST(a_migration_that_fails_leaves_the_old_schema_whole),
 		TMPDIR_TEST(an_edited_migration_is_found),
+		TMPDIR_TEST(a_tool_keeps_the_schema_that_is_there_and_can_back_it_up),
 		TMPDIR_TEST(numbers_have_no_gaps),
 	};
 
