@@ -561,14 +561,19 @@ static bool wait_while_busy(struct remote *r, struct backoff *b, int64_t since_m
 
 bool ceremony_publish(const struct ceremony *c, struct remote *r, struct err *e)
 {
+	if (ceremony_missing(c) > 0)
+		return err_set(e, E_UNTRUSTED, "%" PRIu64 " signatures are missing",
+			       ceremony_missing(c));
+	return ceremony_send(c, r, e);
+}
+
+bool ceremony_send(const struct ceremony *c, struct remote *r, struct err *e)
+{
 	CLEANUP(buf_done) struct buf body = BUF_INIT(LIMIT_PUBLISH_BODY);
 	struct backoff b = BACKOFF_INIT(1000, 30000);
 	struct remote_call call = { .body = &c->file };
 	int64_t since_ms = clock_boot_ms(clock_system());
 
-	if (ceremony_missing(c) > 0)
-		return err_set(e, E_UNTRUSTED, "%" PRIu64 " signatures are missing",
-			       ceremony_missing(c));
 	if (is_root(c)) {
 		call.route = c->repo == CEREMONY_IMAGE ? ROUTE_IMAGE_ROOT_PUT
 						       : ROUTE_DIRECTOR_ROOT_PUT;

@@ -91,7 +91,10 @@ bool ceremony_wants(const struct ceremony *c, const uint8_t public[static KEYFIL
  * version that somebody made up hides nothing. */
 bool ceremony_changes(const struct ceremony *c, struct buf *out, struct err *e) MUST_USE;
 
-/* Sends it where it belongs.  A release is asked for again while the server verifies it. */
+/* Sends it where it belongs.  A release is asked for again while the server verifies it.  E_UNTRUSTED when
+ * signatures are missing: ceremony_send sends that too, and E_PENDING is then the server's word that it
+ * waits there (a release). */
+bool ceremony_send(const struct ceremony *c, struct remote *r, struct err *e) MUST_USE;
 bool ceremony_publish(const struct ceremony *c, struct remote *r, struct err *e) MUST_USE;
 
 #endif

@@ -27,7 +27,8 @@ cmd_run cmd_audit_list, cmd_audit_verify, cmd_audit_export;
 cmd_run cmd_image_check;
 
 extern const struct cli_opt sign_opts[], root_edit_opts[], publisher_add_opts[],
-	publisher_remove_opts[], audit_list_opts[], audit_verify_opts[], image_check_opts[];
+	publisher_remove_opts[], release_list_opts[], audit_list_opts[], audit_verify_opts[],
+	image_check_opts[];
 extern const struct cli_opt init_opts[], login_opts[], publish_opts[], withdraw_opts[],
 	enrol_new_opts[], device_list_opts[], device_revoke_opts[], target_opts[],
 	policy_publish_opts[], token_new_opts[], key_new_opts[], key_import_opts[];

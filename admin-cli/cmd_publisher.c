@@ -4,10 +4,12 @@
 #include "admin-cli/opts.h"
 #include "admin-cli/roles.h"
 #include "base/clock.h"
+#include "proto/release.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { KEYS_MAX = 32 };
 
@@ -235,8 +237,63 @@ bool cmd_publisher_approve(int argc, char **argv, struct err *e)
 	return approve(argv[0], "targets", e);
 }
 
+/* ---- a release that waits on the server -------------------------------------------------- */
+
+static bool fetch_proposal(struct ceremony *c, struct remote *r, const struct release_ref *ref,
+			   struct err *e)
+{
+	const char *const params[] = { ref->product, ref->version, NULL };
+	struct remote_call call = { .route = ROUTE_RELEASE_PROPOSAL, .params = params };
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	const char *release, *targets;
+	size_t release_n, targets_n;
+	char role[LIMIT_NAME + 16];
+
+	snprintf(role, sizeof(role), "releases.%s", ref->product);
+	ceremony_init(c, CEREMONY_IMAGE, role);
+	if (!remote_do(r, &call, NULL, &d, e) || !ceremony_fetch(c, r, e))
+		return false;
+	if (!d)
+		return err_set(e, E_FORMAT, "%s/%s: no answer", ref->product, ref->version);
+	return jobj_text(&release, &release_n, jdoc_root(d), "release", LIMIT_RELEASE_JSON,
+			 e) &&
+	       jobj_text(&targets, &targets_n, jdoc_root(d), "targets", LIMIT_TUF_TARGETS, e) &&
+	       buf_add(&c->payload, release, release_n, e) &&
+	       buf_add(&c->file, targets, targets_n, e);
+}
+
+/* The signed file is sent as a whole: the server puts it together with what others sent meanwhile. */
+static bool approve_on_server(const struct release_ref *ref, struct err *e)
+{
+	CLEANUP(remote_done) struct remote r = { 0 };
+	CLEANUP(ceremony_done) struct ceremony c = { .n_roots = 0 };
+
+	if (!remote_open(&r, REMOTE_TOKEN, e) || !fetch_proposal(&c, &r, ref, e) ||
+	    !ceremony_check(&c, &r.home, e))
+		return false;
+	if (ceremony_missing(&c) > 0 && !cmd_ceremony_sign(&c, &r.home, false, e))
+		return false;
+	if (!ceremony_send(&c, &r, e)) {
+		if (e->code != E_PENDING)
+			return false;
+		cmd_note("%s/%s: %" PRIu64 " signatures are missing", ref->product,
+			 ref->version, ceremony_missing(&c));
+		return true;
+	}
+	cmd_note("published %s/%s", ref->product, ref->version);
+	return true;
+}
+
+/* A file that is there is meant; else a reference. */
 bool cmd_release_approve(int argc, char **argv, struct err *e)
 {
+	struct release_ref ref;
+	struct stat st;
+	struct err ignored;
+
+	if ((stat(argv[0], &st) != 0 || !S_ISREG(st.st_mode)) &&
+	    release_ref_parse(&ref, argv[0], &ignored))
+		return approve_on_server(&ref, e);
 	return approve(argv[0], "releases.", e);
 }
 

@@ -11,6 +11,18 @@ const struct cli_opt withdraw_opts[] = {
 	{ 0 },
 };
 
+static bool opt_pending;
+
+const struct cli_opt release_list_opts[] = {
+	{ "pending", 0, NULL, "those that wait for signatures", CLI_FLAG, &opt_pending },
+	{ 0 },
+};
+
+static const struct out_col pending_cols[] = {
+	{ "PRODUCT", "product", OUT_TEXT }, { "VERSION", "version", OUT_TEXT },
+	{ "STATE", "state", OUT_TEXT },     { "PROPOSED", "proposed_at", OUT_TEXT },
+	{ "BY", "proposed_by", OUT_TEXT },  { "UNTIL", "expires_at", OUT_TEXT },
+};
 static const struct out_col list_cols[] = {
 	{ "PRODUCT", "product", OUT_TEXT },
 	{ "VERSION", "version", OUT_TEXT },
@@ -34,6 +46,12 @@ static const struct out_col item_cols[] = {
 	{ "published", "published_at", OUT_TEXT },
 	{ "by", "published_by", OUT_TEXT },
 	{ "withdrawn", "withdrawn_at", OUT_TEXT },
+	{ "proposed", "proposed_at", OUT_TEXT },
+	{ "by", "proposed_by", OUT_TEXT },
+	{ "until", "expires_at", OUT_TEXT },
+	{ "signatures needed", "signatures.threshold", OUT_TEXT },
+	{ "signed by keys", "signatures.signed", OUT_LIST },
+	{ "other keys", "signatures.missing", OUT_LIST },
 };
 
 static const struct out_col delta_cols[] = {
@@ -50,14 +68,23 @@ static const struct out_col delta_cols[] = {
 bool cmd_release_list(int argc, char **argv, struct err *e)
 {
 	CLEANUP(remote_done) struct remote r = { 0 };
-	char query[LIMIT_NAME + 16] = "";
+	char query[LIMIT_NAME + 40] = "";
 
 	if (argc > 0 && !name_is_valid(argv[0], LIMIT_NAME))
 		return err_set(e, E_USAGE, "\"%.80s\" is no name for a product", argv[0]);
-	if (argc > 0)
-		snprintf(query, sizeof(query), "product=%s", argv[0]);
-	return remote_open(&r, REMOTE_TOKEN, e) &&
-	       cmd_print_list(&r, ROUTE_RELEASE_LIST, argc > 0 ? query : NULL, list_cols,
+	if (argc > 0 || opt_pending)
+		snprintf(query, sizeof(query), "%s%s%s", argc > 0 ? "product=" : "",
+			 argc > 0 ? argv[0] : "",
+			 !opt_pending ? ""
+			 : argc > 0   ? "&state=pending"
+				      : "state=pending");
+	if (!remote_open(&r, REMOTE_TOKEN, e))
+		return false;
+	if (opt_pending)
+		return cmd_print_list(&r, ROUTE_RELEASE_LIST, query, pending_cols,
+				      ARRAY_SIZE(pending_cols), "nothing waits for signatures",
+				      e);
+	return cmd_print_list(&r, ROUTE_RELEASE_LIST, argc > 0 ? query : NULL, list_cols,
 			      ARRAY_SIZE(list_cols),
 			      "no releases; `valise publish DIR` makes one", e);
 }

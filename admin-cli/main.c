@@ -37,17 +37,20 @@ static const struct cli_command commands[] = {
 		  "that hold old bytes, packed files, traces of mounting; with --previous also at\n"
 		  "seeds and times that change from build to build.  Says what to do about each.\n"
 		  "Needs no server and mounts nothing." },
-	{ "release list", "[PRODUCT]", "list releases", NULL, 0, 1, cmd_release_list },
+	{ "release list", "[PRODUCT]", "list releases", release_list_opts, 0, 1,
+	  cmd_release_list },
 	{ "release show", "PRODUCT/VERSION", "one release", NULL, 1, 1, cmd_release_show },
 	{ "release withdraw", "PRODUCT/VERSION", "give a release to no one any more",
 	  withdraw_opts, 1, 1, cmd_release_withdraw,
 	  .long_help = "Devices that run it keep it.  The version cannot be published again." },
 
-	{ "release approve", "FILE", "sign a release that waits, and publish it", sign_opts, 1,
-	  1, cmd_release_approve,
+	{ "release approve", "PRODUCT/VERSION|FILE",
+	  "sign a release that waits, and publish it", sign_opts, 1, 1, cmd_release_approve,
 	  .long_help =
-		  "FILE is what `valise publish --partial` left.  Shows what it publishes, asks, and\n"
-		  "adds the signature; with the last one that is needed the release is published." },
+		  "A release whose product wants more than one signature waits on the server after\n"
+		  "`valise publish`; FILE is what `valise publish --partial` left, for who signs\n"
+		  "without a server.  Shows what it publishes, asks, and adds the signature; with\n"
+		  "the last one that is needed the release is published." },
 
 	{ "enrol new", "", "make a ticket for a handset", enrol_new_opts, 0, 0, cmd_enrol_new,
 	  .long_help =

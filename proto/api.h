@@ -81,6 +81,8 @@ enum api_scope {
 	XX(RELEASE_LIST, GET, "/v1/releases", SCOPE_DEVICE_READ, 0, "list releases")           \
 	XX(RELEASE_GET, GET, "/v1/releases/{product}/{version}", SCOPE_DEVICE_READ, 0,         \
 	   "one release")                                                                      \
+	XX(RELEASE_PROPOSAL, GET, "/v1/releases/{product}/{version}/proposal", SCOPE_PUBLISH,  \
+	   0, "a release that waits for signatures, to sign it")                               \
 	XX(RELEASE_WITHDRAW, POST, "/v1/releases/{product}/{version}/withdraw", SCOPE_ROLLOUT, \
 	   LIMIT_SMALL_BODY, "grant a release no longer")                                      \
 	XX(TICKET_NEW, POST, "/v1/tickets", SCOPE_ADMIN, LIMIT_SMALL_BODY,                     \

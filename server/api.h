@@ -40,6 +40,7 @@ API_HANDLER(api_upload_delete);
 API_HANDLER(api_release_new);
 API_HANDLER(api_release_list);
 API_HANDLER(api_release_get);
+API_HANDLER(api_release_proposal);
 API_HANDLER(api_release_withdraw);
 /* api_policies.c */
 API_HANDLER(api_policy_new);

@@ -74,24 +74,107 @@ static bool send_release(struct req *r, unsigned status, const char *product,
 	reply_json(r, status, &w);
 	jw_obj(&w, NULL);
 	write_row(&w, &full.row);
-	if (!write_deltas(&w, r, &full.row, e))
+	if (!write_deltas(&w, r, &full.row, e) ||
+	    !repo_signatures(&w, r->web, product, NULL, 0, e))
 		return false;
 	jw_raw(&w, "release", full.manifest, full.row.manifest_size);
 	jw_end(&w);
 	return reply_json_end(&w, e);
 }
 
+/* ---- what waits for signatures ------------------------------------------------------------- */
+
+static void write_proposal(struct jw *w, const struct proposal *p)
+{
+	jw_str(w, "product", p->product);
+	jw_str(w, "version", p->version);
+	jw_str(w, "state", "pending");
+	jw_time(w, "proposed_at", p->proposed_at);
+	jw_str(w, "proposed_by", p->proposed_by);
+	jw_time(w, "expires_at", p->expires_at);
+}
+
+static bool send_proposal(struct req *r, struct err *e)
+{
+	CLEANUP(proposal_done) struct proposal p = { .number = 0 };
+	CLEANUP(release_freep) struct release *rel = NULL;
+	uint8_t sha[SHA256_SIZE];
+	struct jw w;
+
+	if (!proposals_get(r->web->store, r->params[0], r->params[1], &p, e) ||
+	    !release_parse(&rel, p.manifest, p.manifest_n, e))
+		return false;
+	sha256(sha, p.manifest, p.manifest_n);
+	reply_json(r, 200, &w);
+	jw_obj(&w, NULL);
+	write_proposal(&w, &p);
+	jw_u64(&w, "security_version", rel->security_version);
+	jw_u64(&w, "data_schema", rel->data_schema);
+	jw_hex(&w, "sha256", sha, sizeof(sha));
+	if (!repo_signatures(&w, r->web, p.product, p.role, p.role_n, e))
+		return false;
+	jw_raw(&w, "release", p.manifest, p.manifest_n);
+	jw_end(&w);
+	return reply_json_end(&w, e);
+}
+
+static bool list_proposals(struct req *r, const char *product, int64_t after, size_t limit,
+			   struct err *e)
+{
+	CLEANUP(proposal_page_done) struct proposal_page page = { 0 };
+	struct jw w;
+
+	if (!proposals_list(r->web->store, product, after, limit, &page, e))
+		return false;
+	reply_json(r, 200, &w);
+	jw_obj(&w, NULL);
+	jw_arr(&w, "items");
+	for (size_t i = 0; i < page.n; i++) {
+		jw_obj(&w, NULL);
+		write_proposal(&w, &page.items[i]);
+		jw_end(&w);
+	}
+	jw_end(&w);
+	reply_next(&w, page.more, 'n', page.n > 0 ? page.items[page.n - 1].number : 0);
+	jw_end(&w);
+	return reply_json_end(&w, e);
+}
+
+/* As it was posted, with the signatures that came since. */
+bool api_release_proposal(struct req *r, struct err *e)
+{
+	CLEANUP(proposal_done) struct proposal p = { .number = 0 };
+	struct jw w;
+
+	if (!proposals_get(r->web->store, r->params[0], r->params[1], &p, e))
+		return false;
+	reply_json(r, 200, &w);
+	jw_obj(&w, NULL);
+	jw_strn(&w, "release", p.manifest, p.manifest_n);
+	jw_strn(&w, "targets", p.role, p.role_n);
+	jw_end(&w);
+	return reply_json_end(&w, e);
+}
+
+/* ---- lists --------------------------------------------------------------------------------- */
+
 bool api_release_list(struct req *r, struct err *e)
 {
 	struct release_page page = { 0 };
-	char product[LIMIT_NAME + 1];
+	char product[LIMIT_NAME + 1], state[16];
 	int64_t after;
 	size_t limit;
 	struct jw w;
 
 	if (!req_page_number(r, 'n', &after, &limit, e) ||
 	    !req_query(r, "product", product, sizeof(product), e) ||
-	    !releases_list(r->web->store, product, after, limit, &page, e))
+	    !req_query(r, "state", state, sizeof(state), e))
+		return false;
+	if (strcmp(state, "pending") == 0)
+		return list_proposals(r, product, after, limit, e);
+	if (state[0])
+		return err_set(e, E_FORMAT, "state: is pending, or not given");
+	if (!releases_list(r->web->store, product, after, limit, &page, e))
 		return false;
 	reply_json(r, 200, &w);
 	jw_obj(&w, NULL);
@@ -110,7 +193,8 @@ bool api_release_list(struct req *r, struct err *e)
 
 bool api_release_get(struct req *r, struct err *e)
 {
-	return send_release(r, 200, r->params[0], r->params[1], e);
+	return send_release(r, 200, r->params[0], r->params[1], e) ||
+	       (e->code == E_NOT_FOUND && send_proposal(r, e));
 }
 
 bool api_release_withdraw(struct req *r, struct err *e)
@@ -285,16 +369,24 @@ static bool verify_objects(struct req *r, const struct release *rel, struct err 
 
 static bool publish(struct req *r, struct publish *p, enum release_put *ret, struct err *e)
 {
+	CLEANUP(buf_done) struct buf whole = BUF_INIT(LIMIT_TUF_TARGETS);
+	uint64_t missing;
 	bool same;
 
 	*ret = RELEASE_SAME;
 	if (!look_for_same(r, p, &same, e) || same)
 		return same;
-	return repo_check_release(r->web, p->release, p->manifest, p->manifest_n, p->role,
-				  p->role_n, e) &&
-	       have_objects(r, p->release, e) && verify_objects(r, p->release, e) &&
-	       repo_publish_release(r->web, p->release, p->manifest, p->manifest_n, p->role,
-				    p->role_n, r->actor, ret, e);
+	if (!repo_check_release(r->web, p->release, p->manifest, p->manifest_n, p->role,
+				p->role_n, &missing, e) ||
+	    !have_objects(r, p->release, e) || !verify_objects(r, p->release, e))
+		return false;
+	if (missing == 0)
+		return repo_publish_release(r->web, p->release, p->manifest, p->manifest_n,
+					    p->role, p->role_n, r->actor, ret, e);
+	return repo_propose_release(r->web, p->release, p->manifest, p->manifest_n, p->role,
+				    p->role_n, r->actor, &whole, e) &&
+	       repo_publish_release(r->web, p->release, p->manifest, p->manifest_n, whole.p,
+				    whole.n, r->actor, ret, e);
 }
 
 bool api_release_new(struct req *r, struct err *e)
@@ -306,7 +398,12 @@ bool api_release_new(struct req *r, struct err *e)
 		return false;
 	if (!publish(r, &p, &put, e)) {
 		err_wrap(e, "%s/%s", p.release->product, p.release->version);
-		log_warn("release.refused", "id=%s actor=%s %s", r->id, r->actor, log_err(e).s);
+		if (e->code == E_PENDING)
+			log_info("release.waits", "id=%s actor=%s release=%s/%s", r->id,
+				 r->actor, p.release->product, p.release->version);
+		else
+			log_warn("release.refused", "id=%s actor=%s %s", r->id, r->actor,
+				 log_err(e).s);
 		return false;
 	}
 	deltas_wake(r->web->deltas);

@@ -432,20 +432,62 @@ bool repo_put_targets(struct web *w, const void *p, size_t n, const char *actor,
 
 /* ---- roles of publishers ---------------------------------------------------------------------- */
 
-/* Parses the role's metadata and checks that the newest targets gave it to whoever signed. */
+static bool newest_targets(struct tuf_meta **ret, struct web *w, const char *role,
+			   struct err *e)
+{
+	if (newest(ret, w, TUF_IMAGE, "targets", TUF_TARGETS, e))
+		return true;
+	if (e->code == E_NOT_FOUND)
+		err_set(e, E_UNAVAILABLE, "nobody was given role %s yet: there are no targets",
+			role);
+	return false;
+}
+
+/* How many signatures are missing, when there are some and each is good and by a key that counts. */
+static bool partly_signed(const struct tuf_meta *m, const struct tuf_role *role,
+			  uint64_t *ret_missing, struct err *e)
+{
+	uint64_t have;
+
+	if (!tuf_count(m, role, &have, NULL, e))
+		return false;
+	if (have != jarr_n(m->signatures)) {
+		err_set(e, E_UNTRUSTED,
+			"of %zu signatures %" PRIu64
+			" are good and by keys that may sign; %" PRIu64 " are needed",
+			jarr_n(m->signatures), have, role->threshold);
+		return err_hint(e, "it was altered, or signed by a stranger: sign it anew");
+	}
+	*ret_missing = have < role->threshold ? role->threshold - have : 0;
+	return true;
+}
+
+/* Whether the newest targets gave the role to whoever signed: to enough of them, or, where they may
+ * still be missing (ret_missing), at least to all who did. */
+static bool check_signers(const struct tuf_meta *m, const struct tuf_meta *targets,
+			  const char *role, uint64_t *ret_missing, struct err *e)
+{
+	const struct tuf_role *r = tuf_role_get(targets, role);
+
+	if (ret_missing)
+		*ret_missing = 0;
+	return verified_by(m, targets, role, e) ||
+	       (e->code == E_UNTRUSTED && ret_missing && r && jarr_n(m->signatures) > 0 &&
+		partly_signed(m, r, ret_missing, e));
+}
+
+/* Parses the role's metadata and checks that the newest targets gave it to whoever signed.  ret_missing
+ * NULL: nobody may be missing. */
 static bool check_role(struct tuf_meta **ret, struct web *w, const char *role, const void *p,
-		       size_t n, struct err *e)
+		       size_t n, uint64_t *ret_missing, struct err *e)
 {
 	CLEANUP(tuf_freep) struct tuf_meta *targets = NULL;
 	CLEANUP(tuf_freep) struct tuf_meta *m = NULL;
 
-	if (!newest(&targets, w, TUF_IMAGE, "targets", TUF_TARGETS, e)) {
-		if (e->code == E_NOT_FOUND)
-			err_set(e, E_UNAVAILABLE,
-				"nobody was given role %s yet: there are no targets", role);
+	if (!newest_targets(&targets, w, role, e))
 		return false;
-	}
-	if (!tuf_parse(&m, TUF_TARGETS, p, n, e) || !verified_by(m, targets, role, e) ||
+	if (!tuf_parse(&m, TUF_TARGETS, p, n, e) ||
+	    !check_signers(m, targets, role, ret_missing, e) ||
 	    !tuf_check_expiry(m, role, clock_wall_s(w->clock), e))
 		return err_wrap(e, "role %s", role);
 	if (m->n_roles != 0 || m->succinct_bits)
@@ -587,14 +629,15 @@ static bool release_listed(const struct tuf_meta *m, const struct release *r,
 }
 
 bool repo_check_release(struct web *w, const struct release *r, const void *manifest,
-			size_t manifest_n, const void *role, size_t role_n, struct err *e)
+			size_t manifest_n, const void *role, size_t role_n,
+			uint64_t *ret_missing, struct err *e)
 {
 	CLEANUP(tuf_freep) struct tuf_meta *m = NULL;
 	char name[TUF_ROLE_MAX + 1], prefix[RELEASE_PATH_SIZE];
 
 	snprintf(name, sizeof(name), "releases.%s", r->product);
 	release_path(prefix, r->product, r->version, "");
-	return check_role(&m, w, name, role, role_n, e) &&
+	return check_role(&m, w, name, role, role_n, ret_missing, e) &&
 	       release_listed(m, r, manifest, manifest_n, e) &&
 	       only_adds(w, name, m, prefix, e);
 }
@@ -618,31 +661,34 @@ static void fill_components(struct release_component *to, const struct release *
 	}
 }
 
-static bool put_release(struct web *w, const struct release *r, const void *manifest,
-			size_t manifest_n, const struct tuf_file *files, size_t n,
-			const char *actor, enum release_put *ret, struct err *e)
-{
-	struct release_component components[LIMIT_COMPONENTS] = { 0 };
+/* A release as the store takes it. */
+struct stored_release {
+	struct release_component components[LIMIT_COMPONENTS];
 	const char *models[LIMIT_MODELS];
-	struct release_new put = {
-		.product = r->product,
-		.version = r->version,
-		.security_version = r->security_version,
-		.data_schema = r->data_schema,
-		.manifest = manifest,
-		.manifest_n = manifest_n,
-		.components = components,
-		.components_n = r->n_components,
-		.models = models,
-		.models_n = r->n_models,
-		.tuf = files,
-		.tuf_n = n,
-	};
+	struct release_new put;
+};
 
-	fill_components(components, r);
+static void fill_release(struct stored_release *s, const struct release *r,
+			 const void *manifest, size_t manifest_n, const struct tuf_file *files,
+			 size_t n)
+{
+	*s = (struct stored_release){ .put = {
+					      .product = r->product,
+					      .version = r->version,
+					      .security_version = r->security_version,
+					      .data_schema = r->data_schema,
+					      .manifest = manifest,
+					      .manifest_n = manifest_n,
+					      .components = s->components,
+					      .components_n = r->n_components,
+					      .models = s->models,
+					      .models_n = r->n_models,
+					      .tuf = files,
+					      .tuf_n = n,
+				      } };
+	fill_components(s->components, r);
 	for (size_t i = 0; i < r->n_models; i++)
-		models[i] = r->models[i].name;
-	return releases_publish(w->store, &put, actor, ret, e);
+		s->models[i] = r->models[i].name;
 }
 
 /* Whether the role that comes is the one after what is stored, or what is stored.  After a publish
@@ -673,7 +719,7 @@ bool repo_publish_release(struct web *w, const struct release *r, const void *ma
 		CLEANUP(fresh_done) struct fresh f = { .n = 0 };
 
 		/* Again under the lock: what was checked may have been overtaken. */
-		if (!check_role(&m, w, name, role, role_n, e) ||
+		if (!check_role(&m, w, name, role, role_n, NULL, e) ||
 		    !only_adds(w, name, m, prefix, e))
 			return false;
 		const struct next next = { name, m->version };
@@ -681,13 +727,207 @@ bool repo_publish_release(struct web *w, const struct release *r, const void *ma
 			return false;
 		struct tuf_file files[3] = { role_file(name, m, role, role_n), f.files[0],
 					     f.files[1] };
-		if (put_release(w, r, manifest, manifest_n, files, 3, actor, ret, e))
+		struct stored_release s;
+		fill_release(&s, r, manifest, manifest_n, files, 3);
+		if (releases_publish(w->store, &s.put, actor, ret, e))
 			return true;
 		if (e->code != E_CONFLICT)
 			return false;
 	}
 	return false;
 }
+
+/* ---- releases that wait ------------------------------------------------------------------------- */
+
+/* Hands the signature of a key over, if it is on the list. */
+static bool find_signature(const struct jval *list, const char *keyid, uint8_t *ret,
+			   size_t *ret_n)
+{
+	const char *id, *hex;
+	struct err ignored;
+	size_t n;
+
+	for (size_t i = 0; i < jarr_n(list); i++) {
+		const struct jval *s = jarr_at(list, i);
+
+		if (!jobj_str(&id, s, "keyid", TUF_KEYID_SIZE, &ignored) ||
+		    strcmp(id, keyid) != 0)
+			continue;
+		if (!jobj_text(&hex, &n, s, "sig", 2 * SIG_MAX, &ignored) ||
+		    !hex_decode(ret, n / 2, hex, n))
+			return false;
+		*ret_n = n / 2;
+		return true;
+	}
+	return false;
+}
+
+/* Appends `role` with the signatures besides that `other` has over the same bytes. */
+static bool merge(struct buf *out, const void *role, size_t n, const struct tuf_meta *other,
+		  const struct tuf_role *by, struct err *e)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_TUF_TARGETS);
+	struct tuf_pubkey *keys;
+	uint8_t sig[SIG_MAX];
+	size_t n_keys, sig_n;
+	bool ok;
+
+	if (!buf_add(&text, role, n, e) || !tuf_pubkeys_of(&keys, &n_keys, by, e))
+		return false;
+	ok = true;
+	for (size_t i = 0; ok && i < n_keys; i++) {
+		CLEANUP(buf_done) struct buf more = BUF_INIT(LIMIT_TUF_TARGETS);
+
+		if (!find_signature(other->signatures, keys[i].id, sig, &sig_n))
+			continue;
+		ok = tuf_add_signature(&more, text.p, text.n, &keys[i], sig, sig_n, e);
+		buf_reset(&text);
+		ok = ok && buf_add(&text, more.p, more.n, e);
+	}
+	tuf_pubkeys_free(keys, n_keys);
+	return ok && buf_add(out, text.p, text.n, e);
+}
+
+static bool is_pending(const struct tuf_role *role, uint64_t missing, struct err *e)
+{
+	err_set(e, E_PENDING,
+		"signed by %" PRIu64 " of the %" PRIu64 " keys that are needed; it waits",
+		role->threshold - missing, role->threshold);
+	return err_hint(
+		e, "the holder of another key runs: valise release approve PRODUCT/VERSION");
+}
+
+/* What a release that is proposed meets here: nothing that counts (*ret_role stays empty), the same
+ * metadata with other signatures, which are put together, or other metadata for the same release. */
+static bool meet_proposal(struct web *w, const struct release *r, const void *manifest,
+			  size_t manifest_n, const struct tuf_meta *m, const void *role,
+			  size_t role_n, const struct tuf_role *by, struct buf *out,
+			  uint64_t *ret_other, struct err *e)
+{
+	CLEANUP(proposal_done) struct proposal old = { .number = 0 };
+	CLEANUP(tuf_freep) struct tuf_meta *before = NULL;
+	char name[TUF_ROLE_MAX + 1], prefix[RELEASE_PATH_SIZE];
+	struct err ignored;
+
+	*ret_other = 0;
+	snprintf(name, sizeof(name), "releases.%s", r->product);
+	release_path(prefix, r->product, r->version, "");
+	if (!proposals_get(w->store, r->product, r->version, &old, e))
+		return e->code == E_NOT_FOUND && buf_add(out, role, role_n, e);
+	/* What waited too long, or was signed by who may not sign any more, is replaced. */
+	if (old.manifest_n != manifest_n || memcmp(old.manifest, manifest, manifest_n) != 0 ||
+	    !check_role(&before, w, name, old.role, old.role_n, ret_other, &ignored) ||
+	    !only_adds(w, name, before, prefix, &ignored)) {
+		*ret_other = 0;
+		return buf_add(out, role, role_n, e);
+	}
+	if (before->canon.n != m->canon.n ||
+	    memcmp(before->canon.p, m->canon.p, m->canon.n) != 0)
+		return true;
+	*ret_other = 0;
+	return merge(out, role, role_n, before, by, e);
+}
+
+static bool propose(struct web *w, const struct release *r, const void *manifest,
+		    size_t manifest_n, const char *role, const struct tuf_meta *m,
+		    const struct buf *text, const struct tuf_role *by, const char *actor,
+		    struct err *e)
+{
+	struct tuf_file file = role_file(role, m, text->p, text->n);
+	struct stored_release s;
+	struct proposal_new p = { .r = &s.put };
+	CLEANUP(buf_done) struct buf detail = BUF_INIT(LIMIT_TEXT);
+	bool *good = calloc(by->n_keys + 1, sizeof(*good));
+	uint64_t have;
+	bool ok;
+
+	if (!good)
+		return err_nomem(e);
+	ok = tuf_count(m, by, &have, good, e) &&
+	     buf_printf(&detail, e, "%" PRIu64 " of %" PRIu64 ":", have, by->threshold);
+	for (size_t i = 0; ok && i < by->n_keys; i++)
+		ok = !good[i] || detail.n + 16 > detail.max ||
+		     buf_printf(&detail, e, " %.12s", by->keys[i]->id);
+	free(good);
+	if (!ok)
+		return false;
+	p.detail = buf_str(&detail);
+	fill_release(&s, r, manifest, manifest_n, &file, 1);
+	return proposals_put(w->store, &p, actor, e);
+}
+
+bool repo_propose_release(struct web *w, const struct release *r, const void *manifest,
+			  size_t manifest_n, const void *role, size_t role_n, const char *actor,
+			  struct buf *whole, struct err *e)
+{
+	CLEANUP(tuf_freep) struct tuf_meta *targets = NULL;
+	CLEANUP(tuf_freep) struct tuf_meta *m = NULL;
+	CLEANUP(tuf_freep) struct tuf_meta *merged = NULL;
+	char name[TUF_ROLE_MAX + 1], prefix[RELEASE_PATH_SIZE];
+	const struct tuf_role *by;
+	uint64_t missing, other;
+
+	snprintf(name, sizeof(name), "releases.%s", r->product);
+	release_path(prefix, r->product, r->version, "");
+	pthread_mutex_lock(&w->repo_lock);
+	CLEANUP(unlock) pthread_mutex_t *locked UNUSED = &w->repo_lock;
+	/* Again under the lock, as when publishing. */
+	if (!newest_targets(&targets, w, name, e) ||
+	    !check_role(&m, w, name, role, role_n, &missing, e) ||
+	    !only_adds(w, name, m, prefix, e))
+		return false;
+	by = tuf_role_get(targets, name);
+	if (!meet_proposal(w, r, manifest, manifest_n, m, role, role_n, by, whole, &other, e))
+		return false;
+	if (whole->n == 0)
+		return is_pending(by, other, e);
+	if (!check_role(&merged, w, name, whole->p, whole->n, &missing, e))
+		return false;
+	if (missing == 0)
+		return true;
+	return propose(w, r, manifest, manifest_n, name, merged, whole, by, actor, e) &&
+	       is_pending(by, missing, e);
+}
+
+bool repo_signatures(struct jw *jw, struct web *w, const char *product, const void *role,
+		     size_t n, struct err *e)
+{
+	CLEANUP(tuf_freep) struct tuf_meta *targets = NULL;
+	CLEANUP(tuf_freep) struct tuf_meta *m = NULL;
+	char name[TUF_ROLE_MAX + 1];
+	const struct tuf_role *by;
+	uint64_t have;
+	bool *good;
+
+	snprintf(name, sizeof(name), "releases.%s", product);
+	if (!newest_targets(&targets, w, name, e) ||
+	    !(role ? tuf_parse(&m, TUF_TARGETS, role, n, e)
+		   : newest(&m, w, TUF_IMAGE, name, TUF_TARGETS, e)))
+		return false;
+	by = tuf_role_get(targets, name);
+	good = calloc((by ? by->n_keys : 0) + 1, sizeof(*good));
+	if (!good || (by && !tuf_count(m, by, &have, good, e))) {
+		bool ok = good ? false : err_nomem(e);
+
+		free(good);
+		return ok;
+	}
+	jw_obj(jw, "signatures");
+	jw_u64(jw, "threshold", by ? by->threshold : 0);
+	for (int signed_by = 1; signed_by >= 0; signed_by--) {
+		jw_arr(jw, signed_by ? "signed" : "missing");
+		for (size_t i = 0; by && i < by->n_keys; i++) {
+			if (good[i] == signed_by)
+				jw_str(jw, NULL, by->keys[i]->id);
+		}
+		jw_end(jw);
+	}
+	jw_end(jw);
+	free(good);
+	return true;
+}
+
+/* ---- policies ----------------------------------------------------------------------------------- */
 
 static bool policy_listed(const struct tuf_meta *m, const struct policy *p, const void *bundle,
 			  size_t bundle_n, struct err *e)
@@ -717,7 +957,7 @@ bool repo_publish_policy(struct web *w, const struct policy *p, const void *bund
 		CLEANUP(tuf_freep) struct tuf_meta *m = NULL;
 		CLEANUP(fresh_done) struct fresh f = { .n = 0 };
 
-		if (!check_role(&m, w, "policies", role, role_n, e) ||
+		if (!check_role(&m, w, "policies", role, role_n, NULL, e) ||
 		    !policy_listed(m, p, bundle, bundle_n, e) ||
 		    !only_adds(w, "policies", m, path, e))
 			return false;

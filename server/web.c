@@ -10,6 +10,7 @@
 #include "proto/httpsig.h"
 #include "storage/devices.h"
 #include "storage/objects.h"
+#include "storage/proposals.h"
 #include "storage/tickets.h"
 #include "storage/tokens.h"
 #include "storage/uploads.h"
@@ -159,6 +160,7 @@ static void keep_short(struct web *w)
 	struct err e;
 
 	report("tuf.prune", tuf_prune(w->store, TUF_KEEP_S, NULL, &e), &e);
+	report("proposals.prune", proposals_prune(w->store, &e), &e);
 	report("tickets.prune", tickets_prune(w->store, TICKETS_KEEP_S, NULL, &e), &e);
 }
 

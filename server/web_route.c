@@ -36,6 +36,7 @@ const struct handler web_handlers[API_N_ROUTES] = {
 	ROW(RELEASE_NEW, api_release_new),
 	ROW(RELEASE_LIST, api_release_list),
 	ROW(RELEASE_GET, api_release_get),
+	ROW(RELEASE_PROPOSAL, api_release_proposal),
 	ROW(RELEASE_WITHDRAW, api_release_withdraw),
 	ROW(TICKET_NEW, api_ticket_new),
 	ROW(TICKET_LIST, api_ticket_list),

@@ -2,6 +2,7 @@
 
 #include "storage/audit_priv.h"
 #include "storage/objects_priv.h"
+#include "storage/releases_priv.h"
 #include "storage/store_priv.h"
 #include "storage/target_priv.h"
 #include "storage/tuf_priv.h"
@@ -36,7 +37,7 @@ static bool check_component(const struct release_component *c, struct err *e)
 	return true;
 }
 
-static bool check_new(const struct release_new *r, struct err *e)
+bool release_new_check(const struct release_new *r, struct err *e)
 {
 	if (!check_name("product", r->product, e) || !check_name("version", r->version, e))
 		return false;
@@ -59,8 +60,9 @@ static bool check_new(const struct release_new *r, struct err *e)
 	return tuf_files_check(r->tuf, r->tuf_n, e);
 }
 
-/* Is the version taken, and by what?  *ret: it is the same release. */
-static bool look_for_same(struct db *db, const struct publish *p, bool *ret, struct err *e)
+bool release_is_there(struct db *db, const struct release_new *r_new,
+		      const uint8_t manifest_sha256[static SHA256_SIZE], bool *ret,
+		      struct err *e)
 {
 	CLEANUP(rows_done) struct rows r = { 0 };
 	uint8_t stored[SHA256_SIZE];
@@ -70,7 +72,7 @@ static bool look_for_same(struct db *db, const struct publish *p, bool *ret, str
 	if (!db_one(db, &r, &found, e,
 		    "SELECT manifest_sha256, published_at, withdrawn_at FROM releases"
 		    " WHERE product = ?1 AND version = ?2",
-		    S(p->r->product), S(p->r->version)))
+		    S(r_new->product), S(r_new->version)))
 		return false;
 	*ret = found;
 	if (!found)
@@ -78,18 +80,18 @@ static bool look_for_same(struct db *db, const struct publish *p, bool *ret, str
 	if (!col_hash(&r, 0, stored, e))
 		return false;
 	if (!col_is_null(&r, 2)) {
-		err_set(e, E_GONE, "%s %s was withdrawn", p->r->product, p->r->version);
+		err_set(e, E_GONE, "%s %s was withdrawn", r_new->product, r_new->version);
 		return err_hint(e, "publish it under a new version");
 	}
-	if (memcmp(stored, p->manifest_sha256, SHA256_SIZE) == 0)
+	if (memcmp(stored, manifest_sha256, SHA256_SIZE) == 0)
 		return true;
 	hex_encode(theirs, stored, 8);
-	hex_encode(ours, p->manifest_sha256, 8);
+	hex_encode(ours, manifest_sha256, 8);
 	time_format(when, col_int(&r, 1));
 	return err_set(
 		e, E_EXISTS,
 		"%s %s was published at %s with another content (manifest %s..., this is %s...)",
-		p->r->product, p->r->version, when, theirs, ours);
+		r_new->product, r_new->version, when, theirs, ours);
 }
 
 /* Counts objects that are not stored, or have another size, and writes down the first hashes. */
@@ -109,13 +111,13 @@ static bool note_missing(struct db *db, const uint8_t sha256[static SHA256_SIZE]
 	return buf_printf(text, e, " %s", hex);
 }
 
-static bool check_objects(struct db *db, const struct publish *p, struct err *e)
+bool release_has_objects(struct db *db, const struct release_new *r, struct err *e)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(1024);
 	size_t count = 0;
 
-	for (size_t i = 0; i < p->r->components_n; i++) {
-		const struct release_component *c = &p->r->components[i];
+	for (size_t i = 0; i < r->components_n; i++) {
+		const struct release_component *c = &r->components[i];
 
 		if (!note_missing(db, c->object_sha256, c->object_size, &count, &text, e))
 			return false;
@@ -192,14 +194,16 @@ static bool publish(struct db *db, void *ctx, struct err *e)
 	bool same;
 	size_t added;
 
-	if (!look_for_same(db, p, &same, e))
+	if (!release_is_there(db, p->r, p->manifest_sha256, &same, e))
 		return false;
 	p->put = same ? RELEASE_SAME : RELEASE_CREATED;
 	if (same)
 		return true;
 	snprintf(subject, sizeof(subject), "%s/%s", p->r->product, p->r->version);
 	hex_encode(hex, p->manifest_sha256, SHA256_SIZE);
-	return check_objects(db, p, e) && put_release(db, p, e) &&
+	return release_has_objects(db, p->r, e) && put_release(db, p, e) &&
+	       db_run(db, e, "DELETE FROM proposals WHERE product = ?1 AND version = ?2",
+		      S(p->r->product), S(p->r->version)) &&
 	       tuf_files_put(db, p->r->tuf, p->r->tuf_n, p->now_s, &added, e) &&
 	       audit_row_add(db, p->now_s, p->actor, "release.publish", subject, hex, e);
 }
@@ -211,14 +215,15 @@ bool releases_publish(struct store *s, const struct release_new *r, const char *
 	CLEANUP(reader_put) struct reader rd = { 0 };
 	bool same;
 
-	if (!check_actor(actor, e) || !check_new(r, e))
+	if (!check_actor(actor, e) || !release_new_check(r, e))
 		return false;
 	sha256(p.manifest_sha256, r->manifest, r->manifest_n);
 	snprintf(p.dir, sizeof(p.dir), "releases/%s/%s", r->product, r->version);
 	for (size_t i = 0; i < r->components_n; i++)
 		p.download_size += r->components[i].object_size + r->components[i].tree_size;
 	/* Asked before anything is written, and again where it counts. */
-	if (!reader_get_one(&rd, s, e) || !look_for_same(rd.db, &p, &same, e))
+	if (!reader_get_one(&rd, s, e) ||
+	    !release_is_there(rd.db, r, p.manifest_sha256, &same, e))
 		return false;
 	reader_put(&rd);
 	if (!same && (!objects_put(s, r->manifest, r->manifest_n, NULL, e) ||

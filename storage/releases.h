@@ -35,7 +35,8 @@ struct release_new {
 
 enum release_put { RELEASE_CREATED, RELEASE_SAME };
 
-/* Makes the release and its metadata visible in one step; the manifest becomes an object too.
+/* Makes the release and its metadata visible in one step; the manifest becomes an object too.  What waited
+ * for signatures under this version (storage/proposals.h) waits no longer.
  *	*ret: RELEASE_SAME when it was published with the same manifest before; nothing is
  *		written then, the metadata given included.
  *	E_EXISTS: this version has another content; the text tells both hashes and since when.

@@ -1,0 +1,199 @@
+#!/bin/bash
+# A release that needs two signatures waits on the server for the second one: nobody sees it, nobody can slip
+# anything under it, and the last signature publishes it.
+. "$TOP/tests/support/handset.sh"
+start_organisation
+v=$bin/valise
+
+# fails STATUS TEXT COMMAND...: wants this exit status and text on standard error.
+fails() {
+	local wanted=$1 text=$2 got=0
+	shift 2
+	"$@" >out 2>err </dev/null || got=$?
+	[ $got = "$wanted" ] && grep -qF -- "$text" err || die "$*: status $got; $(cat out err)"
+}
+# as PERSON COMMAND...: on a machine of their own, with a token of their own.
+as() {
+	local who=$1
+	shift
+	env -u HOME VALISE_HOME="$TMPDIR/home-$who" "$v" -q -y "$@"
+}
+# person NAME SCOPE...: a home, a login and a key "NAME" whose public half is NAME.pub.
+person() {
+	local who=$1 scopes=() s
+	shift
+	for s; do scopes+=(--scope "$s"); done
+	mkdir -p -m 700 "home-$who"
+	valise -o json token new "$who" "${scopes[@]}" | jq -r .token >"$who.token"
+	as "$who" login "$url" --pin "$pin" --token-file "$who.token" >/dev/null || die "login $who"
+	as "$who" key new "$who" --role publisher --no-passphrase >"$who.pub" || die "key of $who"
+}
+phone_of() {
+	rm -rf "phone-$1"
+	make_release "$TMPDIR/phone-$1" acme "$1" "${2:-300000}"
+	{ echo good && seq 1 2000; } >"$TMPDIR/phone-$1/vmlinux"
+}
+# waits VERSION SIGNED MISSING: as `release show` has it.
+waits() {
+	valise -o json release show "acme/$1" >show.json || die "show $1"
+	jq -e ".state == \"pending\" and (.signatures.signed | length) == $2 and (.signatures.missing | length) == $3" \
+		show.json >/dev/null || die "$(cat show.json)"
+}
+# keyid_of NAME
+keyid_of() {
+	"$BUILD/tests/tools/evil" show "home-$1/keys/$1.key" | jq -r .keyid
+}
+# What handsets can see of the repository.
+seen() {
+	wants 200 GET /tuf/image/timestamp.json
+	json .signed.version
+	wants 200 GET /v1/tuf/image/releases.acme
+	json .signed.version
+}
+
+person rita publish device:read
+person sam publish device:read
+person mallory publish device:read
+person ci publish
+valise -y publisher add acme ./ci.pub ./rita.pub ./sam.pub --threshold 2 2>/dev/null
+phone_of 1.0
+fails 75 "1 of the 2" as ci publish --key ci phone-1.0
+as rita release approve acme/1.0 2>/dev/null || die "approve 1.0"
+roll_out 1.0
+enrol_handset
+once 0
+phone_of 1.1
+before=$(seen)
+
+say "one signature is not enough: it waits, and says for what"
+fails 75 "signed by 1 of the 2 keys that are needed" as ci publish --key ci phone-1.1
+grep -qF "valise release approve" err || die "$(cat err)"
+waits 1.1 1 2
+[ "$(jq -r '.signatures.signed[0]' show.json)" = "$(keyid_of ci)" ] || die "who signed: $(cat show.json)"
+valise release show acme/1.1 | grep -q "signed by keys: *$(keyid_of ci)" || die "$(valise release show acme/1.1)"
+valise release list --pending | grep -q '^acme *1.1 *pending' || die "$(valise release list --pending)"
+valise release list | grep -q '1\.1' && die "it is listed"
+
+say "and nothing of it is in the repository, nothing can be done with it"
+[ "$(seen)" = "$before" ] || die "$before became $(seen)"
+sum=$(jq -r .sha256 show.json)
+wants 404 GET "/tuf/image/targets/releases/acme/1.1/$sum.release.json"
+fails 66 "" "$v" -q -y rollout start acme/1.1 --all
+once 0
+[ "$(on_server .release.applied)" = acme/1.0 ] || die "the handset has $(on_server .release.applied)"
+
+say "the same publisher again changes nothing, and does not count twice"
+fails 75 "signed by 1 of the 2" as ci publish --key ci phone-1.1
+fails 73 "has signed this already" as ci release approve acme/1.1 --key ci
+waits 1.1 1 2
+
+say "a stranger's signature, one that does not fit, and a list that was changed are refused"
+as mallory key list >/dev/null
+fails 76 "may not sign" as mallory release approve acme/1.1 --key mallory
+fails 66 "no key in" as mallory release approve acme/1.1
+api GET /v1/releases/acme/1.1/proposal
+cp "$body" proposal.json
+jq -r .targets proposal.json >role.json
+post() {
+	jq -cn --rawfile t "$1" --slurpfile p proposal.json '{release: $p[0].release, targets: $t}' >body.json
+	api POST /v1/releases --data-binary @body.json -H 'Content-Type: application/json'
+}
+# refused TEXT: the post was, and what waits is as it was.
+refused() {
+	[ "$status" = 403 ] && grep -qF -- "$1" "$body" || die "$status $(cat "$body")"
+	api GET /v1/releases/acme/1.1/proposal
+	cmp -s "$body" proposal.json || die "what waits has changed"
+}
+"$BUILD/tests/tools/evil" sign role.json home-mallory/keys/mallory.key >strange.json
+jq -c --slurpfile s strange.json '.signatures += $s[0].signatures' role.json >both.json
+post both.json
+refused "of 2 signatures 1 are good"
+post strange.json
+refused "signatures"
+"$BUILD/tests/tools/evil" sign role.json home-rita/keys/rita.key |
+	jq -c --slurpfile r role.json '.signatures[0].sig |= ("00" + .[2:]) | .signatures += $r[0].signatures' >unfit.json
+post unfit.json
+refused "of 2 signatures 1 are good"
+jq -c '.signed.targets |= with_entries(.key |= sub("/1.1/"; "/6.6/"))' role.json >moved.json
+post moved.json
+refused ""
+jq -c '.signatures = []' role.json >nobody.json
+post nobody.json
+refused "signed by 0 of the 2"
+
+say "a token without the scope neither signs nor reads it"
+reader=$(valise -o json token new reader --scope device:read | jq -r .token)
+fails 77 "" env VALISE_TOKEN="$reader" "$v" -y release approve acme/1.1
+
+say "the release manager signs what she was shown, and it is published"
+env -u HOME VALISE_HOME="$TMPDIR/home-rita" "$v" -y release approve acme/1.1 >out 2>err || die "approve: $(cat err)"
+grep -q '^+ releases/acme/1.1/release.json' err || die "not shown: $(cat err)"
+grep -q 'published acme/1.1' err || die "$(cat err)"
+valise -o json release show acme/1.1 >show.json
+jq -e '.state == "published" and (.signatures.signed | length) == 2' show.json >/dev/null || die "$(cat show.json)"
+[ "$(valise -o json release list --pending | jq '.items | length')" = 0 ] || die "it waits still"
+fails 66 "waits for signatures" as rita release approve acme/1.1
+roll_out 1.1
+once 0
+[ "$(on_server .release.applied)" = acme/1.1 ] || die "the handset has $(on_server .release.applied)"
+valise -o json audit list --subject acme/1.1 | jq -e '[.items[].verb] == ["release.propose", "release.publish", "rollout.create"]
+	or [.items[].verb][:2] == ["release.propose", "release.publish"]' >/dev/null || die "$(valise audit list --subject acme/1.1)"
+
+say "signatures that come from two sides are put together"
+phone_of 1.2
+valise -y publisher add acme ./ci.pub ./rita.pub ./sam.pub --threshold 3 2>/dev/null
+fails 75 "" as ci publish --key ci phone-1.2 # the role's two signatures are too few now, all three sign it anew
+api GET /v1/releases/acme/1.2/proposal
+cp "$body" proposal.json
+jq -r .targets proposal.json >role.json
+"$BUILD/tests/tools/evil" sign role.json home-rita/keys/rita.key >rita.json
+"$BUILD/tests/tools/evil" sign role.json home-sam/keys/sam.key >sam.json
+post rita.json
+[ "$status" = 202 ] || die "$status $(cat "$body")"
+waits 1.2 2 1
+post sam.json
+[ "$status" = 201 ] || die "$status $(cat "$body")"
+jq -e '.signatures.signed | length == 3' "$body" >/dev/null || die "$(cat "$body")"
+roll_out 1.2
+once 0
+[ "$(on_server .release.applied)" = acme/1.2 ] || die "the handset has $(on_server .release.applied)"
+valise -y publisher add acme ./ci.pub ./rita.pub ./sam.pub --threshold 2 2>/dev/null
+
+say "two wait; when one is published the other is too old, is told so, and can be proposed anew"
+phone_of 1.3
+phone_of 1.4
+fails 75 "" as ci publish --key ci phone-1.3
+fails 75 "" as ci publish --key ci phone-1.4
+as sam release approve acme/1.4 2>/dev/null || die "approve 1.4"
+fails 76 "" as sam release approve acme/1.3
+fails 75 "signed by 1 of the 2" as ci publish --key ci phone-1.3
+as sam release approve acme/1.3 2>/dev/null || die "approve 1.3"
+
+say "another content takes the place of what waits, with no signature but its own"
+phone_of 1.5
+fails 75 "" as ci publish --key ci phone-1.5
+first=$(valise -o json release show acme/1.5 | jq -r .sha256)
+phone_of 1.5 400000
+fails 75 "" as ci publish --key ci phone-1.5
+waits 1.5 1 2
+[ "$(jq -r .sha256 show.json)" != "$first" ] || die "the old one waits still"
+
+say "a publisher that was removed leaves nothing that counts"
+valise -y publisher add acme ./rita.pub ./sam.pub --threshold 2 2>/dev/null
+fails 76 "does not fit" as rita release approve acme/1.5
+waits 1.5 0 2
+
+say "after seven days it is gone"
+command -v faketime >/dev/null || skip "faketime is missing: apt install faketime"
+preload=$(faketime -f +0 env | sed -n 's/^LD_PRELOAD=//p')
+stop_valised
+rm -f "$state/run/port"
+FAKETIME=+8d LD_PRELOAD=$preload "$bin/valised" run "${server_settings[@]}" --set limit.client_rate=0 >>server.log 2>&1 &
+server_pid=$!
+started+=("$server_pid")
+wait_for 30 "the server's port" port_is_there
+port=$(cat "$state/run/port")
+url=https://127.0.0.1:$port
+wait_for 30 "the server" curl -fsk -o /dev/null "$url/healthz"
+wants 404 GET /v1/releases/acme/1.5
+wants 404 GET /v1/releases/acme/1.5/proposal
