@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/limits.h"
+#include "base/text.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -81,4 +82,69 @@ bool audit_walk_step(struct audit_walk *w, const struct audit_link *row,
 	w->n = row->n;
 	memcpy(w->hash, hash, SHA256_SIZE);
 	return true;
+}
+
+/* ---- signed heads ------------------------------------------------------------------------ */
+
+void audit_head_message(uint8_t ret[static AUDIT_HEAD_MESSAGE], uint64_t n, int64_t at,
+			const uint8_t hash[static SHA256_SIZE])
+{
+	memcpy(ret, "valise-audit-head-1", 20);
+	put_le64(ret + 20, n);
+	put_le64(ret + 28, (uint64_t)at);
+	memcpy(ret + 36, hash, SHA256_SIZE);
+}
+
+void audit_head_detail(char ret[static AUDIT_HEAD_DETAIL], const struct audit_signed *s)
+{
+	char sig[HEX_SIZE(SIG_SIZE)];
+
+	hex_encode(sig, s->sig, sizeof(s->sig));
+	snprintf(ret, AUDIT_HEAD_DETAIL, "%" PRId64 " %s %s", s->at, s->keyid, sig);
+}
+
+bool audit_head_is(const struct audit_link *row)
+{
+	return strcmp(row->actor, AUDIT_HEAD_ACTOR) == 0 &&
+	       strcmp(row->verb, AUDIT_HEAD_VERB) == 0;
+}
+
+/* "1790000000 <64 hex> <128 hex>" */
+static bool read_detail(struct audit_signed *s, const char *text)
+{
+	size_t digits = strcspn(text, " ");
+	const char *id = text + digits + 1, *sig = id + TUF_KEYID_SIZE;
+	uint64_t at;
+
+	if (strlen(text) != digits + 1 + TUF_KEYID_SIZE + 2 * SIG_SIZE ||
+	    id[TUF_KEYID_SIZE - 1] != ' ' || !u64_parse(&at, text, digits) || at > J_INT_MAX ||
+	    !hex_decode(s->sig, sizeof(s->sig), sig, 2 * SIG_SIZE))
+		return false;
+	s->at = (int64_t)at;
+	memcpy(s->keyid, id, TUF_KEYID_SIZE - 1);
+	return true;
+}
+
+bool audit_head_read(struct audit_signed *ret, const struct audit_link *row,
+		     const struct audit_walk *before, struct err *e)
+{
+	struct audit_signed s = { .n = 0 };
+
+	if (!u64_parse(&s.n, row->subject, strlen(row->subject)) || s.n != before->n ||
+	    s.n + 1 != row->n || !read_detail(&s, row->detail))
+		return err_set(e, E_CORRUPT,
+			       "audit row %" PRIu64 " is no signed head of the row before it",
+			       row->n);
+	memcpy(s.hash, before->hash, sizeof(s.hash));
+	*ret = s;
+	return true;
+}
+
+bool audit_head_verify(const struct audit_signed *s, const struct tuf_key *key)
+{
+	uint8_t message[AUDIT_HEAD_MESSAGE];
+
+	audit_head_message(message, s->n, s->at, s->hash);
+	return key->usable && strcmp(key->id, s->keyid) == 0 &&
+	       sig_verify(&key->key, message, sizeof(message), s->sig, sizeof(s->sig));
 }

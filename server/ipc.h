@@ -34,6 +34,7 @@ enum { IPC_HEADER = 16, IPC_MAX = 131072 }; /* payload; below the default socket
 	/* web → keys and back */                                                 \
 	XX(SIGN_IMAGE, 1, IPC_MAX, 0)                                               \
 	XX(SIGN_DIRECTOR, 1, IPC_MAX, 0)                                            \
+	XX(SIGN_AUDIT, 44, 44, 0)                                                   \
 	XX(PUBLIC_KEYS, 0, 0, 0)                                                    \
 	XX(SIGNED, 1, IPC_MAX, 0)                                                   \
 	XX(REFUSED, 4, 512, 0) /* uint32 error code, text */                        \

@@ -71,11 +71,15 @@ static bool make(struct keys *k, const struct ipc_msg *m, struct err *e)
 	};
 	struct sign_director d;
 	struct sign_image i;
+	struct sign_audit a;
 	bool ok;
 
 	if (m->type == IPC_SIGN_DIRECTOR)
 		return sign_director_parse(&d, m->p, m->n, e) &&
 		       sign_director_make(&k->out, &d, &s, e);
+	if (m->type == IPC_SIGN_AUDIT)
+		return sign_audit_parse(&a, m->p, m->n, e) &&
+		       sign_audit_make(&k->out, &a, &s, e);
 	if (!sign_image_parse(&i, m->p, m->n, e))
 		return false;
 	ok = sign_image_make(&k->out, &i, &s, e);
@@ -106,8 +110,8 @@ static bool answer(struct keys *k, const struct ipc_msg *m, struct err *e)
 
 static int serve(struct keys *k)
 {
-	const uint32_t accept =
-		IPC_BIT(IPC_SIGN_IMAGE) | IPC_BIT(IPC_SIGN_DIRECTOR) | IPC_BIT(IPC_PUBLIC_KEYS);
+	const uint32_t accept = IPC_BIT(IPC_SIGN_IMAGE) | IPC_BIT(IPC_SIGN_DIRECTOR) |
+				IPC_BIT(IPC_SIGN_AUDIT) | IPC_BIT(IPC_PUBLIC_KEYS);
 	struct ipc_msg m;
 	struct err e;
 

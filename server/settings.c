@@ -112,6 +112,10 @@ const struct conf_row settings_rows[] = {
 	{ "sign.rate", CONF_UINT, AT(sign_rate), "500",
 	  "sets of metadata that the keys process signs a second", 1, 1000000, .reload = true },
 
+	{ "audit.sign_interval", CONF_DURATION, AT(audit_sign_s), "24h",
+	  "how often the audit log's head is signed, if there are new rows", 1, 30 * DAY,
+	  .reload = true },
+
 	{ "two_person.rollout", CONF_BOOL, AT(two_person_rollout), "no",
 	  "a rollout to everyone wants the same request by two tokens", .reload = true },
 	{ "two_person.enrolment", CONF_BOOL, AT(two_person_enrolment), "no",

@@ -35,7 +35,7 @@ struct settings {
 	uint64_t delta_processes, delta_memory, delta_cpu_s, delta_disk;
 
 	uint64_t image_snapshot_s, image_timestamp_s;
-	uint64_t sign_rate;
+	uint64_t sign_rate, audit_sign_s;
 
 	bool two_person_rollout, two_person_enrolment;
 };

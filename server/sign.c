@@ -226,18 +226,73 @@ bool sign_answer_parse(struct sign_answer *ret, const void *p, size_t n, struct 
 	return true;
 }
 
+/* ---- the audit log's head ------------------------------------------------------------------ */
+
+bool sign_audit_encode(struct buf *out, const struct sign_audit *r, struct err *e)
+{
+	struct pack p = pack_init(out);
+
+	pack_u32(&p, r->next);
+	pack_u64(&p, r->n);
+	pack_bytes(&p, r->hash, sizeof(r->hash));
+	return pack_ok(&p, e);
+}
+
+bool sign_audit_parse(struct sign_audit *ret, const void *p, size_t n, struct err *e)
+{
+	struct rd r = rd_init(p, n);
+	struct sign_audit a = { .n = 0 };
+	const uint8_t *hash;
+
+	a.next = rd_le32(&r);
+	a.n = rd_le64(&r);
+	hash = rd_bytes(&r, sizeof(a.hash));
+	if (!hash || !rd_ok_at_end(&r))
+		return err_set(e, E_FORMAT, "an audit request of %zu bytes", n);
+	if (a.n == 0 || a.n > (uint64_t)J_INT_MAX)
+		return err_set(e, E_DENIED, "audit row %" PRIu64, a.n);
+	memcpy(a.hash, hash, sizeof(a.hash));
+	*ret = a;
+	return true;
+}
+
+bool sign_audit_answer_parse(struct audit_signed *ret, const void *p, size_t n, struct err *e)
+{
+	struct rd r = rd_init(p, n);
+	int64_t at = (int64_t)rd_le64(&r);
+	const uint8_t *pub = rd_bytes(&r, SIG_PUBLIC_SIZE);
+	const uint8_t *sig = rd_bytes(&r, SIG_SIZE);
+
+	if (!sig || !rd_ok_at_end(&r))
+		return err_set(e, E_FORMAT, "an audit answer of %zu bytes", n);
+	if (!tuf_keyid_ed25519(ret->keyid, pub, e))
+		return false;
+	ret->at = at;
+	memcpy(ret->sig, sig, SIG_SIZE);
+	return true;
+}
+
 /* ---- making ------------------------------------------------------------------------------- */
 
-/* The one place where an online key is used. */
+/* The secret that signs for the role now. */
+static bool key_of(const struct secret **ret, enum online_role role, const struct signing *s,
+		   struct err *e)
+{
+	bool next = s->next & UINT32_C(1) << role;
+
+	*ret = next ? s->keys->next[role] : s->keys->secret[role];
+	return *ret ? true
+		    : err_set(e, E_DENIED, "%s %s: no key follows", online_roles[role].repo,
+			      online_roles[role].role);
+}
+
 static bool sign_file(struct buf *out, const struct buf *file, enum online_role role,
 		      const struct signing *s, struct err *e)
 {
-	bool next = s->next & UINT32_C(1) << role;
-	const struct secret *key = next ? s->keys->next[role] : s->keys->secret[role];
+	const struct secret *key;
 
-	if (!key)
-		return err_set(e, E_DENIED, "%s %s: no key follows", online_roles[role].repo,
-			       online_roles[role].role);
+	if (!key_of(&key, role, s, e))
+		return false;
 	return tuf_sign_with(out, file->p, file->n, key, e) ||
 	       err_wrap(e, "%s %s", online_roles[role].repo, online_roles[role].role);
 }
@@ -536,4 +591,22 @@ bool sign_image_make(struct buf *out, const struct sign_image *r, struct signing
 	a.timestamp = timestamp.p;
 	a.timestamp_n = timestamp.n;
 	return sign_answer_encode(out, &a, e);
+}
+
+bool sign_audit_make(struct buf *out, const struct sign_audit *r, struct signing *s,
+		     struct err *e)
+{
+	uint8_t message[AUDIT_HEAD_MESSAGE], pub[SIG_PUBLIC_SIZE], sig[SIG_SIZE];
+	struct pack p = pack_init(out);
+	const struct secret *key;
+
+	s->next = r->next;
+	audit_head_message(message, r->n, s->now_s, r->hash);
+	if (!key_of(&key, ONLINE_IMAGE_TIMESTAMP, s, e) || !sig_public(pub, key, e) ||
+	    !sig_sign(sig, key, message, sizeof(message), e))
+		return err_wrap(e, "audit head");
+	pack_u64(&p, (uint64_t)s->now_s);
+	pack_bytes(&p, pub, sizeof(pub));
+	pack_bytes(&p, sig, sizeof(sig));
+	return pack_ok(&p, e);
 }

@@ -8,13 +8,15 @@
  * with the same version.
  * SIGN_IMAGE: the roles and versions of the image repository.  A role that the previous snapshot
  * (handed along, and checked to be our own) lists may not be missing now or have a lower version.
- * With `timestamp_only` the previous snapshot gets a new timestamp. */
+ * With `timestamp_only` the previous snapshot gets a new timestamp.
+ * SIGN_AUDIT: that the audit log has this head now (proto/audit.h). */
 #ifndef VALISE_SERVER_SIGN_H
 #define VALISE_SERVER_SIGN_H
 
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/sha256.h"
+#include "proto/audit.h"
 #include "server/counters.h"
 #include "server/online.h"
 
@@ -72,6 +74,18 @@ struct sign_answer {
 	size_t targets_n, snapshot_n, timestamp_n;
 };
 
+/* A head of the audit log; the answer has when, by which key and the signature. */
+struct sign_audit {
+	uint64_t n;
+	uint8_t hash[SHA256_SIZE];
+	uint32_t next; /* as above */
+};
+bool sign_audit_encode(struct buf *out, const struct sign_audit *r, struct err *e) MUST_USE;
+bool sign_audit_parse(struct sign_audit *ret, const void *p, size_t n, struct err *e) MUST_USE;
+/* *ret without n and hash. */
+bool sign_audit_answer_parse(struct audit_signed *ret, const void *p, size_t n,
+			     struct err *e) MUST_USE;
+
 bool sign_director_encode(struct buf *out, const struct sign_director *r,
 			  struct err *e) MUST_USE;
 bool sign_director_parse(struct sign_director *ret, const void *p, size_t n,
@@ -93,6 +107,8 @@ struct signing {
 /* Appends the encoded answer to out.  E_DENIED: not a thing that is signed. */
 bool sign_director_make(struct buf *out, const struct sign_director *r, struct signing *s,
 			struct err *e) MUST_USE;
+bool sign_audit_make(struct buf *out, const struct sign_audit *r, struct signing *s,
+		     struct err *e) MUST_USE;
 bool sign_image_make(struct buf *out, const struct sign_image *r, struct signing *s,
 		     struct err *e) MUST_USE;
 

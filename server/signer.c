@@ -106,3 +106,21 @@ bool signer_image(struct signer *s, const struct sign_image *r, struct buf *text
 	pthread_mutex_unlock(&s->lock);
 	return ok;
 }
+
+bool signer_audit(struct signer *s, const struct sign_audit *r, struct audit_signed *ret,
+		  struct err *e)
+{
+	struct audit_signed signed_head = { .n = r->n };
+	struct ipc_msg m;
+	bool ok;
+
+	memcpy(signed_head.hash, r->hash, sizeof(signed_head.hash));
+	pthread_mutex_lock(&s->lock);
+	buf_reset(&s->out);
+	ok = sign_audit_encode(&s->out, r, e) && ask(s, IPC_SIGN_AUDIT, &m, e) &&
+	     sign_audit_answer_parse(&signed_head, m.p, m.n, e);
+	pthread_mutex_unlock(&s->lock);
+	if (ok)
+		*ret = signed_head;
+	return ok;
+}

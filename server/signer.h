@@ -21,5 +21,7 @@ bool signer_director(struct signer *s, const struct sign_director *r, struct buf
 		     struct sign_answer *ret, struct err *e) MUST_USE;
 bool signer_image(struct signer *s, const struct sign_image *r, struct buf *text,
 		  struct sign_answer *ret, struct err *e) MUST_USE;
+bool signer_audit(struct signer *s, const struct sign_audit *r, struct audit_signed *ret,
+		  struct err *e) MUST_USE;
 
 #endif

@@ -1,6 +1,7 @@
 #include "server/web.h"
 #include "server/duty.h"
 #include "server/ipc.h"
+#include "server/notary.h"
 #include "server/online.h"
 #include "server/proc.h"
 #include "server/repo.h"
@@ -29,6 +30,7 @@ enum {
 	TICK_MS = 1000,
 	GRACE_MS = 1000,
 	REPO_EVERY_S = 30,
+	AUDIT_EVERY_S = 5, /* whether it is due: one indexed read */
 	PRUNE_EVERY_S = 3600,
 	TUF_KEEP_S = 86400, /* superseded metadata */
 	TICKETS_KEEP_S = 90 * 86400,
@@ -128,6 +130,13 @@ static void keep_repo(struct web *w)
 	report("repo", repo_refresh(w, &e), &e);
 }
 
+static void keep_audit(struct web *w)
+{
+	struct err e;
+
+	report("audit.sign", notary_run(w, &e), &e);
+}
+
 static void keep_seen(struct web *w)
 {
 	struct err e;
@@ -189,6 +198,7 @@ static void *keep(void *arg)
 	} timers[] = {
 		{ keep_watch, 1 },
 		{ keep_repo, REPO_EVERY_S },
+		{ keep_audit, AUDIT_EVERY_S },
 		{ keep_seen, w->settings->seen_s },
 		{ keep_garbage, w->settings->gc_interval_s },
 		{ keep_short, PRUNE_EVERY_S },

@@ -166,3 +166,56 @@ bool audit_verify(struct store *s, struct audit_head *ret, struct err *e)
 	*ret = head;
 	return true;
 }
+
+/* ---- signed heads ---- */
+
+bool audit_head_due(struct store *s, int64_t age_s, bool *ret_due, struct audit_head *ret_head,
+		    struct err *e)
+{
+	CLEANUP(reader_put) struct reader rd = { 0 };
+	CLEANUP(rows_done) struct rows r = { 0 };
+	struct audit_head head;
+	bool found;
+
+	*ret_due = false;
+	/* Looks back to the last signed one: a day's rows. */
+	if (!reader_get_one(&rd, s, e) || !load_head(rd.db, &head, e) ||
+	    !db_one(rd.db, &r, &found, e,
+		    "SELECT n, at FROM audit WHERE verb = '" AUDIT_HEAD_VERB
+		    "' AND actor = '" AUDIT_HEAD_ACTOR "' ORDER BY n DESC LIMIT 1"))
+		return false;
+	*ret_due = head.n > 0 && (!found || ((uint64_t)col_int(&r, 0) < head.n &&
+					     store_now_s(s) - col_int(&r, 1) >= age_s));
+	*ret_head = head;
+	return true;
+}
+
+struct add_head {
+	int64_t now_s;
+	const struct audit_signed *h;
+};
+
+static bool add_head(struct db *db, void *ctx, struct err *e)
+{
+	const struct add_head *a = ctx;
+	char subject[24], detail[AUDIT_HEAD_DETAIL];
+	struct audit_head head;
+
+	if (!load_head(db, &head, e))
+		return false;
+	if (head.n != a->h->n || memcmp(head.hash, a->h->hash, SHA256_SIZE) != 0)
+		return err_set(e, E_CONFLICT,
+			       "the audit log has %" PRIu64 " rows, %" PRIu64 " were signed",
+			       head.n, a->h->n);
+	snprintf(subject, sizeof(subject), "%" PRIu64, a->h->n);
+	audit_head_detail(detail, a->h);
+	return audit_row_add(db, a->now_s, AUDIT_HEAD_ACTOR, AUDIT_HEAD_VERB, subject, detail,
+			     e);
+}
+
+bool audit_add_head(struct store *s, const struct audit_signed *h, struct err *e)
+{
+	struct add_head a = { store_now_s(s), h };
+
+	return store_write(s, add_head, &a, e);
+}

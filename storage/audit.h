@@ -6,6 +6,7 @@
 #ifndef VALISE_STORAGE_AUDIT_H
 #define VALISE_STORAGE_AUDIT_H
 
+#include "proto/audit.h"
 #include "storage/store.h"
 
 struct audit_row {
@@ -38,6 +39,13 @@ struct audit_head {
 	uint8_t hash[SHA256_SIZE];
 };
 bool audit_verify(struct store *s, struct audit_head *ret, struct err *e) MUST_USE;
+/* Whether rows were added since the last signed head, and that is at least age_s old; *ret_head is then
+ * the last row. */
+bool audit_head_due(struct store *s, int64_t age_s, bool *ret_due, struct audit_head *ret_head,
+		    struct err *e) MUST_USE;
+/* The row of a head that was signed (proto/audit.h).  E_CONFLICT when the log went on meanwhile. */
+bool audit_add_head(struct store *s, const struct audit_signed *h, struct err *e) MUST_USE;
+
 /* The last row, without verifying. */
 bool audit_head(struct store *s, struct audit_head *ret, struct err *e) MUST_USE;
 

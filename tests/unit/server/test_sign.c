@@ -346,6 +346,62 @@ static void roles_that_are_no_roles_are_not_signed(void **state)
 	assert_fails(try_image(f, &r, &a, &e), &e, E_DENIED);
 }
 
+static bool try_audit(struct fixture *f, const struct sign_audit *r, struct audit_signed *ret,
+		      struct err *e)
+{
+	struct sign_audit got;
+
+	buf_reset(&f->msg);
+	buf_reset(&f->out);
+	assert_ok(sign_audit_encode(&f->msg, r, e), e);
+	return sign_audit_parse(&got, f->msg.p, f->msg.n, e) &&
+	       sign_audit_make(&f->out, &got, &f->s, e) &&
+	       sign_audit_answer_parse(ret, f->out.p, f->out.n, e);
+}
+
+static void an_audit_head_is_signed_with_our_time_and_the_timestamp_key(void **state)
+{
+	struct fixture *f = *state;
+	struct sign_audit r = { .n = 12, .hash = { 1, 2, 3 } };
+	struct audit_signed got = { .n = 12, .hash = { 1, 2, 3 } };
+	char id[TUF_KEYID_SIZE];
+	struct tuf_key key = { .id = id, .usable = true };
+	struct err e;
+
+	assert_ok(try_audit(f, &r, &got, &e), &e);
+	assert_int_equal(got.at, NOW);
+	assert_ok(tuf_keyid_ed25519(id, f->keys.public.key[ONLINE_IMAGE_TIMESTAMP], &e), &e);
+	assert_string_equal(got.keyid, id);
+	assert_ok(sig_key_ed25519(&key.key, f->keys.public.key[ONLINE_IMAGE_TIMESTAMP], &e),
+		  &e);
+	assert_true(audit_head_verify(&got, &key));
+	got.hash[0] ^= 1;
+	assert_false(audit_head_verify(&got, &key));
+	sig_key_done(&key.key);
+	r.next = UINT32_C(1) << ONLINE_IMAGE_TIMESTAMP; /* there is no key that follows */
+	assert_fails(try_audit(f, &r, &got, &e), &e, E_DENIED);
+}
+
+static void what_is_no_audit_head_is_not_signed(void **state)
+{
+	struct fixture *f = *state;
+	struct sign_audit r = { .n = 12, .hash = { 1, 2, 3 } }, got;
+	struct audit_signed answer;
+	struct err e;
+
+	buf_reset(&f->msg);
+	assert_ok(sign_audit_encode(&f->msg, &r, &e), &e);
+	for (size_t n = 0; n < f->msg.n; n++)
+		assert_fails(sign_audit_parse(&got, f->msg.p, n, &e), &e, E_FORMAT);
+	assert_ok(buf_add(&f->msg, "", 1, &e), &e);
+	assert_fails(sign_audit_parse(&got, f->msg.p, f->msg.n, &e), &e, E_FORMAT);
+	r.n = 0;
+	assert_fails(try_audit(f, &r, &answer, &e), &e, E_DENIED);
+	r.n = UINT64_MAX;
+	assert_fails(try_audit(f, &r, &answer, &e), &e, E_DENIED);
+	assert_fails(sign_audit_answer_parse(&answer, "x", 1, &e), &e, E_FORMAT);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -358,6 +414,8 @@ int main(void)
 		T(a_snapshot_lists_the_roles_and_none_may_fall_or_go),
 		T(a_timestamp_alone_keeps_the_snapshot),
 		T(roles_that_are_no_roles_are_not_signed),
+		T(an_audit_head_is_signed_with_our_time_and_the_timestamp_key),
+		T(what_is_no_audit_head_is_not_signed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

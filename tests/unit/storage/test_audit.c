@@ -122,6 +122,78 @@ static void lists_come_in_pages(void **state)
 	assert_string_equal(b.items[1].subject, "last");
 }
 
+static struct audit_signed head_of(struct store *s)
+{
+	struct audit_signed h = { .at = NOW };
+	struct audit_head head;
+	struct err e;
+
+	assert_ok(audit_head(s, &head, &e), &e);
+	h.n = head.n;
+	memcpy(h.hash, head.hash, SHA256_SIZE);
+	memset(h.keyid, 'a', TUF_KEYID_SIZE - 1);
+	return h;
+}
+
+static bool is_due(struct store *s, int64_t age_s)
+{
+	struct audit_head head, last;
+	struct err e;
+	bool due;
+
+	assert_ok(audit_head_due(s, age_s, &due, &head, &e), &e);
+	assert_ok(audit_head(s, &last, &e), &e);
+	assert_memory_equal(&head, &last, sizeof(head));
+	return due;
+}
+
+static void a_head_is_due_once_a_day_and_only_after_new_rows(void **state)
+{
+	FIXTURE(f, state);
+	struct audit_signed h;
+	struct audit_head head;
+	struct err e;
+
+	assert_false(is_due(f.s, 86400)); /* nothing was done */
+	add(f.s, "x");
+	assert_true(is_due(f.s, 86400)); /* nothing was ever signed */
+	h = head_of(f.s);
+	assert_ok(audit_add_head(f.s, &h, &e), &e);
+	assert_false(is_due(f.s, 0)); /* the signed one is the last row */
+	add(f.s, "y");
+	assert_false(is_due(f.s, 86400));
+	f.clock.now_s += 86399;
+	assert_false(is_due(f.s, 86400));
+	f.clock.now_s += 1;
+	assert_true(is_due(f.s, 86400));
+	assert_ok(audit_verify(f.s, &head, &e), &e);
+}
+
+static void a_head_that_is_not_the_last_row_any_more_is_not_added(void **state)
+{
+	FIXTURE(f, state);
+	struct audit_signed h;
+	struct audit_page page;
+	struct err e;
+
+	add(f.s, "x");
+	h = head_of(f.s);
+	add(f.s, "y");
+	assert_fails(audit_add_head(f.s, &h, &e), &e, E_CONFLICT);
+	h = head_of(f.s);
+	h.hash[0] ^= 1;
+	assert_fails(audit_add_head(f.s, &h, &e), &e, E_CONFLICT);
+	h.hash[0] ^= 1;
+	assert_ok(audit_add_head(f.s, &h, &e), &e);
+	assert_ok(audit_list(f.s, 0, 10, &page, &e), &e);
+	assert_int_equal(page.n, 3);
+	assert_string_equal(page.items[2].actor, "server");
+	assert_string_equal(page.items[2].verb, "audit.head");
+	assert_string_equal(page.items[2].subject, "2");
+	assert_int_equal(strncmp(page.items[2].detail, "1795000000 aaaa", 15), 0);
+	audit_page_done(&page);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -130,6 +202,8 @@ int main(void)
 		TMPDIR_TEST(rows_cannot_be_changed_or_removed_by_our_own_code),
 		TMPDIR_TEST(what_somebody_with_the_file_did_is_found),
 		TMPDIR_TEST(lists_come_in_pages),
+		TMPDIR_TEST(a_head_is_due_once_a_day_and_only_after_new_rows),
+		TMPDIR_TEST(a_head_that_is_not_the_last_row_any_more_is_not_added),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
