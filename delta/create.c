@@ -124,6 +124,7 @@ static bool match_chunk(void *ctx, size_t index, unsigned thread, struct err *e)
 	if (!match_range(c->matcher, c->locals[thread], bytes, k->n, guess, &k->ops, e))
 		return false;
 	sight_drop(bytes, k->n);
+	sight_drop(c->sight.old, (size_t)c->sight.mapped_old);
 	return true;
 }
 
@@ -135,8 +136,8 @@ static bool match_all(struct create *c, struct err *e)
 			   .ctx = c };
 	unsigned threads = c->job->threads ? c->job->threads : 1;
 
-	if (!plan_chunks(c, e) ||
-	    !matcher_new(&c->matcher, c->sight.old, c->sight.space.end, true, e))
+	if (!plan_chunks(c, e) || !matcher_new(&c->matcher, c->sight.old, c->sight.space.end,
+					       true, c->job->threads, e))
 		return false;
 	c->work_done += c->sight.old_size;
 	c->locals = calloc(threads, sizeof(struct match_local *));

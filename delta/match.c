@@ -1,5 +1,6 @@
 #include "delta/match.h"
 #include "delta/create_priv.h"
+#include "delta/tasks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -153,8 +154,17 @@ static void sample_add(struct matcher *m, uint64_t hash, uint64_t place)
 	}
 }
 
-static void fill(struct matcher *m, uint64_t from, uint64_t to)
+/* The table is filled by several threads, each of which enters what falls into its share of it: the
+ * order in a group, which decides what stays out, is then always that of the places. */
+struct filling {
+	struct matcher *m;
+	uint64_t shares;
+};
+
+static void fill(struct matcher *m, uint64_t from, uint64_t to, uint64_t share, uint64_t shares)
 {
+	uint64_t first = (m->mask + 1) / shares * share;
+	uint64_t n_groups = share + 1 == shares ? m->mask + 1 - first : (m->mask + 1) / shares;
 	uint64_t hashes[AHEAD];
 	bool use[AHEAD];
 
@@ -166,6 +176,7 @@ static void fill(struct matcher *m, uint64_t from, uint64_t to)
 
 			use[i] = !is_flat(p);
 			hashes[i] = use[i] ? gram_hash(p, m->gram) : 0;
+			use[i] &= (hashes[i] & m->mask) - first < n_groups;
 			if (use[i])
 				__builtin_prefetch(group_of(m, hashes[i]), 1);
 		}
@@ -197,22 +208,25 @@ static void size_table(struct matcher *m)
 		m->place_bits++;
 }
 
-static void fill_all(struct matcher *m)
+static bool fill_share(void *ctx, size_t share, unsigned thread UNUSED, struct err *e UNUSED)
 {
+	const struct filling *f = ctx;
+	struct matcher *m = f->m;
 	uint64_t places = m->n < m->gram ? 0 : (m->n - m->gram) / m->step + 1;
 	uint64_t part = RESIDENT / m->step;
 
 	for (uint64_t k = 0; k < places; k += part) {
 		uint64_t to = places - k < part ? places : k + part;
 
-		fill(m, k, to);
+		fill(m, k, to, share, f->shares);
 		if (m->mapped)
 			sight_drop(m->old + k * m->step, (size_t)(to - k) * m->step);
 	}
+	return true;
 }
 
 bool matcher_new(struct matcher **ret, const uint8_t *old, uint64_t n, bool mapped,
-		 struct err *e)
+		 unsigned threads, struct err *e)
 {
 	CLEANUP(matcher_freep) struct matcher *m = calloc(1, sizeof(*m));
 
@@ -225,7 +239,12 @@ bool matcher_new(struct matcher **ret, const uint8_t *old, uint64_t n, bool mapp
 	m->table = calloc((size_t)(m->mask + 1) * WAYS, sizeof(*m->table));
 	if (!m->table)
 		return err_nomem(e);
-	fill_all(m);
+	struct filling f = { .m = m, .shares = threads ? threads : 1 };
+	struct tasks t = {
+		.n = (size_t)f.shares, .threads = threads, .run = fill_share, .ctx = &f
+	};
+	if (!tasks_run(&t, e))
+		return false;
 	*ret = TAKE(m);
 	return true;
 }
@@ -678,6 +697,10 @@ bool match_range(const struct matcher *m, struct match_local *l, const uint8_t *
 			  .distance = guess,
 			  .have = guess < m->n };
 
+	/* What the thread matched before must not matter. */
+	if (l->hi)
+		memset(l->table, 0, sizeof(*l->table) << LOCAL_LOG);
+	l->lo = l->hi = 0;
 	while (s.at < n)
 		if (!scan_step(&s, e))
 			return false;

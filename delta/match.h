@@ -28,9 +28,9 @@ void ops_coarsen(struct ops *o, size_t most);
 struct matcher; /* read only once made: any number of threads */
 
 /* old: `n` bytes, borrowed.  mapped: they are mapped from files, and pages used are given back now
- * and then, so that what is resident stays bounded. */
+ * and then, so that what is resident stays bounded.  The same for any number of threads. */
 bool matcher_new(struct matcher **ret, const uint8_t *old, uint64_t n, bool mapped,
-		 struct err *e) MUST_USE;
+		 unsigned threads, struct err *e) MUST_USE;
 void matcher_free(struct matcher *m);
 DEFINE_CLEANUP(struct matcher, matcher_free);
 

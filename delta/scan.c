@@ -33,55 +33,66 @@ static uint64_t text_end(const struct scan *s, uint64_t at)
 	return nul ? (uint64_t)(nul - s->p) + 1 : 0;
 }
 
-/* The three find where the deflate data begins if a header is at `at`; 0: it is none. */
-static uint64_t gzip_start(const struct scan *s, uint64_t at)
+/* Where deflate data may begin, and what its header says of it. */
+struct header {
+	uint64_t start; /* 0: there is none */
+	enum wrap wrap;
+	uint32_t crc; /* of a zip member; 0: it says none */
+};
+
+static void gzip_header(const struct scan *s, uint64_t at, struct header *ret)
 {
 	enum { HAS_CRC = 2, HAS_EXTRA = 4, HAS_NAME = 8, HAS_COMMENT = 16, RESERVED = 0xe0 };
 	const uint8_t *p = s->p + at;
 	uint64_t to = at + GZIP_HEAD;
 
 	if (s->n - at < GZIP_HEAD + 2 || p[1] != 0x8b || p[2] != 8 || p[3] & RESERVED)
-		return 0;
+		return;
 	if (p[3] & HAS_EXTRA)
 		to += 2u + get_le16(p + GZIP_HEAD);
 	for (unsigned flag = HAS_NAME; flag <= HAS_COMMENT; flag <<= 1)
 		if (p[3] & flag && (to >= s->n || (to = text_end(s, to)) == 0))
-			return 0;
-	return to + (p[3] & HAS_CRC ? 2 : 0);
+			return;
+	*ret = (struct header){ .start = to + (p[3] & HAS_CRC ? 2 : 0), .wrap = WRAP_GZIP };
 }
 
-static uint64_t zlib_start(const struct scan *s, uint64_t at)
+static void zlib_header(const struct scan *s, uint64_t at, struct header *ret)
 {
 	const uint8_t *p = s->p + at;
 
 	/* Method 8, a window of 32 KiB, no dictionary: all that is met outside of PNG. */
-	if (s->n - at < 2 || p[1] & 0x20 || (p[0] << 8 | p[1]) % 31)
-		return 0;
-	return at + 2;
+	if (s->n - at >= 2 && !(p[1] & 0x20) && (p[0] << 8 | p[1]) % 31 == 0)
+		*ret = (struct header){ .start = at + 2, .wrap = WRAP_ZLIB };
 }
 
-static uint64_t zip_start(const struct scan *s, uint64_t at)
+static void zip_header(const struct scan *s, uint64_t at, struct header *ret)
 {
 	enum { ENCRYPTED = 1 };
 	const uint8_t *p = s->p + at;
 
 	if (s->n - at < ZIP_HEAD || p[1] != 'K' || p[2] != 3 || p[3] != 4 ||
 	    get_le16(p + 8) != 8 || p[6] & ENCRYPTED)
-		return 0;
-	return at + ZIP_HEAD + get_le16(p + 26) + get_le16(p + 28);
+		return;
+	*ret = (struct header){ .start = at + ZIP_HEAD + get_le16(p + 26) + get_le16(p + 28),
+				.wrap = WRAP_ZIP,
+				.crc = get_le32(p + 14) };
 }
 
-/* What is promised behind the stream is there, or nothing is. */
-static unsigned wrap_at(const struct scan *s, uint64_t at, const struct wrap_sum *sum,
-			uint64_t packed_n)
+/* Whether the header's promise is kept: the checksum is right.  Where data is cut, as the last
+ * part of a file is in many file systems, what follows often looks like the end of a stream. */
+static bool is_whole(const struct scan *s, const struct header *h, uint64_t end,
+		     const struct wrap_sum *sum, uint64_t packed_n, unsigned *ret_size)
 {
 	uint8_t want[WRAP_MAX];
-	unsigned size = wrap_size(sum->wrap);
 
-	if (s->n - at < size)
-		return 0;
 	wrap_make(want, sum, packed_n);
-	return memcmp(want, s->p + at, size) == 0 ? size : 0;
+	*ret_size = wrap_size(sum->wrap);
+	if (s->n - end >= *ret_size && memcmp(want, s->p + end, *ret_size) == 0)
+		return true;
+	/* A zip member may have its checksum before it, or behind it without a signature. */
+	*ret_size = 0;
+	return sum->wrap == WRAP_ZIP &&
+	       (h->crc == sum->sum || (s->n - end >= 4 && get_le32(s->p + end) == sum->sum));
 }
 
 /* Unpacks to the end and keeps nothing. */
@@ -102,55 +113,52 @@ static bool unpack_all(struct scan *s, struct wrap_sum *sum, struct err *e)
 	return z->ended && z->made <= LIMIT_DELTA_STREAM;
 }
 
-/* Unpacks what may begin at `at`; its size is 0 when nothing does. */
-static void stream_try(struct scan *s, uint64_t at, enum wrap w, struct stream *ret)
+/* Unpacks what may begin behind a header; its size is 0 when nothing does. */
+static void stream_try(struct scan *s, const struct header *h, struct stream *ret)
 {
 	struct packed_memory m;
 	struct wrap_sum sum;
 	struct err ignored;
 	struct inflate *z = s->inflate;
+	uint64_t at = h->start;
+	unsigned behind;
 
 	*ret = (struct stream){ .offset = at };
-	if (at >= s->n || s->budget == 0)
+	if (at == 0 || at >= s->n || s->budget == 0)
 		return;
 	/* Packed bytes are never more than plain ones by a twentieth, so more need not be read. */
 	inflate_init(z, packed_of(&m, s->p + at,
 				  s->n - at < 2 * LIMIT_DELTA_STREAM ? s->n - at
 								     : 2 * LIMIT_DELTA_STREAM));
-	wrap_start(&sum, w);
+	wrap_start(&sum, h->wrap);
 	bool ok = unpack_all(s, &sum, &ignored);
 	uint64_t used = inflate_used(z), spent = used + z->made;
 
 	s->budget -= spent < s->budget ? spent : s->budget;
-	if (!ok || used < PACKED_MIN || z->made == 0 || !z->coded)
+	if (!ok || used < PACKED_MIN || z->made == 0 || !z->coded ||
+	    !is_whole(s, h, at + used, &sum, used, &behind))
 		return;
-	ret->size = (uint32_t)(used + wrap_at(s, at + used, &sum, used));
+	ret->size = (uint32_t)(used + behind);
 	ret->plain_size = (uint32_t)z->made;
 	ret->transform = TRANSFORM_DEFLATE;
 }
 
 static void stream_at(struct scan *s, uint64_t at, struct stream *ret)
 {
-	uint64_t start = 0;
-	enum wrap w = WRAP_NONE;
+	struct header h = { .start = 0 };
 
 	switch (s->p[at]) {
 	case 0x1f:
-		start = gzip_start(s, at);
-		w = WRAP_GZIP;
+		gzip_header(s, at, &h);
 		break;
 	case 0x78:
-		start = zlib_start(s, at);
-		w = WRAP_ZLIB;
+		zlib_header(s, at, &h);
 		break;
 	case 'P':
-		start = zip_start(s, at);
-		w = WRAP_ZIP;
+		zip_header(s, at, &h);
 		break;
 	}
-	ret->size = 0;
-	if (start)
-		stream_try(s, start, w, ret);
+	stream_try(s, &h, ret);
 }
 
 static bool scan(struct scan *s, struct streams *ret, uint64_t from, uint64_t to, struct err *e)

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { FIND_PART = 32 << 20 };
+enum { FIND_PART = 32 << 20, FIND_MAX = 16384 /* streams of one part */ };
 #define PLAIN_MAX (UINT64_C(1) << 30) /* unpacked bytes of one side; further streams stay raw */
 
 /* One side's streams while it is decided which are opened. */
@@ -63,7 +63,7 @@ static bool find_part(void *ctx, size_t index, unsigned thread UNUSED, struct er
 		struct streams found = { 0 };
 		bool ok = transforms[i]->find(&found, s->image, s->size, from, to, e);
 
-		for (size_t k = 0; ok && k < found.n; k++) {
+		for (size_t k = 0; ok && k < found.n && s->parts[part].n < FIND_MAX; k++) {
 			found.v[k].transform = (uint8_t)i;
 			ok = streams_add(&s->parts[part], &found.v[k], e);
 		}
@@ -120,6 +120,7 @@ static bool hash_stream(void *ctx, size_t index, unsigned thread UNUSED, struct 
 	size_t i = index >= old ? index - old : index;
 
 	sha256(s->hashes[i], s->image + s->all.v[i].offset, s->all.v[i].size);
+	sight_drop(s->image + s->all.v[i].offset, s->all.v[i].size);
 	return true;
 }
 
@@ -275,10 +276,10 @@ static bool scratch_open(struct sight *s, const struct delta_job *job, uint64_t 
 
 void sight_drop(const void *p, size_t n)
 {
-	uintptr_t from = ((uintptr_t)p + 4095) & ~(uintptr_t)4095;
-	uintptr_t to = ((uintptr_t)p + n) & ~(uintptr_t)4095;
+	uintptr_t from = (uintptr_t)p & ~(uintptr_t)4095;
+	uintptr_t to = ((uintptr_t)p + n + 4095) & ~(uintptr_t)4095;
 
-	if (to > from)
+	if (n)
 		madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
@@ -360,13 +361,15 @@ struct unpacking {
 static bool unpack_stream(void *ctx, size_t index, unsigned thread UNUSED, struct err *e)
 {
 	const struct unpacking *u = ctx;
+	const struct stream *v = &u->side->all.v[index];
 	uint8_t *plain = u->to + u->side->at[index];
 
 	if (!u->side->open[index])
 		return true;
 	if (!unpack(plain, u->side, index, e))
 		return false;
-	sight_drop(plain, u->side->all.v[index].plain_size);
+	sight_drop(plain, v->plain_size);
+	sight_drop(u->side->image + v->offset, v->size);
 	return true;
 }
 
@@ -389,6 +392,8 @@ static bool explain_stream(void *ctx, size_t index, unsigned thread, struct err 
 	    e->code != E_TOO_BIG)
 		return false;
 	s->open[index] = ok;
+	sight_drop(u->to + s->at[index], v->plain_size);
+	sight_drop(s->image + v->offset, v->size);
 	return true;
 }
 

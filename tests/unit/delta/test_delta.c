@@ -332,9 +332,27 @@ static void an_old_image_of_another_size_is_refused(void **state UNUSED)
 	pair_done(&p);
 }
 
+/* Old parts in another order, with edits: several chunks, which threads share out by chance. */
+static struct pair make_long_pair(size_t n)
+{
+	struct pair p = { .old = bytes_new(n), .new = bytes_new(n) };
+
+	seed = 9001;
+	while (p.old.n < n)
+		add_content(&p.old, below(5), 1 + below(3000));
+	while (p.new.n < n) {
+		add_old(&p.new, &p.old, below((uint32_t)n), below(300));
+		p.new.p[p.new.n - 1]++;
+	}
+	p.old_fd = memfile(p.old.p, p.old.n);
+	p.new_fd = memfile(p.new.p, p.new.n);
+	p.delta = make_delta(p.old_fd, p.new_fd, 1, &p.info);
+	return p;
+}
+
 static void the_same_bytes_for_any_number_of_threads(void **state UNUSED)
 {
-	struct pair p = make_pair(9001, 12 << 20);
+	struct pair p = make_long_pair(9 << 20);
 	struct delta_info info;
 	int three = make_delta(p.old_fd, p.new_fd, 3, &info);
 	uint8_t *a = malloc((size_t)info.delta_size), *b = malloc((size_t)info.delta_size);
