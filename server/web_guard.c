@@ -3,25 +3,59 @@
 
 #include <strings.h>
 
-/* Bytes that tokens may have; a table, as this looks at every byte of every field name. */
-static bool token_byte[256];
+/* What bytes are good for; a table, as this looks at every byte of every field. */
+enum { IN_TOKEN = 1, IN_HOST = 2, IN_VALUE = 4 };
+static uint8_t bytes[256];
 
-__attribute__((constructor)) static void fill_token_bytes(void)
+#define ALPHANUMERIC "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+__attribute__((constructor)) static void fill_bytes(void)
 {
-	for (const char *s = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-			     "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-	     *s; s++)
-		token_byte[(unsigned char)*s] = true;
+	for (const char *s = ALPHANUMERIC "!#$%&'*+-.^_`|~"; *s; s++)
+		bytes[(unsigned char)*s] |= IN_TOKEN;
+	for (const char *s = ALPHANUMERIC "-._:[]"; *s; s++)
+		bytes[(unsigned char)*s] |= IN_HOST;
+	for (unsigned c = ' '; c < 256; c++)
+		bytes[c] |= c == 0x7f ? 0 : IN_VALUE;
+	bytes['\t'] |= IN_VALUE;
 }
 
-/* RFC 9110 section 5.6.2 */
-static bool is_token(const char *s)
+static bool all_are(unsigned what, const char *s, size_t n)
 {
-	if (!*s)
+	for (size_t i = 0; i < n; i++) {
+		if (!(bytes[(unsigned char)s[i]] & what))
+			return false;
+	}
+	return true;
+}
+
+void guard_line(struct guard *g, const char *method, const char *target, size_t target_n,
+		const char *version)
+{
+	g->begin = method;
+	g->at = version + strlen(version);
+	if (target != method + strlen(method) + 1 || version != target + target_n + 1)
+		g->bad_line = true;
+}
+
+/* Name, colon, blanks, value: where the last line ended with CR LF. */
+static bool is_in_place(struct guard *g, const char *name, size_t n, const char *value,
+			size_t value_n)
+{
+	const char *expected = g->at + 2, *p = name + n + 1;
+
+	g->at = value + value_n;
+	if (name != expected)
 		return false;
-	while (token_byte[(unsigned char)*s])
-		s++;
-	return !*s;
+	while (*p == ' ' || *p == '\t')
+		p++;
+	return p == value;
+}
+
+void guard_end(struct guard *g, size_t head_n)
+{
+	if (g->at + 4 != g->begin + head_n)
+		g->bad_line = true;
 }
 
 void guard_field(struct guard *g, const char *name, const char *value, size_t value_n)
@@ -46,12 +80,19 @@ void guard_field(struct guard *g, const char *name, const char *value, size_t va
 	};
 	size_t n = strlen(name);
 
-	if (!is_token(name))
+	if (!is_in_place(g, name, n, value, value_n))
+		g->bad_line = true;
+	if (n == 0 || !all_are(IN_TOKEN, name, n)) /* RFC 9110 section 5.6.2 */
 		g->bad_name = true;
+	if (!all_are(IN_VALUE, value, value_n)) /* RFC 9110 section 5.5 */
+		g->bad_value = true;
 	for (size_t i = 0; i < ARRAY_SIZE(counted); i++) {
 		if (counted[i].n == n && strcasecmp(name, counted[i].name) == 0)
 			++*counted[i].count;
 	}
+	if (n == 4 && strcasecmp(name, "Host") == 0 &&
+	    (value_n == 0 || !all_are(IN_HOST, value, value_n)))
+		g->bad_host = true;
 	if (n == 14 && strcasecmp(name, "Content-Length") == 0 &&
 	    !u64_parse(&g->length, value, value_n))
 		g->bad_length = true;
@@ -62,8 +103,13 @@ void guard_field(struct guard *g, const char *name, const char *value, size_t va
 
 bool guard_check(const struct guard *g, bool http_1_1, struct err *e)
 {
+	if (g->bad_line)
+		return err_set(e, E_FORMAT,
+			       "a line does not end with CR LF, or goes on in the next");
 	if (g->bad_name)
 		return err_set(e, E_FORMAT, "a header field's name is not a token");
+	if (g->bad_value)
+		return err_set(e, E_FORMAT, "a header field's value has a control character");
 	if (g->content_length > 1 || g->bad_length)
 		return err_set(e, E_FORMAT, "Content-Length: doubled or not a number");
 	if (g->transfer_encoding > 1 || g->bad_encoding)
@@ -72,8 +118,8 @@ bool guard_check(const struct guard *g, bool http_1_1, struct err *e)
 		return err_set(e, E_FORMAT, "Content-Length together with Transfer-Encoding");
 	if (g->transfer_encoding && !http_1_1)
 		return err_set(e, E_FORMAT, "Transfer-Encoding in HTTP/1.0");
-	if (g->host > 1 || (g->host == 0 && http_1_1))
-		return err_set(e, E_FORMAT, "Host: exactly one is needed");
+	if (g->host > 1 || (g->host == 0 && http_1_1) || g->bad_host)
+		return err_set(e, E_FORMAT, "Host: exactly one is needed, with name and port");
 	if (g->authorization > 1 || g->signature > 1 || g->signature_input > 1 ||
 	    g->content_digest > 1 || g->real_ip > 1)
 		return err_set(e, E_FORMAT, "a field that says who is asking stands twice");

@@ -44,6 +44,8 @@ struct conn {
 	struct web_http *http;
 	struct MHD_Connection *mhd;
 	enum phase phase;
+	const char *target; /* the library's own text of req.uri, later changed by it */
+	size_t target_n;
 	bool is_head; /* HEAD: no body follows the head */
 	uint64_t received, swallowed;
 };
@@ -88,6 +90,8 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 	c->req.started_us = now_us();
 	c->req.route_id = API_N_ROUTES;
 	c->req.uri = strdup(uri);
+	c->target = uri;
+	c->target_n = strlen(uri);
 	c->http = h;
 	c->mhd = mhd;
 	c->phase = HEAD;
@@ -103,10 +107,10 @@ static enum MHD_Result feed_guard(void *cls, enum MHD_ValueKind kind, const char
 	struct guard *g = cls;
 
 	(void)kind;
-	if (!key || strlen(key) != key_n || (value && strlen(value) != value_n))
-		g->bad_name = true; /* NUL inside */
+	if (!value || strlen(key) != key_n)
+		g->bad_line = true;
 	else
-		guard_field(g, key, value ? value : "", value_n);
+		guard_field(g, key, value, value_n);
 	return MHD_YES;
 }
 
@@ -314,22 +318,49 @@ static enum MHD_Result answer_or_swallow(struct conn *c, const struct guard *g)
 	return answer(c);
 }
 
+static void feed_all(struct guard *g, const struct conn *c, const char *method,
+		     const char *version)
+{
+	const union MHD_ConnectionInfo *n;
+
+	guard_line(g, method, c->target, c->target_n, version);
+	MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, feed_guard, g);
+	n = MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+	guard_end(g, n ? n->header_size : 0);
+}
+
+static enum MHD_Result refuse_version(struct conn *c)
+{
+	struct err e;
+
+	err_set(&e, E_UNSUPPORTED, "HTTP/1.1 and HTTP/1.0 are understood");
+	refuse(c, &e);
+	c->req.reply.status = 505;
+	return answer(c);
+}
+
 static enum MHD_Result head(struct conn *c, const char *method, const char *version)
 {
 	struct req *r = &c->req;
+	bool http_1_1 = strcmp(version, "HTTP/1.1") == 0;
 	struct guard g = { .length = 0 };
 	struct err e;
 
-	MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, feed_guard, &g);
+	if (!http_1_1 && strcmp(version, "HTTP/1.0") != 0)
+		return refuse_version(c);
+	feed_all(&g, c, method, version);
 	find_peer(c, &g);
 	r->host = req_header(r, "Host");
 	r->known_method = api_method_parse(&r->method, method);
 	c->is_head = strcmp(method, "HEAD") == 0;
-	if (!guard_check(&g, strcmp(version, "HTTP/1.1") == 0, &e) || !split_uri(r, &e)) {
+	if (!guard_check(&g, http_1_1, &e) || !split_uri(r, &e)) {
 		metric_add(&r->web->metrics.refused_smuggling, 1);
 		refuse(c, &e);
 		return answer(c);
 	}
+	/* The library ends lines of chunks with LF alone too, and does not show them: nothing that
+	 * comes after chunks is taken for a request. */
+	r->reply.close = g.transfer_encoding > 0;
 	if (!r->known_method && strcmp(method, "OPTIONS") != 0) {
 		err_set(&e, E_UNSUPPORTED, "method not known");
 		refuse(c, &e);
@@ -486,7 +517,8 @@ bool web_http_start(struct web_http **ret, struct web *w, int listen_fd,
 		    const struct web_tls *tls, bool is_unix, struct err *e)
 {
 	const struct settings *s = w->settings;
-	/* Not MHD_USE_TURBO: with 0.9.75 a TLS connection that says nothing then spins a thread and never
+	/* Not MHD_OPTION_STRICT_FOR_CLIENT: web_guard.c refuses more, and the library sends the head of
+	 * its own refusals twice.  Not MHD_USE_TURBO: with 0.9.75 a TLS connection that says nothing then spins a thread and never
 	 * times out (measured). */
 	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
 			 MHD_USE_ERROR_LOG | MHD_USE_ITC | (tls ? MHD_USE_TLS : 0);
@@ -507,9 +539,9 @@ bool web_http_start(struct web_http **ret, struct web *w, int listen_fd,
 	/* The error log has to be set first, or its own start is logged to standard error. */
 	h->daemon = MHD_start_daemon(
 		flags, 0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-		MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-		MHD_OPTION_THREAD_POOL_SIZE, threads_wanted(s), MHD_OPTION_CONNECTION_LIMIT,
-		(unsigned)s->web_connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+		MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_THREAD_POOL_SIZE,
+		threads_wanted(s), MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->web_connections,
+		MHD_OPTION_PER_IP_CONNECTION_LIMIT,
 		(unsigned)(is_unix ? 0 : s->web_connections_per_ip),
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)s->web_idle_s,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,

@@ -1,4 +1,4 @@
-/* What bounds callers: buckets, nonces, the guard of request heads, sessions, plans. */
+/* What bounds callers: buckets, nonces, sessions, plans. */
 #include "tests/support/unit.h"
 
 #include "base/rng.h"
@@ -8,7 +8,6 @@
 #include "server/plan.h"
 #include "server/rate.h"
 #include "server/session.h"
-#include "server/web_guard.h"
 
 static void a_bucket_gives_its_burst_and_then_its_rate(void **state)
 {
@@ -104,101 +103,6 @@ static void a_full_table_of_nonces_fails_closed(void **state)
 	assert_int_equal(e.code, E_BUSY);
 	nonces_free(n);
 	nonces_free(NULL);
-}
-
-/* ---- request heads --------------------------------------------------------------------------- */
-
-static void field(struct guard *g, const char *name, const char *value)
-{
-	guard_field(g, name, value, strlen(value));
-}
-
-static void the_guard_lets_ordinary_requests_through(void **state)
-{
-	struct guard g = { .length = 0 };
-	struct err e;
-
-	(void)state;
-	field(&g, "Host", "a");
-	field(&g, "Content-Length", "12");
-	field(&g, "Accept", "*/*");
-	field(&g, "Accept", "text/html"); /* doubling others is fine */
-	assert_ok(guard_check(&g, true, &e), &e);
-	assert_int_equal(g.length, 12);
-	g = (struct guard){ .length = 0 };
-	field(&g, "hOsT", "a");
-	field(&g, "transfer-encoding", "Chunked");
-	assert_ok(guard_check(&g, true, &e), &e);
-	g = (struct guard){ .length = 0 };
-	assert_ok(guard_check(&g, false, &e), &e); /* HTTP/1.0 needs no Host */
-}
-
-static void the_guard_refuses_what_can_be_read_in_two_ways(void **state)
-{
-	static const char *const bad[][4] = {
-		{ "Content-Length", "1", "Transfer-Encoding", "chunked" },
-		{ "Content-Length", "1", "Content-Length", "1" },
-		{ "content-length", "1", "CONTENT-LENGTH", "2" },
-		{ "Content-Length", "", "X", "" },
-		{ "Content-Length", "+1", "X", "" },
-		{ "Content-Length", "1 ", "X", "" },
-		{ "Content-Length", "01", "X", "" },
-		{ "Content-Length", "99999999999999999999", "X", "" },
-		{ "Transfer-Encoding", "chunked", "Transfer-Encoding", "chunked" },
-		{ "Transfer-Encoding", "gzip, chunked", "X", "" },
-		{ "Transfer-Encoding", "identity", "X", "" },
-		{ "Transfer-Encoding", " chunked", "X", "" },
-		{ "Content-Length ", "1", "X", "" },
-		{ "X Y", "1", "X", "" },
-		{ "X\tY", "1", "X", "" },
-		{ "", "1", "X", "" },
-		{ "X\x80", "1", "X", "" },
-		{ "Host", "b", "X", "" },
-		{ "Authorization", "a", "authorization", "b" },
-		{ "Signature", "a", "Signature", "a" },
-		{ "Signature-Input", "a", "Signature-Input", "a" },
-		{ "Content-Digest", "a", "Content-Digest", "a" },
-	};
-	struct err e;
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		struct guard g = { .length = 0 };
-
-		field(&g, "Host", "a");
-		field(&g, bad[i][0], bad[i][1]);
-		field(&g, bad[i][2], bad[i][3]);
-		if (guard_check(&g, true, &e))
-			fail_msg("taken: %s: %s, %s: %s", bad[i][0], bad[i][1], bad[i][2],
-				 bad[i][3]);
-	}
-	struct guard g = { .length = 0 };
-	assert_false(guard_check(&g, true, &e)); /* no Host */
-	field(&g, "Transfer-Encoding", "chunked");
-	assert_false(guard_check(&g, false, &e)); /* not in HTTP/1.0 */
-}
-
-static void targets_are_those_that_we_would_write(void **state)
-{
-	static const char *const good[] = { "/",      "/a",           "/a/b-c_d.e~f",
-					    "/a%20b", "/a?b=c&d=%2F", "/a?",
-					    "/...",   "/a/..b",       "/a:b@c!$&'()*+,;=" };
-	static const char *const bad[] = { "",        "a",     "http://a/", "*",      "//",
-					   "/a//b",   "/.",    "/..",       "/a/./b", "/a/..",
-					   "/a/../b", "/a/",   "/a#b",      "/a b",   "/a%",
-					   "/a%2",    "/a%zz", "/a\\b",     "/a\"b",  "/a<b",
-					   "/\x80",   "/\x01", "/a|b" };
-	struct err e;
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
-		if (!guard_target(good[i], strlen(good[i]), &e))
-			fail_msg("refused: %s", good[i]);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		if (guard_target(bad[i], strlen(bad[i]), &e))
-			fail_msg("taken: %s", bad[i]);
-	}
 }
 
 /* ---- sessions -------------------------------------------------------------------------------- */
@@ -387,9 +291,6 @@ int main(void)
 		cmocka_unit_test(keys_do_not_pay_for_each_other),
 		cmocka_unit_test(a_nonce_counts_once_within_the_window),
 		cmocka_unit_test(a_full_table_of_nonces_fails_closed),
-		cmocka_unit_test(the_guard_lets_ordinary_requests_through),
-		cmocka_unit_test(the_guard_refuses_what_can_be_read_in_two_ways),
-		cmocka_unit_test(targets_are_those_that_we_would_write),
 		cmocka_unit_test(sessions_name_their_device_and_their_end),
 		cmocka_unit_test(session_keys_hang_on_every_byte_of_the_id),
 		cmocka_unit_test(the_hash_of_a_checkin_leaves_out_the_nonce_and_nothing_else),
