@@ -53,8 +53,10 @@
 #define LIMIT_CHECKIN_BODY 65536     /* a check-in request; idle ones are under 1 KiB */
 #define LIMIT_CHECKIN_ANSWER 1048576 /* with the director's metadata and offers */
 #define LIMIT_EVENTS 32              /* in one check-in; further ones wait for the next */
-#define LIMIT_OFFER_DELTAS 8         /* deltas offered for one component */
-#define LIMIT_POLL_S 604800          /* longest time between two polls: a week */
+#define LIMIT_EVENTS_BEHIND \
+	1048576 /* numbers a record that was put back may lag; a server cannot use them all up */
+#define LIMIT_OFFER_DELTAS 8 /* deltas offered for one component */
+#define LIMIT_POLL_S 604800  /* longest time between two polls: a week */
 #define LIMIT_ENROL_BODY 16384
 #define LIMIT_ATTRIBUTES 32 /* of one device, told at enrolment */
 #define LIMIT_ATTRIBUTE 128 /* bytes of one attribute's value, and of a device's name */

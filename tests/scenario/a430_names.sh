@@ -18,7 +18,7 @@ no_stray() {
 	[ -z "$stray" ] || die "$stray appeared"
 	[ "$(cat "$TMPDIR/canary")" = canary ] || die "the canary"
 	stray=$(find handset -newer "$TMPDIR/before" -type f | sed 's/^handset.//' |
-		grep -vE '^(lock|serial.log|commit\.[01]|want/release.json|enrolment.json|identity/[a-z]*.key|events/[0-9]*.json|data/1.img|policies/[a-z0-9.]*|tuf/(image|director)/(anchor|(root|timestamp|snapshot|targets|releases.acme)\.json)|slots/[ab]/(system|kernel|release)(\.hash|\.json)?)$' || true)
+		grep -vE '^(lock|serial.log|commit\.[01]|want/(release|offers).json|enrolment.json|identity/[a-z]*.key|events/[0-9]*.json|data/1.img|policies/[a-z0-9.]*|tuf/(image|director)/(anchor|(root|timestamp|snapshot|targets|releases.acme)\.json)|slots/[ab]/(system|kernel|release)(\.hash|\.json)?)$' || true)
 	[ -z "$stray" ] || die "strange files: $stray"
 }
 

@@ -46,8 +46,11 @@ roll_out 1.2
 once 0
 runs 1.2
 rm -rf handset && cp -r handset.old handset
+told=$(on_server '[.events[].seq] | max')
 once 0
 grep -o 'to=confirmed release="[^"]*"' agent.log | tail -n 1 | grep -q acme/1.2 || die "not brought forward"
+[ "$(on_server "[.events[] | select(.seq > $told) | .state] | index(\"confirmed\") != null")" = true ] ||
+	die "what happened since was taken for what the server knew: $(on_server .events)"
 if valise -y rollout start acme/1.1 --all >out 2>&1; then
 	once 0 # below the floor: the director does not name it
 	[ "$(on_server .release.applied)" = acme/1.2 ] || die "below the floor: $(on_server .release.applied)"

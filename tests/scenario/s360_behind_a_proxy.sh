@@ -22,7 +22,7 @@ roll_out 1.1
 once 137 --set test.crash=stage-50
 : >agent.log
 once 0
-reused=$(sed -n "s/.* staged .* reused_bytes=\([0-9]*\)$/\1/p" agent.log)
+reused=$(sed -n "s/.* staged .* reused_bytes=\([0-9]*\) .*/\1/p" agent.log)
 [ "$reused" -ge 10000000 ] || die "only $reused bytes were there"
 
 say "an idle check-in"

@@ -21,7 +21,7 @@ for percent in 10 20 30 40 50 60 70 80 90; do
 	fetched=$(sed -n "s/.* staged release=acme\/1.$n fetched_bytes=\([0-9]*\) .*/\1/p" agent.log)
 	# Half of the content compresses to nothing, so bytes and percents differ; what had been written must not
 	# be asked for again, but for the pieces that were in the threads' hands.
-	reused=$(sed -n "s/.* staged .* reused_bytes=\([0-9]*\)$/\1/p" agent.log)
+	reused=$(sed -n "s/.* staged .* reused_bytes=\([0-9]*\) .*/\1/p" agent.log)
 	[ "$reused" -ge $((20000000 * percent / 100)) ] || die "at $percent %: only $reused bytes were there"
 	[ "$fetched" -le $((object - object * percent / 200 + 1100000)) ] || die "at $percent %: $fetched of $object bytes again"
 done
