@@ -2,10 +2,12 @@
 
 # system_erofs DIR OUT: deterministic: one time, one UUID, names in order (mkfs.erofs sorts), no
 # extended attributes but those of the packages.  Not compressed: deltas of plain blocks are
-# several times smaller, the transport compresses, and reads need no work in the guest.
+# several times smaller, the transport compresses, and reads need no work in the guest.  Ends of
+# files have blocks of their own (noinline_data): between inodes they would cut compressed streams in
+# two and shift with every change near by, which doubles the deltas to save 7 % of zeros.
 system_erofs() {
 	rm -f "$2"
-	PATH=$PATH:/usr/sbin:/sbin mkfs.erofs --quiet -d1 -T "$EPOCH" -U "$UUID" "${@:3}" "$2" "$1" > /dev/null ||
+	PATH=$PATH:/usr/sbin:/sbin mkfs.erofs --quiet -d1 -Enoinline_data -T "$EPOCH" -U "$UUID" "${@:3}" "$2" "$1" > /dev/null ||
 		die "mkfs.erofs failed"
 	# Whole 4096-byte blocks, as the hash tree wants.
 	truncate -s %4096 "$2"

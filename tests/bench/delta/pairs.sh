@@ -1,13 +1,13 @@
 #!/bin/bash
 # Builds the real pairs for run.sh from Debian packages: DIR/NAME/{old,new}.
-#   pairs.sh DIR [NAME...]      p1 p1-in-place p2 p5u p6j; all without names.  Needs root (mmdebstrap, and a
+#   pairs.sh DIR [NAME...]      p1 p1-in-place p2 p2-inline p5u p6j; all without names.  Needs root (mmdebstrap, and a
 # loop mount for p1-in-place) and network; keeps what is there already.
 set -euo pipefail
 
 dir=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
 top=$(cd "$(dirname "$0")/../../.." && pwd)
-names=${*:-p1 p1-in-place p2 p5u p6j}
+names=${*:-p1 p1-in-place p2 p2-inline p5u p6j}
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 . "$top/deploy/images/lib/archive.sh" # archive_sources: what this machine's own apt uses
 uuid=11111111-2222-3333-4444-555555555555
@@ -70,6 +70,9 @@ for name in $names; do
 			root_tree $side
 			if [ $side = old ]; then cp "$dir/p1/old" "$out"; else in_place "$out"; fi ;;
 		p2)
+			root_tree $side
+			mkfs.erofs --quiet -T1700000000 -U $uuid -x-1 -Enoinline_data "$out" "$dir/root-$side" ;;
+		p2-inline) # what mkfs.erofs does by itself: ends of files lie between inodes
 			root_tree $side
 			mkfs.erofs --quiet -T1700000000 -U $uuid -x-1 "$out" "$dir/root-$side" ;;
 		p5u)
