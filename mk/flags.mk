@@ -14,7 +14,7 @@ space := $(empty) $(empty)
 
 compiler := $(notdir $(firstword $(CC)))
 VARIANT := $(subst $(space),-,$(strip \
-	$(if $(COVER),cover,$(if $(SAN),san-$(subst $(comma),-,$(SAN)),release)) \
+	$(if $(COVER),$(if $(filter mcdc,$(COVER)),mcdc,cover),$(if $(SAN),san-$(subst $(comma),-,$(SAN)),release)) \
 	$(if $(filter-out gcc cc,$(compiler)),$(compiler))))
 B := build/$(VARIANT)
 BIN := $(B)/bin
@@ -43,6 +43,10 @@ ifdef COVER
 OPTIMISE := -O0 -g --coverage -fprofile-update=atomic
 HARDEN :=
 HARDEN_LINK := -pie --coverage
+endif
+ifeq ($(COVER),mcdc)
+OPTIMISE := -O0 -g -fprofile-instr-generate -fcoverage-mapping -fcoverage-mcdc -fprofile-update=atomic
+HARDEN_LINK := -pie -fprofile-instr-generate
 endif
 
 # On a machine that lacks the libraries this is empty; `need-packages` then says what to do.

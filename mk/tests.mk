@@ -73,12 +73,46 @@ torture: ## run the unit tests again and again with the n-th allocation, write, 
 torture-run: $(UNITS)
 	$(Q)$(RUN) torture $(if $(ONE),$(B)/$(ONE:%.c=%),$(UNITS))
 
+# What decides whether something is believed: every branch of it is taken by a test, or `make cover` fails.
+VERIFIERS := $(patsubst %,proto/%.c,cjson httpsig keyfile seal sig tuf tuf_client tuf_make tuf_path \
+	tuf_sign tuf_verify uptane) server/nonces.c
+VERIFIER_UNITS := $(filter $(B)/tests/unit/proto/% %/test_limits,$(UNITS))
+VERIFIER_REPLAYS := $(filter %/cjson %/httpsig %/keyfile %/json %/tuf %/tuf_repo,$(REPLAYS))
+GCOVR := gcovr -r . --object-directory $(B) -e tests/ --exclude-unreachable-branches --branches
+check_verifiers = $(GCOVR) $(VERIFIERS:%=-f %) --fail-under-branch 100
+
 cover: ## run units and replays with gcov, show the branches taken per file
 	$(Q)$(MAKE) COVER=1 cover-run
 cover-run: $(UNITS) $(REPLAYS)
 	$(Q)find $(B) -name '*.gcda' -delete
 	-$(Q)$(RUN) unit $(UNITS)
 	-$(Q)$(RUN) replay $(REPLAYS)
-	$(Q)gcovr -r . --object-directory $(B) -e tests/ --exclude-unreachable-branches --branches
+	$(Q)$(GCOVR)
+	$(Q)$(check_verifiers)
 
-.PHONY: unit replay scenario fuzz torture torture-run cover cover-run
+verifiers: ## the part of `make cover` that must have all branches taken
+	$(Q)$(MAKE) COVER=1 verifiers-run
+verifiers-run: $(VERIFIER_UNITS) $(VERIFIER_REPLAYS)
+	$(Q)find $(B) -name '*.gcda' -delete
+	$(Q)$(RUN) unit $(VERIFIER_UNITS)
+	$(Q)$(RUN) replay $(VERIFIER_REPLAYS)
+	$(Q)$(check_verifiers)
+
+# Every condition of a decision shown to decide it (clang 18 and later; Debian 12 has clang-19).
+MCDC_CC ?= clang-19
+LLVM = $(patsubst clang%,llvm-$(1)%,$(MCDC_CC))
+mcdc: ## the same files by MC/DC, with clang-19 and llvm-19
+	$(Q)command -v $(MCDC_CC) >/dev/null || { echo "apt-get install clang-19 llvm-19 libclang-rt-19-dev"; exit 1; }
+	$(Q)$(MAKE) CC=$(MCDC_CC) COVER=mcdc mcdc-run
+mcdc-run: $(VERIFIER_UNITS) $(VERIFIER_REPLAYS)
+	$(Q)rm -rf $(B)/profiles && mkdir $(B)/profiles
+	$(Q)LLVM_PROFILE_FILE='$(CURDIR)/$(B)/profiles/%p.profraw' $(RUN) unit $(VERIFIER_UNITS)
+	$(Q)LLVM_PROFILE_FILE='$(CURDIR)/$(B)/profiles/%p.profraw' $(RUN) replay $(VERIFIER_REPLAYS)
+	$(Q)$(call LLVM,profdata) merge -sparse -o $(B)/merged.profdata $(B)/profiles/*.profraw
+	$(Q)$(call LLVM,cov) report --show-mcdc-summary --show-branch-summary=false --show-region-summary=false \
+		--instr-profile=$(B)/merged.profdata \
+		$(firstword $(VERIFIER_UNITS)) $(patsubst %,--object=%,$(wordlist 2,99,$(VERIFIER_UNITS)) $(VERIFIER_REPLAYS)) \
+		$(VERIFIERS)
+
+.PHONY: unit replay scenario fuzz torture torture-run cover cover-run verifiers \
+	verifiers-run mcdc mcdc-run

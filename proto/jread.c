@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,17 +101,39 @@ static bool check_integers(json_t *j, struct err *e)
 	return true;
 }
 
+/* jansson does not tell want of memory from a wrong text in every place, and where a token's bytes find no
+ * room it goes on without them.  Whether it ever was refused memory is therefore noted here. */
+static _Thread_local bool starved;
+
+static void *note_malloc(size_t n)
+{
+	void *p = malloc(n);
+
+	starved |= !p;
+	return p;
+}
+
+static void use_note_malloc(void)
+{
+	json_set_alloc_funcs(note_malloc, free);
+}
+
 bool jdoc_parse(struct jdoc **ret, const void *p, size_t n, struct err *e)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	json_error_t why;
 	json_t *root;
 
 	if (!scan(p, n, e))
 		return false;
+	pthread_once(&once, use_note_malloc);
+	starved = false;
 	root = json_loadb(p ? p : "", n,
 			  JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
-	if (!root && json_error_code(&why) == json_error_out_of_memory)
+	if (starved) {
+		json_decref(root);
 		return err_nomem(e);
+	}
 	if (!root)
 		return err_set(e, E_FORMAT, "line %d, column %d: %s", why.line, why.column,
 			       why.text);

@@ -264,15 +264,13 @@ static bool unseal(struct secret **ret, const struct keyfile *k,
 	return true;
 }
 
-static bool to_key(struct secret **ret, enum keyfile_type type, struct secret **plain,
-		   struct err *e)
+static bool to_key(struct secret **ret, uint8_t ret_pub[static KEYFILE_PUBLIC_SIZE],
+		   enum keyfile_type type, struct secret **plain, struct err *e)
 {
-	uint8_t pub[KEYFILE_PUBLIC_SIZE];
-
 	if (type == KEYFILE_ED25519)
-		return sig_from_seed(ret, pub, (*plain)->p, e);
+		return sig_from_seed(ret, ret_pub, (*plain)->p, e);
 	*ret = TAKE(*plain);
-	return true;
+	return public_half(ret_pub, type, *ret, e);
 }
 
 bool keyfile_open(struct secret **ret, struct keyfile_info *ret_info, const void *p, size_t n,
@@ -284,7 +282,7 @@ bool keyfile_open(struct secret **ret, struct keyfile_info *ret_info, const void
 	uint8_t pub[KEYFILE_PUBLIC_SIZE];
 
 	if (!parse(&k, p, n, e) || !unseal(&plain, &k, passphrase, e) ||
-	    !to_key(&key, k.info.type, &plain, e) || !public_half(pub, k.info.type, key, e))
+	    !to_key(&key, pub, k.info.type, &plain, e))
 		return err_wrap(e, "key file");
 	if (memcmp(pub, k.info.public, sizeof(pub)) != 0)
 		return err_set(e, E_CORRUPT, "key file: the public key is not the secret's");

@@ -18,16 +18,13 @@ static bool pubkey_from(struct tuf_pubkey *ret, const struct jval *v, struct err
 {
 	CLEANUP(buf_done) struct buf canon = BUF_INIT(LIMIT_TUF_ROOT);
 	CLEANUP(buf_done) struct buf json = BUF_INIT(LIMIT_TUF_ROOT);
-	struct tuf_pubkey k;
 	uint8_t hash[SHA256_SIZE];
 
-	if (!cjson_encode(&canon, v, e) || !cjson_encode_json(&json, v, e) ||
-	    !buf_take(&json, &k.json, NULL, e))
+	if (!cjson_encode(&canon, v, e) || !cjson_encode_json(&json, v, e))
 		return false;
 	sha256(hash, canon.p, canon.n);
-	hex_encode(k.id, hash, sizeof(hash));
-	*ret = k;
-	return true;
+	hex_encode(ret->id, hash, sizeof(hash));
+	return buf_take(&json, &ret->json, NULL, e); /* never fails: it is not empty */
 }
 
 bool tuf_pubkey_ed25519(struct tuf_pubkey *ret, const uint8_t pub[static SIG_PUBLIC_SIZE],

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { SHARDS = 16, FIRST_ROOM = 256 };
 
@@ -32,7 +33,7 @@ static bool set_has(const struct set *s, const uint64_t f[2])
 	for (size_t i = f[0] & (s->room - 1);; i = (i + 1) & (s->room - 1)) {
 		if (s->v[i][0] == 0)
 			return false;
-		if (s->v[i][0] == f[0] && s->v[i][1] == f[1])
+		if (memcmp(s->v[i], f, sizeof(s->v[i])) == 0)
 			return true;
 	}
 }

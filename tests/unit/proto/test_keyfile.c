@@ -6,6 +6,8 @@
 #include "proto/seal.h"
 #include "proto/sig.h"
 
+#include <sys/resource.h>
+
 struct made {
 	struct secret *key, *passphrase;
 	struct buf file;
@@ -234,6 +236,70 @@ static void running_out_of_memory_is_an_error_like_others(void **state)
 	}
 }
 
+static void no_room_at_any_place_is_an_error_and_leaves_nothing(void **state)
+{
+	CLEANUP(made_done) struct made m;
+	struct keyfile_info info = { .type = KEYFILE_ED25519, .role = "image-root" };
+	struct rng_fake rng;
+	bool ok = false;
+	struct err e;
+
+	rng_fake_init(&rng, 3);
+	make(&m, KEYFILE_ED25519, NULL);
+	for (size_t room = 1; !ok; room++) {
+		CLEANUP(buf_done) struct buf out = BUF_INIT(room);
+
+		assert_true(room < LIMIT_SECRET_FILE);
+		ok = keyfile_encode(&out, &info, m.key, NULL, NULL, &rng.base, &e);
+		if (!ok)
+			assert_int_equal(e.code, E_TOO_BIG);
+	}
+}
+
+static void a_kdf_that_is_no_object_is_damage(void **state)
+{
+	CLEANUP(made_done) struct made m;
+	char from[200];
+	const char *at, *end;
+	struct err e;
+
+	make(&m, KEYFILE_ED25519, "p");
+	at = strstr(buf_str(&m.file), "\"kdf\":{");
+	end = strchr(at, '}');
+	snprintf(from, sizeof(from), "%.*s", (int)(end - at + 1), at);
+	assert_fails(open_changed(&m, from, "\"kdf\":3", &e), &e, E_CORRUPT);
+}
+
+/* Not for the sanitizers, which need the address space themselves. */
+static void a_passphrase_that_costs_more_memory_than_there_is_says_so(void **state)
+{
+#if defined(__SANITIZE_ADDRESS__)
+	skip();
+#else
+	CLEANUP(made_done) struct made m;
+	CLEANUP(buf_done) struct buf out = BUF_INIT(LIMIT_SECRET_FILE);
+	struct keyfile_info info = { .type = KEYFILE_ED25519 };
+	struct keyfile_cost cost = { .memory_kib = 4194304, .passes = 1 };
+	struct rlimit before, small;
+	struct rng_fake rng;
+	struct err e;
+	bool ok;
+
+	rng_fake_init(&rng, 3);
+	make(&m, KEYFILE_ED25519, "p");
+	assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+	small = before;
+	small.rlim_cur = 1 << 30;
+	assert_int_equal(setrlimit(RLIMIT_AS, &small), 0);
+	ok = keyfile_encode(&out, &info, m.key, m.passphrase, &cost, &rng.base, &e);
+	assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+	assert_false(ok);
+	assert_int_equal(e.code, E_NOMEM);
+	assert_non_null(strstr(e.text, "4194304 KiB"));
+	assert_int_equal(out.n, 0);
+#endif
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +310,9 @@ int main(void)
 		cmocka_unit_test(changes_with_a_right_sum_do_not_open_either),
 		cmocka_unit_test(a_cost_out_of_range_and_a_wrong_secret_are_refused),
 		cmocka_unit_test(running_out_of_memory_is_an_error_like_others),
+		cmocka_unit_test(no_room_at_any_place_is_an_error_and_leaves_nothing),
+		cmocka_unit_test(a_kdf_that_is_no_object_is_damage),
+		cmocka_unit_test(a_passphrase_that_costs_more_memory_than_there_is_says_so),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1130,6 +1130,23 @@ static void what_is_trusted_can_be_looked_at(void **state)
 		assert_int_equal(tuf_client_meta(c, (enum tuf_type)t)->type, t);
 }
 
+/* Who takes the time from the newest root follows the roots first; nothing is asked for twice. */
+static void the_time_may_be_set_between_the_roots_and_the_rest(void **state)
+{
+	REPO(r);
+	CLEANUP(tuf_client_freep) struct tuf_client *c = NULL;
+
+	repo_publish(&r, "root");
+	repo_publish_all(&r);
+	assert_ok(tuf_client_new(&c, &r.io, r.now_s + 1000 * REPO_DAY, &e), &e);
+	assert_ok(tuf_client_follow_roots(c, &e), &e);
+	assert_int_equal(tuf_client_meta(c, TUF_ROOT)->version, 2);
+	assert_fails(tuf_client_refresh(c, &e), &e, E_EXPIRED);
+	tuf_client_set_time(c, r.now_s);
+	assert_ok(tuf_client_refresh(c, &e), &e);
+	assert_ok(tuf_client_follow_roots(c, &e), &e);
+}
+
 static void running_out_of_memory_is_an_error_like_others(void **state)
 {
 	REPO(r);
@@ -1208,6 +1225,7 @@ int main(void)
 		cmocka_unit_test(succinct_delegations_name_the_role_by_the_hash_of_the_path),
 		cmocka_unit_test(consistent_targets_have_their_hash_in_the_name),
 		cmocka_unit_test(what_is_trusted_can_be_looked_at),
+		cmocka_unit_test(the_time_may_be_set_between_the_roots_and_the_rest),
 		cmocka_unit_test(running_out_of_memory_is_an_error_like_others),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,9 +59,11 @@ static void only_usable_keys_are_taken(void **state)
 		{ "{\"keytype\":\"x\",\"scheme\":\"y\",\"keyval\":{\"public\":\"00\"}}",
 		  E_UNSUPPORTED },
 	};
+	static const char big[2 * SIG_PEM_MAX + 1];
 	struct tuf_pubkey k = { 0 };
 	struct err e;
 
+	assert_fails(tuf_pubkey_parse(&k, big, sizeof(big), &e), &e, E_TOO_BIG);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_fails(tuf_pubkey_parse(&k, cases[i].text, strlen(cases[i].text), &e), &e,
 			     cases[i].code);
@@ -559,6 +561,101 @@ static void running_out_of_memory_is_an_error_like_others(void **state)
 	assert_true(ok);
 }
 
+/* Keys, and an older file with all that it may have: unknown fields, both kinds of paths. */
+static bool make_from_old(const struct buf *old, const uint8_t *pub, struct err *e)
+{
+	CLEANUP(tuf_pubkey_done) struct tuf_pubkey made = { 0 };
+	CLEANUP(tuf_pubkey_done) struct tuf_pubkey k = { 0 };
+	CLEANUP(buf_done) struct buf out = BUF_INIT(LIMIT_TUF_TARGETS);
+	const char *const paths[] = { "new/*" };
+	char id[TUF_KEYID_SIZE];
+
+	if (!tuf_pubkey_ed25519(&made, pub, e) || !tuf_keyid_ed25519(id, pub, e) ||
+	    !tuf_pubkey_parse(&k, made.json, strlen(made.json), e))
+		return false;
+	struct tuf_make_role role = { .name = "one.more",
+				      .keys = &k,
+				      .n_keys = 1,
+				      .threshold = 1,
+				      .paths = paths,
+				      .n_paths = 1 };
+	struct tuf_make_targets in = { .old = old->p,
+				       .old_n = old->n,
+				       .version = 9,
+				       .expires_s = REPO_NOW,
+				       .roles = &role,
+				       .n_roles = 1,
+				       .valise = "{\"a\":1}" };
+	return tuf_make_targets(&out, &in, e);
+}
+
+static void an_old_file_with_everything_survives_want_of_memory(void **state)
+{
+	static const char keyid[] =
+		"2345a90ad8d76f3677f9ad6695b0ba0b5c7b7fbf27fb0ed35fbdf7b71264a679";
+	static const char public[] =
+		"edcd0a32a07dce33f7c7873aaffbff36d20ea30787574ead335eefd337e4dacd";
+	CLEANUP(buf_done) struct buf old = BUF_INIT(LIMIT_TUF_TARGETS);
+	uint8_t pub[SIG_PUBLIC_SIZE];
+	struct err e;
+	bool ok = false;
+
+	assert_true(hex_decode(pub, 32, public, 64));
+	/* Lists of growing size, so that each needs more room than there was. */
+	assert_ok(
+		buf_printf(
+			&old, &e,
+			"{\"signatures\":[],\"signed\":{\"_type\":\"targets\",\"delegations\":"
+			"{\"keys\":{\"%s\":{\"keytype\":\"ed25519\",\"keyval\":{\"public\":\"%s\"},"
+			"\"scheme\":\"ed25519\"}},\"roles\":[{\"keyids\":[\"%s\"],\"name\":\"a\","
+			"\"path_hash_prefixes\":[\"0a\"",
+			keyid, public, keyid),
+		&e);
+	for (int i = 0; i < 20; i++)
+		assert_ok(buf_printf(&old, &e, ",\"%04x\"", i), &e);
+	assert_ok(buf_printf(&old, &e,
+			     "],\"terminating\":false,\"threshold\":1},{\"keyids\":[\"%s\"],"
+			     "\"name\":\"b\",\"paths\":[\"x/*\"",
+			     keyid),
+		  &e);
+	for (int i = 0; i < 80; i++)
+		assert_ok(buf_printf(&old, &e, ",\"x/%d\"", i), &e);
+	assert_ok(buf_printf(&old, &e,
+			     "],\"terminating\":true,\"threshold\":1}]},\"expires\":"
+			     "\"2030-01-01T00:00:00Z\",\"other\":[0"),
+		  &e);
+	for (int i = 0; i < 400; i++)
+		assert_ok(buf_printf(&old, &e, ",%d", i), &e);
+	assert_ok(buf_printf(&old, &e,
+			     "],\"spec_version\":\"1.0.31\",\"targets\":{},\"version\":8}}"),
+		  &e);
+	FAULT_EACH(n, FAULT_ALLOC) {
+		ok = make_from_old(&old, pub, &e);
+		if (!ok && e.code != E_NOMEM)
+			fail_msg("%s: %s", err_name(e.code), e.text);
+	}
+	assert_true(ok);
+}
+
+static void keys_and_timestamps_survive_want_of_memory(void **state)
+{
+	uint8_t pub[SIG_PUBLIC_SIZE] = { 9 };
+	struct tuf_make_file file = { "snapshot", 1, "x", 1 };
+	bool ok = false;
+	struct err e;
+
+	FAULT_EACH(n, FAULT_ALLOC) {
+		CLEANUP(tuf_pubkey_done) struct tuf_pubkey k = { 0 };
+		CLEANUP(buf_done) struct buf out = BUF_INIT(LIMIT_TUF_TIMESTAMP);
+
+		ok = tuf_pubkey_ed25519(&k, pub, &e) &&
+		     tuf_make_timestamp(&out, 1, REPO_NOW, &file, &e);
+		if (!ok && e.code != E_NOMEM)
+			fail_msg("%s: %s", err_name(e.code), e.text);
+	}
+	assert_true(ok);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -578,6 +675,8 @@ int main(void)
 		cmocka_unit_test(whoever_signs_may_refuse),
 		cmocka_unit_test(what_is_no_metadata_is_not_signed),
 		cmocka_unit_test(running_out_of_memory_is_an_error_like_others),
+		cmocka_unit_test(an_old_file_with_everything_survives_want_of_memory),
+		cmocka_unit_test(keys_and_timestamps_survive_want_of_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,6 +73,7 @@ static void a_nonce_counts_once_within_the_window(void **state)
 	for (int i = 0; i < 20000; i++) {
 		snprintf(text, sizeof(text), "n%d", i);
 		assert_ok(nonces_add(n, "k", text, 1000 + i, &e), &e);
+		assert_fails(nonces_add(n, "k", text, 1000 + i, &e), &e, E_AUTH); /* at once */
 	}
 	for (int i = 0; i < 20000; i++) {
 		snprintf(text, sizeof(text), "n%d", i);
@@ -103,6 +104,28 @@ static void a_full_table_of_nonces_fails_closed(void **state)
 	assert_int_equal(e.code, E_BUSY);
 	nonces_free(n);
 	nonces_free(NULL);
+}
+
+static void nonces_without_memory_fail_closed(void **state)
+{
+	char text[32];
+	struct err e;
+	bool ok = false;
+
+	(void)state;
+	FAULT_EACH(round, FAULT_ALLOC) {
+		struct nonces *n = NULL;
+
+		ok = nonces_new(&n, 600, 1 << 16, 1, &e);
+		for (int i = 0; ok && i < 6000; i++) {
+			snprintf(text, sizeof(text), "n%d", i);
+			ok = nonces_add(n, "k", text, 1000, &e);
+		}
+		if (!ok)
+			assert_int_equal(e.code, E_NOMEM);
+		nonces_free(n);
+	}
+	assert_true(ok);
 }
 
 /* ---- sessions -------------------------------------------------------------------------------- */
@@ -291,6 +314,7 @@ int main(void)
 		cmocka_unit_test(keys_do_not_pay_for_each_other),
 		cmocka_unit_test(a_nonce_counts_once_within_the_window),
 		cmocka_unit_test(a_full_table_of_nonces_fails_closed),
+		cmocka_unit_test(nonces_without_memory_fail_closed),
 		cmocka_unit_test(sessions_name_their_device_and_their_end),
 		cmocka_unit_test(session_keys_hang_on_every_byte_of_the_id),
 		cmocka_unit_test(the_hash_of_a_checkin_leaves_out_the_nonce_and_nothing_else),
