@@ -63,6 +63,7 @@ struct stage {
 	 * final, or one that is tried again when the network is another. */
 	enum err_code no_fallback;
 	struct err *delta_why; /* what went wrong with the last delta; may be NULL */
+	unsigned stall_ms; /* a child that makes nothing for so long is ended; 0: ten minutes */
 
 	struct stage_source source;
 	uint64_t reserve_bytes;

@@ -18,6 +18,7 @@
 enum {
 	NAME_SIZE = 1 + HEX_SIZE(SHA256_SIZE),
 	TRIES = 16,              /* places in one component that do not come out right */
+	STALL_MS = 600000,       /* without a byte from a child */
 	LOOK_MS = 200,           /* between looks at the cancel flag */
 	CHILD_MEMORY = 96 << 20, /* beside what the agent itself has mapped */
 	CHILD_CPU_S = 60,        /* and a second for each MiB of output */
@@ -243,28 +244,18 @@ static uint64_t mapped_bytes(void)
 	return strtoull(text, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-struct call {
-	struct child child;
-	bool ok;
-	struct err err;
-};
-
-static void *call_main(void *arg)
+static bool start_child(struct sandbox_child *ret, struct child *k, struct err *e)
 {
-	struct call *k = arg;
 	uint64_t mapped = mapped_bytes();
 	const struct sandbox box = {
 		.profile = SANDBOX_COMPUTE,
 		.memory_bytes = mapped ? mapped + CHILD_MEMORY : 0,
-		.cpu_s = CHILD_CPU_S + (k->child.size >> 20),
+		.cpu_s = CHILD_CPU_S + (k->size >> 20),
 		.files = 16,
 	};
-	const int keep[] = { k->child.delta_fd, k->child.old_fd, k->child.pipe_fd };
+	const int keep[] = { k->delta_fd, k->old_fd, k->pipe_fd };
 
-	k->ok = sandbox_call(&box, make_in_child, &k->child, keep, ARRAY_SIZE(keep), &k->err);
-	/* The last one that could write: whoever reads comes to the end. */
-	fd_closep(&k->child.pipe_fd);
-	return NULL;
+	return sandbox_start(ret, &box, make_in_child, k, keep, ARRAY_SIZE(keep), e);
 }
 
 /* ---- 3. apply: what comes out -------------------------------------------------------------- */
@@ -324,16 +315,32 @@ static bool take_piece(struct taker *t, uint64_t offset, const uint8_t *p, size_
 	return true;
 }
 
-/* E_CANCELLED; *ret_n 0 at the end. */
+static bool is_cancelled(const struct stage *s)
+{
+	return s->cancel && atomic_load(s->cancel);
+}
+
+/* Time that it computes is limited by the sandbox; this is for one that was taken over and sleeps. */
+static unsigned stall_ms(const struct stage *s)
+{
+	return s->stall_ms ? s->stall_ms : STALL_MS;
+}
+
+/* E_CANCELLED, E_TIMEOUT; *ret_n 0 at the end. */
 static bool read_some(struct taker *t, void *p, size_t n, size_t *ret_n, struct err *e)
 {
 	struct pollfd poll_fd = { .fd = t->fd, .events = POLLIN };
+	unsigned limit = stall_ms(t->s), step = limit < LOOK_MS ? limit : LOOK_MS;
+	int got = 0;
 
-	while (poll(&poll_fd, 1, LOOK_MS) <= 0) {
-		if (t->s->cancel && atomic_load(t->s->cancel))
+	for (unsigned waited = 0; got <= 0; waited += step) {
+		if (is_cancelled(t->s))
 			return err_set(e, E_CANCELLED, "stopped");
+		if (waited >= limit)
+			return err_set(e, E_TIMEOUT, "nothing was made for %u s", limit / 1000);
+		got = poll(&poll_fd, 1, (int)step);
 	}
-	if (t->s->cancel && atomic_load(t->s->cancel))
+	if (is_cancelled(t->s))
 		return err_set(e, E_CANCELLED, "stopped");
 	return read_up_to(t->fd, p, n, ret_n, e);
 }
@@ -361,6 +368,14 @@ static bool take_all(struct taker *t, struct err *e)
 	}
 }
 
+static void taker_free(struct taker *t)
+{
+	if (t)
+		free(t->group);
+	free(t);
+}
+DEFINE_CLEANUP(struct taker, taker_free);
+
 static bool open_taker(struct taker **ret, struct stage_file *f, const struct stage *s, int fd,
 		       struct err *e)
 {
@@ -369,7 +384,7 @@ static bool open_taker(struct taker **ret, struct stage_file *f, const struct st
 	if (t)
 		t->group = malloc(VERITY_GROUP);
 	if (!t || !t->group) {
-		free(t);
+		taker_free(t);
 		return err_nomem(e);
 	}
 	t->f = f;
@@ -388,48 +403,47 @@ static uint64_t first_missing(const struct stage_file *f)
 	return g * VERITY_GROUP;
 }
 
-/* One thread waits for the child, this one takes what it makes. */
-static bool run_child(struct taker *t, struct call *k, int *read_fd, struct err *e)
+/* Nobody listens any more: a child that still writes ends, and one that does not is ended. */
+static void end_child(struct sandbox_child *c, const struct stage *s, struct err *why)
 {
-	pthread_t thread;
-	int rc = pthread_create(&thread, NULL, call_main, k);
+	unsigned limit = stall_ms(s);
 
-	if (rc != 0) {
-		fd_closep(&k->child.pipe_fd);
-		return err_sys(e, rc, "thread");
+	for (unsigned waited = 0; waited < limit && !is_cancelled(s); waited += LOOK_MS) {
+		if (sandbox_finish(c, LOOK_MS, why) || why->code != E_TIMEOUT)
+			return;
 	}
-	bool ok = take_all(t, e);
-	/* Whoever still writes finds nobody listening, and ends. */
-	fd_closep(read_fd);
-	pthread_join(thread, NULL);
-	return ok;
+	sandbox_kill(c);
 }
 
+/* *why: what the child says, or is said of it. */
 static bool apply(struct stage_file *f, const struct stage *s, const struct component *c,
 		  int delta_fd, int old_fd, struct err *why, struct err *e)
 {
-	struct call k = { .child = { .delta_fd = delta_fd,
-				     .old_fd = old_fd,
-				     .first = first_missing(f),
-				     .size = c->size } };
+	struct child k = { .delta_fd = delta_fd,
+			   .old_fd = old_fd,
+			   .first = first_missing(f),
+			   .size = c->size };
+	CLEANUP(sandbox_kill) struct sandbox_child child = { .pid = 0 };
+	CLEANUP(taker_freep) struct taker *t = NULL;
 	CLEANUP(fd_closep) int read_fd = -1;
-	struct taker *t;
 	int ends[2];
+	bool ok;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_sys(e, errno, "pipe");
 	read_fd = ends[0];
-	k.child.pipe_fd = ends[1];
-	if (!open_taker(&t, f, s, read_fd, e)) {
-		fd_closep(&k.child.pipe_fd);
+	k.pipe_fd = ends[1];
+	ok = open_taker(&t, f, s, read_fd, e) && start_child(&child, &k, e);
+	close(ends[1]);
+	if (!ok)
 		return false;
+	if (!take_all(t, e)) {
+		*why = *e;
+		return e->code == E_TIMEOUT; /* the child's fault, not the disk's */
 	}
-	bool ok = run_child(t, &k, &read_fd, e);
-	free(t->group);
-	free(t);
-	if (ok && !k.ok)
-		*why = k.err;
-	return ok;
+	fd_closep(&read_fd);
+	end_child(&child, s, why);
+	return is_cancelled(s) ? err_set(e, E_CANCELLED, "stopped") : true;
 }
 
 /* ---- all of it ----------------------------------------------------------------------------- */
@@ -449,8 +463,12 @@ bool stage_by_delta(struct stage_file *f, const struct stage *s, const struct co
 	CLEANUP(fd_closep) int delta_fd = -1;
 
 	*why = (struct err){ .code = E_NONE };
-	if (!o || !has_room(s, o->size))
+	if (!o)
 		return true;
+	if (!has_room(s, o->size)) {
+		err_set(why, E_NO_SPACE, "no room for its %" PRIu64 " bytes", o->size);
+		return true;
+	}
 	if (!slot_component(&old_fd, s->seed_dirfd, old, why))
 		return true;
 	if (!download(&delta_fd, s, o, why)) {

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -443,32 +445,89 @@ static bool read_verdict(const struct verdict *v, size_t n, struct err *e)
 	return false;
 }
 
-bool sandbox_call(const struct sandbox *s, bool (*fn)(void *ctx, struct err *e), void *ctx,
-		  const int *keep, size_t n_keep, struct err *e)
+bool sandbox_start(struct sandbox_child *ret, const struct sandbox *s,
+		   bool (*fn)(void *ctx, struct err *e), void *ctx, const int *keep,
+		   size_t n_keep, struct err *e)
 {
-	CLEANUP(fd_closep) int from_child = -1;
-	struct verdict v;
-	struct err e_read;
-	int ends[2], status;
-	size_t n = 0;
-	pid_t pid, self = getpid();
-	bool read_ok;
+	struct sandbox_child c = { .pidfd = -1 };
+	pid_t self = getpid();
+	int ends[2];
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_sys(e, errno, "pipe");
-	pid = fork();
-	if (pid == 0)
+	c.pid = fork();
+	if (c.pid == 0)
 		be_the_child(s, fn, ctx, keep, n_keep, ends[1], self);
 	close(ends[1]);
-	from_child = ends[0];
-	if (pid < 0)
-		return err_sys(e, errno, "fork");
-
-	read_ok = read_up_to(from_child, &v, sizeof(v), &n, &e_read);
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return err_sys(e, errno, "waitpid");
+	c.verdict_fd = ends[0];
+	if (c.pid < 0) {
+		err_sys(e, errno, "fork");
+		close(ends[0]);
+		return false;
 	}
+	c.pidfd = pidfd_open(c.pid, 0);
+	if (c.pidfd < 0) {
+		err_sys(e, errno, "pidfd_open");
+		sandbox_kill(&c);
+		return false;
+	}
+	*ret = c;
+	return true;
+}
+
+/* It has ended, or is about to. */
+static bool reap(struct sandbox_child *c, int *ret_status, struct err *e)
+{
+	pid_t got;
+
+	do
+		got = waitpid(c->pid, ret_status, 0);
+	while (got < 0 && errno == EINTR);
+	c->pid = 0;
+	fd_closep(&c->pidfd);
+	return got > 0 ? true : err_sys(e, errno, "waitpid");
+}
+
+bool sandbox_finish(struct sandbox_child *c, int timeout_ms, struct err *e)
+{
+	struct pollfd p = { .fd = c->pidfd, .events = POLLIN };
+	CLEANUP(fd_closep) int from_child = -1;
+	struct err e_read;
+	struct verdict v;
+	bool read_ok;
+	int n, status;
+	size_t got = 0;
+
+	do
+		n = poll(&p, 1, timeout_ms);
+	while (n < 0 && errno == EINTR);
+	if (n == 0)
+		return err_set(e, E_TIMEOUT, "the sandboxed child has not ended");
+	from_child = TAKE_FD(c->verdict_fd);
+	if (!reap(c, &status, e))
+		return false;
+	/* What it said fits into the pipe, and nobody is left to say more. */
+	read_ok = read_up_to(from_child, &v, sizeof(v), &got, &e_read);
 	/* How it ended speaks first: a crash after the answer is a crash. */
-	return sandbox_explain(status, e) && read_verdict(&v, read_ok ? n : 0, e);
+	return sandbox_explain(status, e) && read_verdict(&v, read_ok ? got : 0, e);
+}
+
+void sandbox_kill(struct sandbox_child *c)
+{
+	struct err ignored;
+	int status;
+
+	if (c->pid <= 0)
+		return;
+	kill(c->pid, SIGKILL);
+	(void)!reap(c, &status, &ignored);
+	fd_closep(&c->verdict_fd);
+}
+
+bool sandbox_call(const struct sandbox *s, bool (*fn)(void *ctx, struct err *e), void *ctx,
+		  const int *keep, size_t n_keep, struct err *e)
+{
+	struct sandbox_child c;
+
+	return sandbox_start(&c, s, fn, ctx, keep, n_keep, e) && sandbox_finish(&c, -1, e);
 }

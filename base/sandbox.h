@@ -27,6 +27,8 @@
 
 #include "base/err.h"
 
+#include <sys/types.h>
+
 enum sandbox_profile {
 	/* Reads and writes descriptors that are open, also ones received over a socket that is
 	 * open; memory; the clock.  No paths, no sockets, no programs, no other processes. */
@@ -62,10 +64,26 @@ bool sandbox_enter(const struct sandbox *s, struct err *e) MUST_USE;
 /* The first step alone, for processes that go on to set things up. */
 bool sandbox_drop_user(const char *user, struct err *e) MUST_USE;
 
-/* Runs fn in a child inside the sandbox and waits for it.  Of the descriptors only keep[] and
- * standard error are left.  fn's result and error come back, what it changes in memory does not
- * (but in MAP_SHARED memory).  Killed with whoever waits for it.  A child that breaks the rules, crashes or uses up a limit is an
- * error of this call: E_CORRUPT, E_TOO_BIG, E_NOMEM. */
+/* Runs fn in a child inside the sandbox.  Of the descriptors only keep[] and standard error are
+ * left to it; what it changes in memory is its own (but in MAP_SHARED memory).  It is killed when the
+ * thread that started it ends, and so when its process does. */
+struct sandbox_child {
+	pid_t pid; /* 0: none */
+	int pidfd, verdict_fd;
+};
+bool sandbox_start(struct sandbox_child *ret, const struct sandbox *s,
+		   bool (*fn)(void *ctx, struct err *e), void *ctx, const int *keep,
+		   size_t n_keep, struct err *e) MUST_USE;
+
+/* Waits up to timeout_ms (-1: for ever) for its end and gives back fn's result and error.  A child
+ * that breaks the rules, crashes or uses up a limit is an error here: E_CORRUPT, E_TOO_BIG, E_NOMEM.
+ * E_TIMEOUT: it has not ended; only then the child is still there. */
+bool sandbox_finish(struct sandbox_child *c, int timeout_ms, struct err *e) MUST_USE;
+
+/* Ends it wherever it is, and what it would have said.  Fine after sandbox_finish. */
+void sandbox_kill(struct sandbox_child *c);
+
+/* Both: starts it and waits for its end. */
 bool sandbox_call(const struct sandbox *s, bool (*fn)(void *ctx, struct err *e), void *ctx,
 		  const int *keep, size_t n_keep, struct err *e) MUST_USE;
 

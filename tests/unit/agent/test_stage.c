@@ -6,9 +6,11 @@
 #include "delta/delta.h"
 #include "proto/seekable.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* A release with a kernel (small: no tree) and a disk, and a source that serves their objects. */
@@ -31,6 +33,8 @@ struct world {
 	uint64_t cut_after; /* bytes of answers until the network goes; UINT64_MAX: never */
 	uint64_t served;
 	unsigned gets;
+	atomic_bool *cancel_after; /* set when cancel_at bytes were served; or NULL */
+	uint64_t cancel_at;
 
 	struct stage_progress progress;
 	struct stage stage;
@@ -121,6 +125,8 @@ static bool serve(void *ctx, const uint8_t digest[static SHA256_SIZE], uint64_t 
 			w->served += n;
 			if (!sink(arg, o->b.p + from, n, e))
 				return false;
+			if (w->cancel_after && w->served >= w->cancel_at)
+				atomic_store(w->cancel_after, true);
 			from += n;
 		}
 		return true;
@@ -594,6 +600,49 @@ static void a_damaged_old_image_costs_what_it_touches(void **state)
 	pair_done(&p);
 }
 
+static void assert_no_child(void)
+{
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(errno, ECHILD);
+}
+
+static void cancelling_ends_the_child_that_applies(void **state)
+{
+	atomic_bool cancel = false;
+	struct pair p;
+	struct err e;
+
+	pair_make(&p, state);
+	p.new->stage.cancel = &cancel;
+	p.new->cancel_after = &cancel;
+	p.new->cancel_at = p.new->components[1].tree_size + p.delta->b.n;
+	assert_fails(stage_run(&p.new->stage, &e), &e, E_CANCELLED);
+	assert_no_child();
+	assert_int_equal(p.new->served, p.new->cancel_at);
+	/* The whole delta is there for the next time. */
+	p.new->cancel_after = NULL;
+	cancel = false;
+	assert_ok(stage_run(&p.new->stage, &e), &e);
+	assert_slot_whole(p.new, p.new->slot);
+	assert_int_equal(atomic_load(&p.new->progress.delta_bytes), 0);
+	pair_done(&p);
+}
+
+static void a_child_that_makes_nothing_for_too_long_is_ended(void **state)
+{
+	struct pair p;
+	struct err e;
+
+	pair_make(&p, state);
+	p.new->stage.stall_ms = 1; /* less than any child needs to begin */
+	assert_ok(stage_run(&p.new->stage, &e), &e);
+	assert_no_child();
+	assert_slot_whole(p.new, p.new->slot);
+	assert_int_equal(p.why.code, E_TIMEOUT);
+	assert_true(p.new->served > p.new->components[1].object_size);
+	pair_done(&p);
+}
+
 static void a_power_cut_at_any_write_of_a_delta_can_be_finished(void **state)
 {
 	unsigned n = 1;
@@ -804,6 +853,8 @@ int main(void)
 		TMPDIR_TEST(a_delta_with_a_flipped_bit_is_not_even_opened),
 		TMPDIR_TEST(a_hostile_delta_can_only_fail),
 		TMPDIR_TEST(a_damaged_old_image_costs_what_it_touches),
+		TMPDIR_TEST(cancelling_ends_the_child_that_applies),
+		TMPDIR_TEST(a_child_that_makes_nothing_for_too_long_is_ended),
 		TMPDIR_TEST(a_power_cut_at_any_write_of_a_delta_can_be_finished),
 		TMPDIR_TEST(room_is_checked_before_the_first_byte),
 		TMPDIR_TEST(the_same_content_in_the_active_slot_is_copied),

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -293,16 +294,43 @@ static void limits_end_the_child(void **state)
 	close(fd);
 }
 
+static bool fail_politely(void *ctx, struct err *e)
+{
+	return err_set(e, E_EXPIRED, "block 7: %s", "stale");
+}
+
+static bool sleep_for_ever(void *ctx, struct err *e)
+{
+	for (;;)
+		poll(NULL, 0, -1);
+	return true;
+}
+
+static void a_child_can_be_waited_for_in_steps_and_ended_anywhere(void **state UNUSED)
+{
+	bool (*const what[])(void *, struct err *) = { burn, sleep_for_ever };
+	struct sandbox_child c;
+	struct err e;
+
+	for (size_t i = 0; i < ARRAY_SIZE(what); i++) {
+		assert_ok(sandbox_start(&c, &compute, what[i], NULL, NULL, 0, &e), &e);
+		assert_fails(sandbox_finish(&c, 0, &e), &e, E_TIMEOUT);
+		assert_fails(sandbox_finish(&c, 20, &e), &e, E_TIMEOUT);
+		sandbox_kill(&c);
+		assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+		assert_int_equal(errno, ECHILD);
+		sandbox_kill(&c);
+	}
+	assert_ok(sandbox_start(&c, &compute, fail_politely, NULL, NULL, 0, &e), &e);
+	assert_fails(sandbox_finish(&c, -1, &e), &e, E_EXPIRED);
+	sandbox_kill(&c);
+}
+
 static bool crash(void *ctx, struct err *e)
 {
 	signal(SIGSEGV, SIG_DFL);
 	raise(SIGSEGV);
 	return true;
-}
-
-static bool fail_politely(void *ctx, struct err *e)
-{
-	return err_set(e, E_EXPIRED, "block 7: %s", "stale");
 }
 
 static void errors_and_crashes_come_back(void **state)
@@ -403,6 +431,7 @@ int main(void)
 		cmocka_unit_test(rules_allow_more_calls),
 		TMPDIR_TEST(rules_look_at_arguments),
 		TMPDIR_TEST(limits_end_the_child),
+		cmocka_unit_test(a_child_can_be_waited_for_in_steps_and_ended_anywhere),
 		cmocka_unit_test(errors_and_crashes_come_back),
 		cmocka_unit_test(a_child_does_not_outlive_who_waits_for_it),
 		cmocka_unit_test(an_unknown_user_stops_the_entry),
