@@ -15,7 +15,8 @@ struct metrics {
 	uint64_t buckets[METRICS_BUCKETS + 1], seconds_us; /* time from headers to answer */
 	uint64_t bytes_in, bytes_out;                      /* bodies */
 	uint64_t connections, connections_open;
-	uint64_t refused_smuggling, refused_rate, refused_auth, refused_clock, refused_replay;
+	uint64_t refused_smuggling, refused_slow, refused_rate, refused_auth, refused_clock,
+		refused_replay;
 	uint64_t checkins_idle, checkins_report, checkins_director;
 	uint64_t active; /* requests under way */
 };

@@ -21,7 +21,8 @@ struct settings {
 	char *listen_unix, *listen_unix_group;
 	char *tls_certificate, *tls_key;
 
-	uint64_t web_threads, web_pool, web_connections, web_connections_per_ip, web_idle_s;
+	uint64_t web_threads, web_pool, web_connections, web_connections_per_ip, web_idle_s,
+		web_min_rate;
 	uint64_t client_rate, client_burst, device_rate, device_burst;
 	uint64_t stop_deadline_s;
 

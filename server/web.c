@@ -76,6 +76,7 @@ bool web_services_start(struct web *w, const struct settings *s, int keys, int w
 	       rates_new(&w->clients, CLIENT_ROWS, random_u64(rng), e) &&
 	       rates_new(&w->devices, DEVICE_ROWS, random_u64(rng), e) &&
 	       idle_new(&w->idle, IDLE_PLACES, random_u64(rng), e) &&
+	       slow_new(&w->slow, s->web_min_rate, (int64_t)s->web_idle_s * 1000, e) &&
 	       pool_new(&w->pool, (unsigned)s->web_pool, e) &&
 	       jobs_new(&w->jobs, work, w->clock, (uint32_t)random_u64(rng), e) &&
 	       signer_new(&w->signer, keys, (uint32_t)random_u64(rng), e) &&
@@ -89,6 +90,7 @@ void web_services_stop(struct web *w)
 	deltas_free(w->deltas);
 	jobs_free(w->jobs);
 	signer_free(w->signer);
+	slow_free(w->slow);
 	idle_free(w->idle);
 	rates_free(w->devices);
 	rates_free(w->clients);
@@ -121,6 +123,11 @@ static void keep_watch(struct web *w)
 	struct err e;
 
 	report("look", store_look_around(w->store, &e), &e);
+}
+
+static void keep_slow(struct web *w)
+{
+	metric_add(&w->metrics.refused_slow, slow_look(w->slow, clock_boot_ms(w->clock)));
 }
 
 static void keep_repo(struct web *w)
@@ -197,6 +204,7 @@ static void *keep(void *arg)
 		uint64_t every_s;
 	} timers[] = {
 		{ keep_watch, 1 },
+		{ keep_slow, 1 },
 		{ keep_repo, REPO_EVERY_S },
 		{ keep_audit, AUDIT_EVERY_S },
 		{ keep_seen, w->settings->seen_s },

@@ -5,6 +5,7 @@
  *	web_http.c      libmicrohttpd: connections, bodies, parking, answers
  *	web_guard.c     which requests are refused before anybody interprets them
  *	web_tls.c       certificates, session tickets
+ *	slow.c          ends connections on which next to nothing moves
  *	web_route.c     path to handler, limits, who may
  *	web_auth.c      bearer tokens, device signatures
  *	web_reply.c     answers and errors
@@ -25,6 +26,7 @@
 #include "server/second.h"
 #include "server/settings.h"
 #include "server/signer.h"
+#include "server/slow.h"
 #include "storage/store.h"
 
 #include <pthread.h>
@@ -41,6 +43,7 @@ struct web {
 	struct nonces *nonces;
 	struct rates *clients, *devices;
 	struct idle *idle;
+	struct slow *slow;
 	struct secret *session_secret;
 	struct metrics metrics;
 	pthread_mutex_t repo_lock; /* server/repo.h */

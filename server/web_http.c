@@ -28,6 +28,12 @@ struct web_http {
 	bool is_unix;
 };
 
+/* What hangs on a connection over TCP: its socket_context. */
+struct link {
+	struct slow_link slow;
+	struct web_tls_out *out; /* NULL without TLS */
+};
+
 /* What a request is waiting for. */
 enum phase {
 	HEAD,  /* the header fields are in */
@@ -43,6 +49,7 @@ struct conn {
 	struct req req;
 	struct web_http *http;
 	struct MHD_Connection *mhd;
+	struct link *link; /* NULL on the Unix socket */
 	enum phase phase;
 	const char *target; /* the library's own text of req.uri, later changed by it */
 	size_t target_n;
@@ -76,6 +83,14 @@ static void write_id(char out[static 17], uint64_t n)
 	hex_encode(out, bytes, sizeof(bytes));
 }
 
+static struct link *link_of(struct MHD_Connection *mhd)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
 static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 {
 	struct web_http *h = cls;
@@ -94,6 +109,7 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 	c->target_n = strlen(uri);
 	c->http = h;
 	c->mhd = mhd;
+	c->link = link_of(mhd);
 	c->phase = HEAD;
 	c->received = c->swallowed = 0;
 	write_id(c->req.id, __atomic_add_fetch(&h->web->next_request, 1, __ATOMIC_RELAXED));
@@ -234,13 +250,8 @@ static struct MHD_Response *make_response(struct conn *c)
  * segments.  The record with the head waits for the one with the body. */
 static void hold_head(struct conn *c)
 {
-	const union MHD_ConnectionInfo *info;
-
-	if (!c->http->tls)
-		return;
-	info = MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-	if (info && info->socket_context)
-		web_tls_hold(info->socket_context);
+	if (c->link && c->link->out)
+		web_tls_hold(c->link->out);
 }
 
 static enum MHD_Result answer(struct conn *c)
@@ -272,6 +283,13 @@ static enum MHD_Result answer(struct conn *c)
 
 /* ---- parking ------------------------------------------------------------------------------- */
 
+static void resume(struct conn *c)
+{
+	if (c->link)
+		slow_waits(&c->link->slow, false);
+	MHD_resume_connection(c->mhd);
+}
+
 static void in_pool(void *arg)
 {
 	struct conn *c = arg;
@@ -283,7 +301,7 @@ static void in_pool(void *arg)
 		(void)web_route_run(&c->req); /* in the pool it always ends with an answer */
 		c->phase = DONE;
 	}
-	MHD_resume_connection(c->mhd);
+	resume(c);
 }
 
 /* Hands the request to the pool; it goes on in on_request when the pool is done. */
@@ -292,13 +310,15 @@ static enum MHD_Result park(struct conn *c, enum phase phase)
 	struct err e;
 
 	c->phase = phase;
+	if (c->link)
+		slow_waits(&c->link->slow, true);
 	MHD_suspend_connection(c->mhd);
 	if (pool_run(c->req.web->pool, in_pool, c, &e))
 		return MHD_YES;
 	c->phase = DONE;
 	reply_error(&c->req, &e);
 	c->req.reply.close = phase == BEGIN;
-	MHD_resume_connection(c->mhd);
+	resume(c);
 	return MHD_YES;
 }
 
@@ -457,6 +477,8 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
 		return;
 	*con_cls = NULL;
 	w = c->req.web;
+	if (c->link)
+		slow_ended(&c->link->slow);
 	if (c->req.stream)
 		web_route_cut(&c->req);
 	took = now_us() - c->req.started_us;
@@ -470,26 +492,49 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
 	free(c);
 }
 
+/* Without memory a connection goes without: nothing that it needs. */
+static struct link *link_new(struct web_http *h, struct MHD_Connection *mhd)
+{
+	const union MHD_ConnectionInfo *fd =
+		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+	const union MHD_ConnectionInfo *session =
+		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+	struct link *l = fd ? malloc(sizeof(*l)) : NULL;
+
+	if (!l)
+		return NULL;
+	l->out = NULL;
+	if (h->tls && session && session->tls_session)
+		l->out = web_tls_session(h->tls, session->tls_session, fd->connect_fd);
+	slow_add(h->web->slow, &l->slow, fd->connect_fd, clock_boot_ms(h->web->clock));
+	return l;
+}
+
+static void link_free(struct web_http *h, struct link *l)
+{
+	if (!l)
+		return;
+	slow_remove(h->web->slow, &l->slow);
+	web_tls_out_free(l->out);
+	free(l);
+}
+
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
 			  enum MHD_ConnectionNotificationCode what)
 {
 	struct web_http *h = cls;
-	const union MHD_ConnectionInfo *session, *fd;
 
 	if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
 		metric_sub(&h->web->metrics.connections_open, 1);
-		web_tls_out_free(*socket_context);
+		link_free(h, *socket_context);
 		*socket_context = NULL;
 		return;
 	}
 	metric_add(&h->web->metrics.connections, 1);
 	metric_add(&h->web->metrics.connections_open, 1);
-	if (!h->tls)
-		return;
-	session = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-	fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-	if (session && session->tls_session && fd)
-		*socket_context = web_tls_session(h->tls, session->tls_session, fd->connect_fd);
+	/* On the Unix socket the proxy sees to slow clients. */
+	if (!h->is_unix)
+		*socket_context = link_new(h, mhd);
 }
 
 /* libmicrohttpd's own complaints are about single connections: nothing an operator acts on. */

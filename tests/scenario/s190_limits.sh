@@ -65,6 +65,55 @@ timeout 15 cat <&"$idle" >/dev/null || die "a silent connection stays"
 timeout 15 cat <&"$half" >/dev/null || die "half a request stays"
 exec {idle}>&- {half}>&-
 
+say "one byte now and then is not enough: in a head, in a body, over TLS"
+# dribble BEGINNING: and then letters, for as long as the server listens.
+dribble() {
+	rm -f gone
+	{
+		printf "$1"
+		while [ ! -e gone ]; do
+			printf a
+			sleep 0.3
+		done
+	} 2>/dev/null | {
+		timeout 60 openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$port" >dribble.out 2>/dev/null || true
+		touch gone
+	}
+}
+for begin in 'GET /healthz HTTP/1.1\r\nHost: a\r\nX: ' 'POST /v1/session HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n'; do
+	from=$SECONDS
+	dribble "$begin" || true
+	[ $((SECONDS - from)) -lt 45 ] || die "still there after $((SECONDS - from)) s: $begin"
+	[ ! -s dribble.out ] || die "$(cat dribble.out)"
+done
+few_bytes() { curl -s --unix-socket "$TMPDIR/front.sock" -H "Authorization: Bearer $token" http://a/metrics | awk '$1 == "valise_http_refused_slow_total" { print $2 }'; }
+[ "$(few_bytes)" -ge 2 ] || die "counted: $(few_bytes)"
+
+say "nor is reading an object a byte at a time"
+sha=$(printf 'c%.0s' {1..64})
+mkdir -p "$state/objects/cc"
+truncate -s 200M "$state/objects/cc/${sha:2}"
+chown -R --reference="$state/objects" "$state/objects/cc" 2>/dev/null || true
+from=$SECONDS
+printf 'GET /objects/%s HTTP/1.1\r\nHost: a\r\n\r\n' "$sha" >request
+{
+	cat request
+	while [ ! -e read ]; do sleep 0.1; done
+} | openssl s_client -quiet -connect "127.0.0.1:$port" 2>/dev/null | {
+	while [ $((SECONDS - from)) -lt 45 ] && ! grep -q 'valise_http_connections_open 1$' now 2>/dev/null; do
+		dd bs=1 count=1 status=none >/dev/null
+		curl -s --unix-socket "$TMPDIR/front.sock" -H "Authorization: Bearer $token" http://a/metrics >now
+		sleep 0.2
+	done
+	touch read
+} || true
+[ $((SECONDS - from)) -lt 45 ] || die "still reading"
+
+say "who moves enough stays, however long it takes"
+curl -sk --limit-rate 200k --max-time 8 -o slow.out "$url/objects/$sha" || true
+[ "$(stat -c %s slow.out)" -ge 800000 ] || die "cut after $(stat -c %s slow.out) bytes"
+wants 200 GET /healthz
+
 say "one address cannot take all connections"
 fds=()
 for _ in $(seq 40); do
