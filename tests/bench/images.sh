@@ -59,8 +59,14 @@ report "hash tree, $(nproc) threads" "$dir/tree.n" "$dir/tree.theirs" "verityset
 
 root=$("$tools/verity_tool" root "$dir/data" $salt)
 "$tools/seekable_tool" encode "$dir/data" "$dir/object" 1048576 12 "$(nproc)"
-ours_stage() { "$BUILD/tests/bench/stage" "$dir/object" $size $salt "$root" "$dir/area.ours" "$dir/out" "$1"; }
-theirs_stage() { zstd -dqf "$dir/object" -o "$dir/out.theirs"; }
+# What the agent does, into an empty slot.  It syncs what it wrote; so does the other side.
+ours_stage()
+{
+	rm -rf "$dir/slot"
+	mkdir "$dir/slot"
+	"$BUILD/tests/bench/stage" "$dir/object" $size $salt "$root" "$dir/area.ours" "$dir/slot" "$1"
+}
+theirs_stage() { rm -f "$dir/out.theirs" && zstd -dqf "$dir/object" -o "$dir/out.theirs" && sync "$dir/out.theirs"; }
 ours_hash() { openssl dgst -sha256 "$dir/data"; }
 for _ in $(seq "$rounds"); do
 	ms ours_stage 1 >>"$dir/stage1"
@@ -68,7 +74,7 @@ for _ in $(seq "$rounds"); do
 	ms ours_stage "$(nproc)" >>"$dir/stage.n"
 	ms ours_hash >>"$dir/hash"
 done
-cmp "$dir/out" "$dir/data"
+cmp "$dir/slot/system" "$dir/data"
 report "staging, 1 thread" "$dir/stage1" "$dir/stage.theirs" "zstd -d"
 report "staging, $(nproc) threads" "$dir/stage.n" "$dir/stage.theirs" "zstd -d"
 report "staging, $(nproc) threads" "$dir/stage.n" "$dir/hash" "openssl dgst -sha256"
