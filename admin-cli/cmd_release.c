@@ -42,7 +42,7 @@ static const struct out_col item_cols[] = {
 	{ "release.json", "sha256", OUT_TEXT },
 	{ "components", "release.components", OUT_LIST },
 	{ "models", "release.models", OUT_LIST },
-	{ "health deadline", "release.health.deadline_s", OUT_TEXT },
+	{ "health deadline, s", "release.health.deadline_s", OUT_TEXT },
 	{ "published", "published_at", OUT_TEXT },
 	{ "by", "published_by", OUT_TEXT },
 	{ "withdrawn", "withdrawn_at", OUT_TEXT },

@@ -2,7 +2,7 @@
  *
  * A column is a title and the way to a member of the server's JSON ("applied.release"); what is missing or
  * null shows as "-".  Control characters become '?': nothing that a handset reported moves the cursor.
- * With -o json the server's JSON is printed as one line, members sorted, all pages of a list in one
+ * With -o json the server's JSON is printed as one line, all pages of a list in one
  * {"items": [...]}. */
 #ifndef VALISE_ADMIN_CLI_OUT_H
 #define VALISE_ADMIN_CLI_OUT_H

@@ -83,8 +83,8 @@ static bool differs(const struct role_update *u, const uint8_t *theirs, struct e
 
 	hex_encode(ours_hex, u->add[0].sha256, SHA256_SIZE);
 	hex_encode(theirs_hex, theirs, SHA256_SIZE);
-	err_set(e, E_EXISTS, "%s is published with other contents: %.12s there, %.12s here",
-		u->what, theirs_hex, ours_hex);
+	err_set(e, E_EXISTS, "published with other contents: %.12s there, %.12s here",
+		theirs_hex, ours_hex);
 	return err_hint(e, "what is published never changes; choose a new version");
 }
 

@@ -53,6 +53,12 @@ static bool status_text(struct buf *out, const struct checkin_request *req, stru
 	return jw_finish(&w, e);
 }
 
+/* Between product and version; a release that there is not is "-". */
+static const char *slash(const char *product)
+{
+	return *product ? "/" : "-";
+}
+
 /* Stores what the device says; *ret_ack is the highest event number that is durable now. */
 static bool store_report(struct req *r, const struct checkin_request *req,
 			 const uint8_t sha256[static SHA256_SIZE], uint64_t *ret_ack,
@@ -95,9 +101,10 @@ static bool store_report(struct req *r, const struct checkin_request *req,
 	for (size_t i = 0; i < req->n_events; i++)
 		log_info("device.event",
 			 "id=%s device=%.32s seq=%" PRIu64
-			 " kind=%s state=%s release=%s/%s reason=%s",
+			 " kind=%s state=%s release=%s%s%s reason=%s",
 			 r->id, r->device.id, events[i].seq, events[i].kind, events[i].state,
-			 events[i].product, events[i].version, log_quote(events[i].reason).s);
+			 events[i].product, slash(events[i].product), events[i].version,
+			 log_quote(events[i].reason).s);
 	return true;
 }
 
@@ -112,9 +119,9 @@ static bool make_director(struct req *r, const struct checkin_request *req, stru
 	a->wire.snapshot = (struct text_span){ d->snapshot, strlen(d->snapshot) };
 	a->wire.targets = (struct text_span){ d->targets, strlen(d->targets) };
 	metric_add(&r->web->metrics.checkins_director, 1);
-	log_info("device.director", "id=%s device=%.32s version=%" PRIu64 " release=%s/%s",
+	log_info("device.director", "id=%s device=%.32s version=%" PRIu64 " release=%s%s%s",
 		 r->id, r->device.id, d->timestamp_version, a->director.release.row.product,
-		 a->director.release.row.version);
+		 slash(a->director.release.row.product), a->director.release.row.version);
 	if (!a->director.release.manifest)
 		return true;
 	if (!director_offers(&a->offers, &a->wire.n_offers, &a->director.release,

@@ -66,7 +66,7 @@ jq -e '.result == "unchanged" and .sent_bytes == 0' again.json >/dev/null || die
 say "the same version with other bytes is refused, with both hashes and a hint"
 cp -r r1 r1b
 printf x >>r1b/vmlinux
-fails 73 "published with other contents" "$v" -q publish r1b
+fails 73 "valise: release acme/1.0.0: published with other contents" "$v" -q publish r1b
 grep -q "choose a new version" err || die "$(cat err)"
 
 say "two that publish one version at once: one wins, the other is told why"

@@ -25,6 +25,7 @@ wait_for 30 "a healthy phone" status_is .vm.healthy true
 grep -q 'this guest is good, on 100 MiB' handset/serial.log || die "memory was not narrowed"
 [ "$(status .policies.base)" = 1 ] || die "not applied"
 wait_for 30 "the server's word" applied 1
+grep -q 'device.event .*kind=policy state=applied release=- ' server.log || die "$(grep kind=policy server.log)"
 [ "$(on_server '[.events[] | (.received_at | fromdate) - (.at | fromdate) | . > -600 and . < 600] | all')" = true ] ||
 	die "a new handset dates its events by the day of its build: $(on_server .events)"
 
