@@ -425,6 +425,26 @@ static bool no_strangers(const struct ceremony *c, struct err *e)
 	return true;
 }
 
+/* Of what is only signed anew: each target is one that the previous version has. */
+static bool adds_nothing(const struct ceremony *c, struct err *e)
+{
+	struct tuf_target t, was;
+	struct err ignored;
+
+	for (struct jiter it = jobj_first(c->meta->targets); it.val;
+	     it = jobj_next(c->meta->targets, it)) {
+		if (!tuf_target_parse(&t, it.key, it.val, e))
+			return false;
+		if (!c->before || !tuf_target_get(&was, c->before, it.key, &ignored) ||
+		    t.hashes.length != was.hashes.length ||
+		    memcmp(t.hashes.sha256, was.hashes.sha256, SHA256_SIZE) != 0)
+			return err_set(e, E_UNTRUSTED,
+				       "payload: missing, and %s is new: this is no renewal",
+				       it.key);
+	}
+	return true;
+}
+
 /* A signature is over the list of targets only: what goes up with it must be on the list. */
 static bool payload_is_listed(const struct ceremony *c, struct err *e)
 {
@@ -433,6 +453,8 @@ static bool payload_is_listed(const struct ceremony *c, struct err *e)
 
 	if (!is_delegated(c))
 		return c->payload.n == 0 || err_set(e, E_FORMAT, "payload: is for no role");
+	if (c->payload.n == 0)
+		return adds_nothing(c, e);
 	sha256(sum, buf_str(&c->payload), c->payload.n);
 	for (struct jiter it = jobj_first(c->meta->targets); it.val;
 	     it = jobj_next(c->meta->targets, it)) {
@@ -571,6 +593,7 @@ bool ceremony_send(const struct ceremony *c, struct remote *r, struct err *e)
 {
 	CLEANUP(buf_done) struct buf body = BUF_INIT(LIMIT_PUBLISH_BODY);
 	struct backoff b = BACKOFF_INIT(1000, 30000);
+	const char *const params[] = { c->role, NULL };
 	struct remote_call call = { .body = &c->file };
 	int64_t since_ms = clock_boot_ms(clock_system());
 
@@ -582,11 +605,13 @@ bool ceremony_send(const struct ceremony *c, struct remote *r, struct err *e)
 	} else {
 		bool policy = strcmp(c->role, "policies") == 0;
 
-		call.route = policy ? ROUTE_POLICY_NEW : ROUTE_RELEASE_NEW;
-		call.body = &body;
-		if (c->payload.n == 0)
-			return err_set(e, E_FORMAT, "payload: missing");
-		if (!release_body(&body, c, policy ? "bundle" : "release", e))
+		call.route = c->payload.n == 0 ? ROUTE_IMAGE_ROLE_PUT
+			     : policy          ? ROUTE_POLICY_NEW
+					       : ROUTE_RELEASE_NEW;
+		call.params = c->payload.n == 0 ? params : NULL;
+		call.body = c->payload.n == 0 ? &c->file : &body;
+		if (c->payload.n > 0 &&
+		    !release_body(&body, c, policy ? "bundle" : "release", e))
 			return false;
 	}
 	while (!remote_do(r, &call, NULL, NULL, e)) {

@@ -8,7 +8,8 @@
  *	  "targets": "<text>",               for a delegated role: the delegating one
  *	  "previous": "<text>",              the role's newest version; not for root, nor for a first one
  *	  "file": "<text>",                  what is signed, with the signatures up to now
- *	  "payload": "<text>" }              what goes up with it: release.json, or a policy bundle
+ *	  "payload": "<text>" }              what goes up with it: release.json, or a policy bundle;
+ *	                                     nothing for a role that is only signed anew
  *
  * Roles: "root" (of either repository), "targets", "releases.PRODUCT", "policies".
  *

@@ -21,14 +21,15 @@ cmd_run cmd_key_list, cmd_key_new, cmd_key_export, cmd_key_import, cmd_key_passw
 
 cmd_run cmd_root_show, cmd_root_rotate, cmd_root_add_key, cmd_root_remove_key, cmd_root_sign,
 	cmd_root_publish;
-cmd_run cmd_publisher_list, cmd_publisher_add, cmd_publisher_remove, cmd_publisher_approve;
+cmd_run cmd_publisher_list, cmd_publisher_add, cmd_publisher_remove, cmd_publisher_renew,
+	cmd_publisher_approve;
 cmd_run cmd_release_approve, cmd_policy_approve;
 cmd_run cmd_audit_list, cmd_audit_verify, cmd_audit_export;
 cmd_run cmd_image_check;
 
 extern const struct cli_opt sign_opts[], root_edit_opts[], publisher_add_opts[],
-	publisher_remove_opts[], release_list_opts[], audit_list_opts[], audit_verify_opts[],
-	image_check_opts[];
+	publisher_remove_opts[], publisher_renew_opts[], release_list_opts[], audit_list_opts[],
+	audit_verify_opts[], image_check_opts[];
 extern const struct cli_opt init_opts[], login_opts[], publish_opts[], withdraw_opts[],
 	enrol_new_opts[], device_list_opts[], device_revoke_opts[], target_opts[],
 	policy_publish_opts[], token_new_opts[], key_new_opts[], key_import_opts[];

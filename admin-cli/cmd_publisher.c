@@ -14,7 +14,7 @@
 enum { KEYS_MAX = 32 };
 
 static const char *opt_out;
-static bool opt_policy;
+static bool opt_policy, opt_targets;
 static uint64_t opt_threshold = 1;
 
 #define OUT_ROW                                                                               \
@@ -31,6 +31,13 @@ const struct cli_opt publisher_add_opts[] = {
 	{ 0 },
 };
 const struct cli_opt publisher_remove_opts[] = { OUT_ROW, { 0 } };
+const struct cli_opt publisher_renew_opts[] = {
+	{ "policy", 0, NULL, "the security team's role", CLI_FLAG, &opt_policy },
+	{ "targets", 0, NULL, "the role that says which publishers there are", CLI_FLAG,
+	  &opt_targets },
+	OUT_ROW,
+	{ 0 },
+};
 
 /* The targets role and its roots, as the server has them. */
 static bool open_targets(struct ceremony *c, struct remote *r, struct err *e)
@@ -196,6 +203,37 @@ bool cmd_publisher_remove(int argc, char **argv, struct err *e)
 
 	return place_of(&place, argv[0], false, e) && open_targets(&c, &r, e) &&
 	       make_next(&c, &r.home, &in, e) && sign_and_finish(&c, &r, e);
+}
+
+/* ---- renew ------------------------------------------------------------------------------- */
+
+bool cmd_publisher_renew(int argc, char **argv, struct err *e)
+{
+	CLEANUP(remote_done) struct remote r = { 0 };
+	CLEANUP(ceremony_done) struct ceremony c = { .n_roots = 0 };
+	struct tuf_make_targets in = { .old = NULL };
+	char role[LIMIT_NAME + 16];
+
+	if (opt_policy + opt_targets + (argc > 0) != 1)
+		return err_set(e, E_USAGE, "name a PRODUCT, or give --policy or --targets");
+	if (argc > 0 && !name_is_valid(argv[0], LIMIT_NAME))
+		return err_set(e, E_USAGE, "\"%.80s\" is no name for a product", argv[0]);
+	snprintf(role, sizeof(role), "%s%s", argc > 0 ? "releases." : "",
+		 argc > 0     ? argv[0]
+		 : opt_policy ? "policies"
+			      : "targets");
+	ceremony_init(&c, CEREMONY_IMAGE, role);
+	if (!remote_open(&r, REMOTE_TOKEN, e) || !ceremony_fetch(&c, &r, e) ||
+	    !ceremony_check(&c, &r.home, e) || !ceremony_trust(&c, &r.home, e))
+		return false;
+	if (!c.before)
+		return err_set(e, E_NOT_FOUND, "%s has signed nothing yet", role);
+	in.old = c.previous.p;
+	in.old_n = c.previous.n;
+	in.version = c.before->version + 1;
+	in.expires_s = clock_wall_s(clock_system()) + (opt_targets ? ROOT_LIFE_S : ROLE_LIFE_S);
+	return tuf_make_targets(&c.file, &in, e) && ceremony_check(&c, &r.home, e) &&
+	       sign_and_finish(&c, &r, e);
 }
 
 /* ---- approve ----------------------------------------------------------------------------- */

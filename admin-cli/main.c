@@ -125,6 +125,13 @@ static const struct cli_command commands[] = {
 	{ "publisher remove", "PRODUCT", "take a product from its publisher",
 	  publisher_remove_opts, 1, 1, cmd_publisher_remove,
 	  .long_help = "Its releases are no longer rolled out, and no handset installs them." },
+	{ "publisher renew", "[PRODUCT]", "sign a role anew before it expires",
+	  publisher_renew_opts, 0, 1, cmd_publisher_renew,
+	  .long_help =
+		  "A product's role lives 90 days and each release renews it; this does it without\n"
+		  "one: the same releases, a new date, signed by the keys of this home (also after\n"
+		  "the product got other keys).  With --policy the security team's role, with\n"
+		  "--targets the one that says which publishers there are." },
 	{ "publisher approve", "FILE", "sign a change of publishers that waits", sign_opts, 1,
 	  1, cmd_publisher_approve },
 	{ "audit list", "", "who did what", audit_list_opts, 0, 0, cmd_audit_list },

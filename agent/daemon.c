@@ -293,6 +293,16 @@ static bool is_stuck(struct agent *a)
 	return true;
 }
 
+/* Another check-in, while there is something that the server does not hold and the last one got through. */
+static bool report_again(struct agent *a)
+{
+	if (!a->once_polled || a->once_reported || a->once_reports++ >= ONCE_REPORTS)
+		return false;
+	a->once_polled = false;
+	a->poll_due_ms = agent_now_ms(a);
+	return true;
+}
+
 static void step_once(struct agent *a)
 {
 	if (a->mode != DAEMON_ONCE || a->stopping)
@@ -303,17 +313,14 @@ static void step_once(struct agent *a)
 	if (a->poll_worker.busy || a->stage_worker.busy)
 		return;
 	if (is_stuck(a)) {
-		a->stopping = true;
+		/* What was refused is told in this cycle: the next one may be a day away. */
+		a->stopping = !report_again(a);
 		return;
 	}
 	if (a->st.update == UPDATE_FETCHING || !a->once_polled)
 		return;
-	if (!a->once_reported && a->once_reports++ < ONCE_REPORTS) {
-		a->once_polled = false;
-		a->poll_due_ms = agent_now_ms(a);
-		return;
-	}
-	once_end(a);
+	if (!report_again(a))
+		once_end(a);
 }
 
 /* ---- the end ----------------------------------------------------------------------------- */

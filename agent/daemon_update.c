@@ -530,11 +530,28 @@ static void take_ack(struct agent *a, uint64_t ack)
 		agent_simple_event(a, EV_ACKED, NULL);
 }
 
+/* Versions and times rise from try to try. */
+static bool is_same_cause(const char *a, const char *b)
+{
+	static const char digits[] = "0123456789";
+
+	for (;;) {
+		a += strspn(a, digits);
+		b += strspn(b, digits);
+		if (*a != *b)
+			return false;
+		if (!*a)
+			return true;
+		a++;
+		b++;
+	}
+}
+
 /* Once per cause, not once per poll. */
 static void report_refusal(struct agent *a, const struct err *why)
 {
 	log_warn("refused", "%s", log_err(why).s);
-	if (err_is_temporary(why->code) || strcmp(a->last_refusal, why->text) == 0)
+	if (err_is_temporary(why->code) || is_same_cause(a->last_refusal, why->text))
 		return;
 	snprintf(a->last_refusal, sizeof(a->last_refusal), "%s", why->text);
 	agent_report(a, "agent", "refused", why->text, NULL);
@@ -632,7 +649,7 @@ static void check_freeze(struct agent *a, const struct poll_job *j)
 		return;
 	time_format(at, a->wanted->director_expires_s);
 	err_set(&e, E_EXPIRED,
-		"director: timestamp version %" PRIu64
+		"director: timestamp: version %" PRIu64
 		" expired at %s and no newer one was sent: somebody may hold it back",
 		a->wanted->director_ts, at);
 	err_hint(&e, "compare the server's status with this; look at what is between");

@@ -297,8 +297,12 @@ static bool refresh_director(struct tuf_client *c, struct wanted *w,
 		w->now_s = in->server_s < TTIME_BUILT_S ? TTIME_BUILT_S : in->server_s;
 		tuf_client_set_time(c, w->now_s);
 	}
-	if (!tuf_client_refresh(c, e))
+	if (!tuf_client_refresh(c, e)) {
+		/* But for the root all of it is made by the server. */
+		if (e->code == E_EXPIRED && tuf_client_meta(c, TUF_ROOT)->expires_s > w->now_s)
+			err_hint(e, TUF_HINT_ONLINE);
 		return false;
+	}
 	if (anew)
 		w->now_s = ttime_anew_s(in->server_s,
 					tuf_client_meta(c, TUF_TIMESTAMP)->expires_s);

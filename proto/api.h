@@ -68,6 +68,8 @@ enum api_scope {
 	   "install the delegating targets role")                                              \
 	XX(IMAGE_ROLE_GET, GET, "/v1/tuf/image/{role}", SCOPE_PUBLISH | SCOPE_POLICY, 0,       \
 	   "newest metadata of a role, to extend")                                             \
+	XX(IMAGE_ROLE_PUT, POST, "/v1/tuf/image/{role}", SCOPE_PUBLISH | SCOPE_POLICY,         \
+	   LIMIT_TUF_TARGETS, "sign a role of publishers anew")                                \
 	XX(UPLOAD_NEW, POST, "/v1/uploads", SCOPE_PUBLISH, 0,                                  \
 	   "start an upload (tus creation)")                                                   \
 	XX(UPLOAD_GET, HEAD, "/v1/uploads/{id}", SCOPE_PUBLISH, 0, "how far an upload is")     \

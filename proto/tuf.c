@@ -450,6 +450,26 @@ bool tuf_parse(struct tuf_meta **ret, enum tuf_type type, const void *p, size_t 
 
 /* ---- look-ups ----------------------------------------------------------------------------- */
 
+/* Who has to sign it anew, in Valise's repositories (docs/OPERATING.md, section 7). */
+static const char *expired_hint(const char *role)
+{
+	static const struct {
+		const char *role, *hint;
+	} hints[] = {
+		{ "root",
+		  "who holds root keys signs the next one: valise root rotate, sign, publish" },
+		{ "targets",
+		  "who holds the targets key signs it anew: valise publisher renew --targets" },
+		{ "snapshot", TUF_HINT_ONLINE },
+		{ "timestamp", TUF_HINT_ONLINE },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(hints); i++)
+		if (strcmp(role, hints[i].role) == 0)
+			return hints[i].hint;
+	return "its publisher publishes something, or signs it anew: valise publisher renew";
+}
+
 bool tuf_check_expiry(const struct tuf_meta *m, const char *role, int64_t now_s, struct err *e)
 {
 	char at[TIME_TEXT_SIZE], now[TIME_TEXT_SIZE];
@@ -458,8 +478,9 @@ bool tuf_check_expiry(const struct tuf_meta *m, const char *role, int64_t now_s,
 		return true;
 	time_format(at, m->expires_s);
 	time_format(now, now_s);
-	return err_set(e, E_EXPIRED, "%s version %llu expired at %s, it is %s", role,
-		       (unsigned long long)m->version, at, now);
+	err_set(e, E_EXPIRED, "version %llu expired at %s, it is %s now",
+		(unsigned long long)m->version, at, now);
+	return err_hint(e, expired_hint(role));
 }
 
 bool tuf_meta_get(uint64_t *ret_version, struct tuf_hashes *ret, const struct tuf_meta *m,

@@ -96,6 +96,10 @@ DEFINE_CLEANUP(struct tuf_meta, tuf_free);
  * NULL if there is none.  For succinct delegations any of their role names gives their entry. */
 const struct tuf_role *tuf_role_get(const struct tuf_meta *delegator, const char *name);
 
+/* For what the server's online keys sign. */
+#define TUF_HINT_ONLINE \
+	"the server signs it anew by itself: see that it runs and its clock is right, and what is between"
+
 /* Whether m is signed by the threshold of the role's keys.  E_UNTRUSTED; the text says how many
  * of how many signatures were good and by which keys more are wanted. */
 bool tuf_verify(const struct tuf_meta *m, const struct tuf_role *role, struct err *e) MUST_USE;
@@ -104,7 +108,8 @@ bool tuf_verify(const struct tuf_meta *m, const struct tuf_role *role, struct er
 bool tuf_count(const struct tuf_meta *m, const struct tuf_role *role, uint64_t *ret_n,
 	       bool *ret_good, struct err *e) MUST_USE;
 
-/* E_EXPIRED when expires_s <= now_s. */
+/* E_EXPIRED when expires_s <= now_s.  The text begins with the version (callers name the role); `role` decides
+ * what the hint says of who signs it anew. */
 bool tuf_check_expiry(const struct tuf_meta *m, const char *role, int64_t now_s,
 		      struct err *e) MUST_USE;
 

@@ -108,8 +108,13 @@ static bool fetch(const struct tuf_client *c, struct file *f, enum tuf_type type
 	buf_init(&f->raw, tuf_max_bytes(type));
 	if (h && h->has_length && h->length < f->raw.max)
 		f->raw.max = (size_t)h->length;
-	return c->io->fetch(c->io->ctx, &f->raw, name, f->raw.max, e) &&
-	       (!h || tuf_hashes_check(h, f->raw.p, f->raw.n, e)) &&
+	if (!c->io->fetch(c->io->ctx, &f->raw, name, f->raw.max, e)) {
+		if (e->code == E_NOT_FOUND) /* of the next root nobody reads it */
+			err_hint(e, "the repository is not whole: look at the server, and at "
+				    "what is between");
+		return false;
+	}
+	return (!h || tuf_hashes_check(h, f->raw.p, f->raw.n, e)) &&
 	       tuf_parse(&f->m, type, f->raw.p, f->raw.n, e);
 }
 
@@ -265,7 +270,8 @@ void tuf_client_set_time(struct tuf_client *c, int64_t now_s)
 
 static bool refresh_root(struct tuf_client *c, struct err *e)
 {
-	return tuf_client_follow_roots(c, e) && check_expiry(c, c->root, "root", e);
+	return tuf_client_follow_roots(c, e) &&
+	       (check_expiry(c, c->root, "root", e) || err_wrap(e, "root"));
 }
 
 /* ---- timestamp (section 5.4) -------------------------------------------------------------- */
@@ -546,8 +552,12 @@ static enum outcome visit(struct search *s, const char *name, const struct tuf_r
 		return FAILED;
 	}
 	snprintf(s->visited[s->n_visited++], sizeof(s->visited[0]), "%s", name);
-	if (!get_targets(s->c, &l, name, role, s->e))
+	if (!get_targets(s->c, &l, name, role, s->e)) {
+		/* A file that is missing is no target that nobody has. */
+		if (s->e->code == E_NOT_FOUND)
+			s->e->code = E_CORRUPT;
 		return FAILED;
+	}
 	if (tuf_target_get(&s->found.target, l->m, s->path, s->e)) {
 		s->found.role = l->name;
 		return FOUND;

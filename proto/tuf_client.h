@@ -66,7 +66,7 @@ void tuf_client_set_time(struct tuf_client *c, int64_t now_s);
 bool tuf_client_open_stored(struct tuf_client *c, struct err *e) MUST_USE;
 
 /* Section 5.6.7: searches targets and its delegations in order of trust.  E_NOT_FOUND: no role that
- * may name this path does.  What is found is borrowed from the client. */
+ * may name this path does; a role's file that is not there is E_CORRUPT.  What is found is borrowed from the client. */
 struct tuf_found {
 	struct tuf_target target;
 	const char *role;

@@ -23,6 +23,7 @@ API_HANDLER(api_image_root_put);
 API_HANDLER(api_director_root_put);
 API_HANDLER(api_image_targets_put);
 API_HANDLER(api_image_role_get);
+API_HANDLER(api_image_role_put);
 /* api_enrol.c */
 API_HANDLER(api_enrol);
 API_HANDLER(api_session);

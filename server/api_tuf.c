@@ -2,6 +2,7 @@
 #include "server/api.h"
 #include "server/online.h"
 #include "server/repo.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "proto/tuf.h"
 
@@ -109,12 +110,21 @@ static bool put_done(struct req *r, const char *role, uint64_t version, struct e
 	return reply_json_end(&w, e);
 }
 
+/* Who sent it is told as well; who keeps the server must see it too. */
+static bool refused(const struct req *r, const char *repo, struct err *e)
+{
+	err_wrap(e, "%s", repo);
+	log_warn("tuf.refused", "id=%s actor=%s %s", r->id, r->actor, log_err(e).s);
+	return false;
+}
+
 static bool put_root(struct req *r, enum tuf_repo repo, struct err *e)
 {
 	uint64_t version;
 
-	return repo_put_root(r->web, repo, r->body.p, r->body.n, r->actor, &version, e) &&
-	       put_done(r, "root", version, e);
+	if (!repo_put_root(r->web, repo, r->body.p, r->body.n, r->actor, &version, e))
+		return refused(r, repo == TUF_IMAGE ? "image repository" : "director", e);
+	return put_done(r, "root", version, e);
 }
 
 bool api_image_root_put(struct req *r, struct err *e)
@@ -131,8 +141,20 @@ bool api_image_targets_put(struct req *r, struct err *e)
 {
 	uint64_t version;
 
-	return repo_put_targets(r->web, r->body.p, r->body.n, r->actor, &version, e) &&
-	       put_done(r, "targets", version, e);
+	if (!repo_put_targets(r->web, r->body.p, r->body.n, r->actor, &version, e))
+		return refused(r, "image repository", e);
+	return put_done(r, "targets", version, e);
+}
+
+/* A role of publishers with the same targets: a new date, or new signatures. */
+bool api_image_role_put(struct req *r, struct err *e)
+{
+	const char *role = r->params[0];
+	uint64_t version;
+
+	if (!repo_put_role(r->web, role, r->body.p, r->body.n, r->actor, &version, e))
+		return refused(r, "image repository", e);
+	return put_done(r, role, version, e);
 }
 
 /* The newest metadata of a role, byte by byte, for whoever extends it. */

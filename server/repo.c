@@ -413,7 +413,7 @@ bool repo_put_targets(struct web *w, const void *p, size_t n, const char *actor,
 		return true;
 	const struct next next = { "targets", m->version };
 	if (!check_targets(w, m, e) || !make_fresh(&f, w, &next, false, e))
-		return false;
+		return err_wrap(e, "targets");
 	struct tuf_file files[3] = {
 		{ .repo = TUF_IMAGE,
 		  .role = "targets",
@@ -735,6 +735,42 @@ bool repo_publish_release(struct web *w, const struct release *r, const void *ma
 			return false;
 	}
 	return false;
+}
+
+static bool is_publishers(const char *role, struct err *e)
+{
+	if (strcmp(role, "policies") == 0 ||
+	    (strncmp(role, "releases.", 9) == 0 && name_is_valid(role + 9, LIMIT_NAME)))
+		return true;
+	return err_set(e, E_NOT_FOUND, "%s is no role of a publisher", role);
+}
+
+bool repo_put_role(struct web *w, const char *role, const void *p, size_t n, const char *actor,
+		   uint64_t *ret_version, struct err *e)
+{
+	CLEANUP(tuf_freep) struct tuf_meta *before = NULL;
+	CLEANUP(tuf_freep) struct tuf_meta *m = NULL;
+	CLEANUP(fresh_done) struct fresh f = { .n = 0 };
+
+	if (!is_publishers(role, e))
+		return false;
+	pthread_mutex_lock(&w->repo_lock);
+	CLEANUP(unlock) pthread_mutex_t *locked UNUSED = &w->repo_lock;
+	if (!newest(&before, w, TUF_IMAGE, role, TUF_TARGETS, e) ||
+	    !check_role(&m, w, role, p, n, NULL, e))
+		return false;
+	*ret_version = m->version;
+	if (is_stored(w, TUF_IMAGE, role, m->version, p, n))
+		return true;
+	const struct next next = { role, m->version };
+	/* No target begins with this: whatever is new is refused. */
+	if (!only_adds(w, role, m, "/", e) || !make_fresh(&f, w, &next, false, e))
+		return false;
+	struct tuf_file files[3] = { role_file(role, m, p, n), f.files[0], f.files[1] };
+	if (!tuf_put(w->store, files, 3, actor, e))
+		return false;
+	log_info("repo.role", "role=%s version=%" PRIu64 " actor=%s", role, m->version, actor);
+	return true;
 }
 
 /* ---- releases that wait ------------------------------------------------------------------------- */

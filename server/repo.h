@@ -40,6 +40,11 @@ bool repo_put_root(struct web *w, enum tuf_repo repo, const void *p, size_t n,
 bool repo_put_targets(struct web *w, const void *p, size_t n, const char *actor,
 		      uint64_t *ret_version, struct err *e) MUST_USE;
 
+/* The next version of a product's role or `policies` that publishes nothing: a new date, or other signers.
+ * Needs the role to be there; the same bytes again succeed. */
+bool repo_put_role(struct web *w, const char *role, const void *p, size_t n, const char *actor,
+		   uint64_t *ret_version, struct err *e) MUST_USE;
+
 /* A release that was parsed.  `role` is the product's role; *ret_missing: how many signatures it wants. */
 bool repo_check_release(struct web *w, const struct release *r, const void *manifest,
 			size_t manifest_n, const void *role, size_t role_n,

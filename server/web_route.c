@@ -25,6 +25,7 @@ const struct handler web_handlers[API_N_ROUTES] = {
 	ROW(DIRECTOR_ROOT_PUT, api_director_root_put),
 	ROW(IMAGE_TARGETS_PUT, api_image_targets_put),
 	ROW(IMAGE_ROLE_GET, api_image_role_get),
+	ROW(IMAGE_ROLE_PUT, api_image_role_put),
 	ROW(UPLOAD_NEW, api_upload_new),
 	FAST(UPLOAD_GET, api_upload_get),
 	[ROUTE_UPLOAD_PATCH] = { .run = api_upload_end,

@@ -15,7 +15,7 @@ roll_out 1.1
 say "left out: nothing to do, until the lease is over"
 change_answer 'del(.director, .image_ts)'
 once 0
-refused 76 'director: timestamp version [0-9]+ expired at .* and no newer one was sent' --set test.later=301s
+refused 76 'director: timestamp: version [0-9]+ expired at .* and no newer one was sent' --set test.later=301s
 says_what_to_do
 
 say "the running agent says it too, once per cause, and the phone goes on"
@@ -34,7 +34,7 @@ start_valised poll.interval=1s limit.device_rate=0 limit.client_rate=0 "listen.p
 cp -r handset handset.before
 rules 'GET,/tuf/image/timestamp.json file timestamp.old'
 refused 76 'releases/acme/1.1/release.json: the image repository does not have it'
-refused 76 'timestamp: timestamp version [0-9]+ expired at' --set test.later=25h
+refused 76 'timestamp: version [0-9]+ expired at' --set test.later=25h
 says_what_to_do
 rm -rf handset && mv handset.before handset
 

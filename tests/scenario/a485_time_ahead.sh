@@ -31,7 +31,7 @@ refused_as_expired() {
 	agent once >refused.log 2>&1 || got=$?
 	cat refused.log >>agent.log
 	[ "$got" = 76 ] || die "status $got: $(tail -n 3 refused.log)"
-	grep -Eq 'director: timestamp.* version [0-9]+ expired at .*, it is ' refused.log || die "$(tail -n 3 refused.log)"
+	grep -Eq 'director: timestamp: version [0-9]+ expired at .*, it is .* now' refused.log || die "$(tail -n 3 refused.log)"
 	grep -q 'hint=' refused.log || die "no advice: $(tail -n 3 refused.log)"
 }
 # Keys that follow, and roots that name them.

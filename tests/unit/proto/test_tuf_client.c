@@ -406,7 +406,9 @@ static void an_expired_root_is_stored_and_then_stops_everything(void **state)
 	repo_role(&r, "root")->expires_s = r.now_s;
 	publish_root_and_all(&r);
 	assert_fails(repo_refresh(&r, &e), &e, E_EXPIRED);
-	check_words(&e, "root version 2 expired at 2027-01-15T08:00:00Z");
+	check_words(
+		&e,
+		"root: version 2 expired at 2027-01-15T08:00:00Z, it is 2027-01-15T08:00:00Z now");
 	check_versions(&r, 2, 1, 1, 1);
 	/* and a client can go on from there */
 	repo_role(&r, "root")->expires_s = r.now_s + 1;
@@ -776,6 +778,20 @@ static void files_above_the_limits_are_refused(void **state)
 		repo_put(r.served, cases[i].name, big, cases[i].n);
 		assert_fails(repo_refresh(&r, &e), &e, E_TOO_BIG);
 	}
+}
+
+static void a_missing_file_of_a_role_is_not_a_target_that_nobody_has(void **state)
+{
+	REPO(r);
+	struct tuf_found found;
+
+	repo_delegate(&r, "targets", "a", 6, "a/*");
+	repo_target(&r, "a", "a/x", "content", NULL);
+	publish_root_and_all(&r);
+	assert_ok(repo_refresh(&r, &e), &e);
+	repo_del(r.served, "1.a.json");
+	assert_fails(repo_find(&r, &found, "a/x", &e), &e, E_CORRUPT);
+	assert_fails(repo_find(&r, &found, "b/x", &e), &e, E_NOT_FOUND);
 }
 
 static void missing_files_are_errors_and_asked_for_once(void **state)
@@ -1208,6 +1224,7 @@ int main(void)
 		cmocka_unit_test(
 			a_stored_snapshot_is_the_baseline_also_when_its_hash_is_not_announced),
 		cmocka_unit_test(files_above_the_limits_are_refused),
+		cmocka_unit_test(a_missing_file_of_a_role_is_not_a_target_that_nobody_has),
 		cmocka_unit_test(missing_files_are_errors_and_asked_for_once),
 		cmocka_unit_test(a_file_of_another_role_is_refused),
 		cmocka_unit_test(trouble_with_the_disk_is_no_reason_to_forget),
