@@ -291,7 +291,7 @@ static enum err_code no_fallback(const struct agent *a)
 	case FALLBACK_ALLOW:
 		return E_NONE;
 	case FALLBACK_UNMETERED:
-		return settings_network_is_metered(a->set) ? E_UNAVAILABLE : E_NONE;
+		return settings_network_is_metered(a->set) ? E_BUSY : E_NONE;
 	default:
 		return E_DENIED;
 	}

@@ -162,16 +162,23 @@ static bool download(int *ret, const struct stage *s, const struct offer_object 
 	struct download d = { .fd = fd, .progress = s->progress };
 	if (!fd_size(fd, &d.at, e))
 		return false;
-	if (d.at > o->size)
+	if (d.at > o->size) {
 		d.at = 0;
+		if (ftruncate(fd, 0) < 0)
+			return err_sys(e, errno, "%s", name);
+	}
+	bool resumed = d.at > 0 && d.at < o->size;
 	if (d.at < o->size &&
 	    !s->source.get(s->source.ctx, o->sha256, o->size, d.at, o->size, take_bytes, &d, e))
 		return false;
 	if (!sha256_fd(sum, &size, fd, e))
 		return false;
 	if (size != o->size || memcmp(sum, o->sha256, SHA256_SIZE) != 0) {
-		/* From its beginning, should it be tried again. */
-		(void)unlinkat(s->slot_dirfd, name, 0);
+		/* Put together from several answers it is worth another try from its beginning.  What came
+		 * in one piece came like that from the server: it is kept, so as not to be paid for again
+		 * as long as it is what is offered. */
+		if (resumed)
+			(void)unlinkat(s->slot_dirfd, name, 0);
 		return err_set(e, E_CORRUPT, "not the bytes that were offered");
 	}
 	*ret = TAKE_FD(fd);

@@ -59,14 +59,31 @@ once 0
 grep -q 'delta release=acme/3.2 .*system: delta: ' agent.log || die "no reason"
 [ "$(staged delta_bytes)" -gt 10000 ] || die "no delta"
 
-say "with image.delta_fallback never, the same ends the update"
-echo '{ "name": "base", "settings": { "image.update_mode": "auto", "image.delta_fallback": "never" } }' >policy.json
-valise policy publish policy.json >/dev/null && valise -y policy assign base --all >/dev/null
-once 0
+say "with image.delta_fallback unmetered, the full object waits for a network that costs nothing"
+fallback() {
+	echo "{ \"name\": \"base\", \"settings\": { \"image.update_mode\": \"auto\", \"image.network\": \"any\",
+		\"image.delta_fallback\": \"$1\" } }" >policy.json
+	valise policy publish policy.json >/dev/null && valise -y policy assign base --all >/dev/null
+	once 0
+}
+fallback unmetered
 similar 3.3 3.2
 wait_for 60 "the delta" delta_is 3.3 3.2 made
 damage 3.3 3.2
 roll_out 3.3
-once 11
-grep -q 'to=failed release="acme/3.3" .*keeps it from the full download' agent.log || die "no reason"
+once 75 --set network=metered
+grep -q 'stage error=busy .*keeps it from the full download' agent.log || die "no reason"
 [ "$(on_server .release.applied)" = acme/3.2 ] || die "the server shows $(on_server .release.applied)"
+once 0
+[ "$(on_server .release.applied)" = acme/3.3 ] || die "the server shows $(on_server .release.applied)"
+[ "$(staged fetched_bytes)" -gt 1000000 ] || die "fetched $(staged fetched_bytes) bytes"
+
+say "with never, the same ends the update"
+fallback never
+similar 3.4 3.3
+wait_for 60 "the delta" delta_is 3.4 3.3 made
+damage 3.4 3.3
+roll_out 3.4
+once 11
+grep -q 'to=failed release="acme/3.4" .*keeps it from the full download' agent.log || die "no reason"
+[ "$(on_server .release.applied)" = acme/3.3 ] || die "the server shows $(on_server .release.applied)"
