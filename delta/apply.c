@@ -351,16 +351,12 @@ static bool do_add(struct delta *d, uint64_t from, uint64_t address, uint8_t *to
 static bool do_part(struct delta *d, const struct op *op, uint64_t done, uint64_t address,
 		    uint8_t *to, size_t n, struct err *e)
 {
-	switch ((enum op_kind)op->kind) {
-	case OP_INSERT:
+	if (op->kind == OP_INSERT)
 		return do_insert(d, to, n, e);
-	case OP_COPY:
+	if (op->kind == OP_COPY)
 		return do_copy(d, op->from + done, to, n, e);
-	case OP_ADD:
+	if (op->kind == OP_ADD)
 		return do_add(d, op->from + done, address + done, to, n, e);
-	case OP_ZERO:
-		break;
-	}
 	return do_zero(d, to, n);
 }
 

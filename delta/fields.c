@@ -24,7 +24,9 @@ bool fields_init(struct fields *f, struct err *e)
 	for (unsigned c = 0; c < FIELD_CLASSES; c++)
 		memcpy(f->score[c], first, sizeof(first));
 	f->score[CLASS_SELF][SOURCE_STAYS] = 45000;
-	return (f->seen && f->near && f->index) || err_nomem(e);
+	if (!f->seen || !f->near || !f->index)
+		return err_nomem(e);
+	return true;
 }
 
 void fields_done(struct fields *f)
@@ -254,12 +256,12 @@ static uint32_t field_choose(const struct fields *f, const struct field_guess *g
 	return g->value[best];
 }
 
-/* Bytes of the last block's last field come first. */
+/* Bytes of the last block's last field come first, at most three. */
 static size_t take_spill(struct fields *f, uint8_t *expected, uint8_t *kinds)
 {
 	size_t n = 0;
 
-	while (n < FIELD_SPILL && f->spill_kinds[n])
+	while (f->spill_kinds[n])
 		n++;
 	memcpy(expected, f->spill, n);
 	memcpy(kinds, f->spill_kinds, n);

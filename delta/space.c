@@ -141,17 +141,15 @@ static bool point_set(struct space_point **p, const struct unpacking *u, const u
 static bool point_keep(struct space *s, const struct unpacking *u, const uint8_t *window,
 		       struct err *e)
 {
+	unsigned i = 1;
+
 	if (u->chunk % s->point_step)
 		return true;
-	for (unsigned i = 1; i < ARRAY_SIZE(s->points); i++) {
-		struct space_point *p = s->points[i];
-
-		if (!p)
-			return point_set(&s->points[i], u, window, e);
-		if (p->stream == u->stream && p->chunk == u->chunk)
+	/* Of less than 64 * step chunks less than 64 are multiples of step. */
+	for (; s->points[i]; i++)
+		if (s->points[i]->stream == u->stream && s->points[i]->chunk == u->chunk)
 			return true;
-	}
-	return true;
+	return point_set(&s->points[i], u, window, e);
 }
 
 /* The next chunk, behind a window's room at p. */

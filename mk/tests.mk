@@ -10,7 +10,7 @@ $(B)/obj/tests/unit/%.o $(call objs_of,$(SUPPORT_SRCS)): \
 
 # tests/support/fault.c decides for each of these whether the call fails.
 FAULT_CALLS := malloc calloc realloc reallocarray strdup strndup write pwrite fsync fdatasync \
-	ftruncate ftruncate64 pwrite64 renameat unlinkat
+	ftruncate ftruncate64 pwrite64 pread pread64 renameat unlinkat
 # The wrappers are asked for by name: a test that calls none of these still links code that does.
 # Tools, replays and fuzzers have them too, as the support code calls the real functions by name.
 FAULT_LINK := -Wl,-u,__wrap_malloc $(foreach c,$(FAULT_CALLS),-Wl,--wrap=$(c))

@@ -26,6 +26,8 @@ WRAPPED(char *, strndup, const char *s, size_t n);
 WRAPPED(ssize_t, write, int fd, const void *p, size_t n);
 WRAPPED(ssize_t, pwrite, int fd, const void *p, size_t n, off_t offset);
 WRAPPED(ssize_t, pwrite64, int fd, const void *p, size_t n, off_t offset);
+WRAPPED(ssize_t, pread, int fd, void *p, size_t n, off_t offset);
+WRAPPED(ssize_t, pread64, int fd, void *p, size_t n, off_t offset);
 WRAPPED(int, ftruncate, int fd, off_t size);
 WRAPPED(int, ftruncate64, int fd, off_t size);
 WRAPPED(int, fsync, int fd);
@@ -68,7 +70,7 @@ bool fault_round(enum fault_kind kind, unsigned n)
 /* For `make torture`: FAULT=kind:n, and a file that tells it that the n-th call existed. */
 __attribute__((constructor)) static void arm_from_environment(void)
 {
-	static const char *const kinds[] = { "alloc:", "write:", "sync:", "rename:" };
+	static const char *const kinds[] = { "alloc:", "write:", "sync:", "rename:", "read:" };
 	const char *s = getenv("FAULT");
 
 	for (unsigned k = 0; s && k < sizeof(kinds) / sizeof(kinds[0]); k++) {
@@ -89,10 +91,12 @@ static void report(void)
 		close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
 }
 
-/* Whether this call is the one to fail.  cutting makes all kinds but allocations count. */
+/* Whether this call is the one to fail.  cutting makes all that change something count. */
 static bool hit(enum fault_kind kind)
 {
-	if (!armed || (cutting ? kind == FAULT_ALLOC : kind != armed_kind))
+	bool changes = kind != FAULT_ALLOC && kind != FAULT_READ;
+
+	if (!armed || (cutting ? !changes : kind != armed_kind))
 		return false;
 	if (atomic_fetch_sub(&left, 1) != 1)
 		return false;
@@ -207,6 +211,18 @@ ssize_t __wrap_pwrite(int fd, const void *p, size_t n, off_t offset)
 ssize_t __wrap_pwrite64(int fd, const void *p, size_t n, off_t offset)
 {
 	return __wrap_pwrite(fd, p, n, offset);
+}
+
+ssize_t __wrap_pread(int fd, void *p, size_t n, off_t offset)
+{
+	if (fails(FAULT_READ, EIO))
+		return -1;
+	return __real_pread(fd, p, n, offset);
+}
+
+ssize_t __wrap_pread64(int fd, void *p, size_t n, off_t offset)
+{
+	return __wrap_pread(fd, p, n, offset);
 }
 
 int __wrap_ftruncate(int fd, off_t size)

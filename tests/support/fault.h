@@ -24,6 +24,7 @@ enum fault_kind {
 	FAULT_WRITE,  /* half of the bytes, then ENOSPC from every later write: a full disk */
 	FAULT_SYNC,   /* EIO */
 	FAULT_RENAME, /* EIO, also from unlink */
+	FAULT_READ,   /* EIO from pread */
 };
 
 /* From now on the n-th call of this kind fails; n = 0 ends the fault. */

@@ -560,6 +560,279 @@ static void memory_that_runs_out_anywhere_is_told(void **state UNUSED)
 	}
 }
 
+/* ---- resuming ---- */
+
+/* Two frames; in each copies and zeros of many sizes, and streams. */
+static struct buf of_two_frames(struct stream_pair *s, uint8_t *image, size_t *ret_n)
+{
+	static const struct op head[] = {
+		{ .kind = OP_COPY, .n = 9000, .from = 0 },
+		{ .kind = OP_ZERO, .n = 9000 },
+		{ .kind = OP_COPY, .n = 700, .from = 50 },
+		{ .kind = OP_ZERO, .n = 300 },
+		{ .kind = OP_ADD, .n = 9000, .from = 1000 },
+		{ .kind = OP_INSERT, .n = 500 },
+		{ .kind = OP_ZERO, .n = 100000 },
+	};
+	static const struct op add_plain = { .kind = OP_ADD, .n = PLAIN_N, .from = 100 };
+	struct forge_piece p[] = {
+		{ .piece = { .size = 128500 }, .ops = head, .n_ops = ARRAY_SIZE(head) },
+		piece_of(s),
+	};
+	size_t at = 0;
+	struct forge f;
+
+	for (unsigned i = 0; i < 2; i++) {
+		memcpy(image + at, space, 9000);
+		memcpy(image + at + 18000, space + 50, 700);
+		memcpy(image + at + 19000, space + 1000, 9000);
+		image[at + 25000] ^= 3;
+		memset(image + at + 28000, 'i', 500);
+		memcpy(image + at + 128500, s->packed, s->packed_n);
+		at += 128500 + s->packed_n;
+	}
+	*ret_n = at;
+	p[1].ops = &add_plain;
+	forge_init(&f, space, SPACE_N, OLD_N, image, at, 12);
+	forge_frame(&f, p, 2);
+	forge_frame(&f, p, 2);
+	return forge_finish(&f);
+}
+
+static void work_goes_on_at_any_segment(void **state UNUSED)
+{
+	static struct stream_pair s;
+	static uint8_t image[300000];
+	size_t n = 0;
+	struct err e;
+
+	make_stream(&s);
+	CLEANUP(buf_done) struct buf b = of_two_frames(&s, image, &n);
+	CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
+	CLEANUP(fd_closep) int old = forge_memfile(space, OLD_N);
+	for (uint64_t first = 0; first < n; first += 4096) {
+		CLEANUP(delta_freep) struct delta *d = NULL;
+		struct sink sink = { .next = first, .want = image };
+		struct delta_info info;
+
+		assert_ok(delta_open(&d, fd, old, &e), &e);
+		assert_ok(delta_apply(d, first, sink_emit, &sink, &e), &e);
+		assert_int_equal(sink.next, n);
+		delta_describe(d, &info);
+		assert_int_equal(info.frames, 2);
+		assert_int_equal(info.ops, 16);
+		assert_fails(delta_apply(d, first + 1, sink_emit, &sink, &e), &e, E_USAGE);
+		assert_fails(delta_apply(d, UINT64_C(1) << 40, sink_emit, &sink, &e), &e,
+			     E_USAGE);
+	}
+}
+
+static void segments_that_are_there_are_known(void **state UNUSED)
+{
+	static struct stream_pair s;
+	static uint8_t image[300000];
+	CLEANUP(delta_freep) struct delta *d = NULL;
+	size_t n = 0;
+	struct err e;
+
+	make_stream(&s);
+	CLEANUP(buf_done) struct buf b = of_two_frames(&s, image, &n);
+	CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
+	CLEANUP(fd_closep) int old = forge_memfile(space, OLD_N);
+	assert_ok(delta_open(&d, fd, old, &e), &e);
+	for (uint64_t at = 0; at < n; at += 4096) {
+		size_t part = n - at < 4096 ? (size_t)(n - at) : 4096;
+
+		assert_true(delta_has(d, at, image + at, part));
+		image[at + part - 1] ^= 1;
+		assert_false(delta_has(d, at, image + at, part));
+	}
+}
+
+/* A disk that fails at any read, of the delta or of the old image. */
+static void reads_that_fail_anywhere_are_told(void **state UNUSED)
+{
+	static struct stream_pair s;
+	static uint8_t image[300000], room[12288 + PLAIN_N];
+	size_t n = 0;
+
+	make_stream(&s);
+	const struct stream t = { .size = (uint32_t)s.packed_n,
+				  .plain_size = PLAIN_N,
+				  .transform = TRANSFORM_DEFLATE };
+	CLEANUP(buf_done) struct buf from_old = with_old_stream(&s, &t, 1, room);
+	CLEANUP(buf_done) struct buf two = of_two_frames(&s, image, &n);
+	CLEANUP(fd_closep) int fd = forge_memfile(two.p, two.n);
+	CLEANUP(fd_closep) int old = forge_memfile(space, OLD_N);
+	for (uint64_t first = 0; first < n; first += 16 * 4096)
+		FAULT_EACH(k, FAULT_READ) {
+			struct sink sink = { .want = image };
+			struct err e = { 0 };
+
+			if (!apply_fds(fd, old, first, &sink, &e))
+				assert_int_equal(e.code, E_SYSTEM);
+		}
+	FAULT_EACH(k, FAULT_READ) {
+		struct err e = { 0 };
+
+		if (!apply_to(room, &from_old, s.plain, &e))
+			assert_int_equal(e.code, E_SYSTEM);
+	}
+	FAULT_EACH(k, FAULT_READ) {
+		struct delta_info info;
+		struct err e = { 0 };
+
+		if (!delta_look(&info, fd, &e))
+			assert_int_equal(e.code, E_SYSTEM);
+	}
+}
+
+static void very_many_pieces_come_out(void **state UNUSED)
+{
+	static const struct op op = { .kind = OP_COPY, .n = 100, .from = 0 };
+	static struct forge_piece p[150];
+	static uint8_t image[15000];
+	struct forge f;
+	struct err e;
+
+	for (unsigned i = 0; i < 150; i++) {
+		p[i] = (struct forge_piece){ .piece = { .size = 100 }, .ops = &op, .n_ops = 1 };
+		memcpy(image + i * 100, space, 100);
+	}
+	forge_init(&f, space, SPACE_N, OLD_N, image, sizeof(image), 12);
+	forge_frame(&f, p, 150);
+	CLEANUP(buf_done) struct buf b = forge_finish(&f);
+	assert_ok(apply_to(space, &b, image, &e), &e);
+	FAULT_EACH(n, FAULT_ALLOC) {
+		if (!apply_to(space, &b, image, &e))
+			assert_int_equal(e.code, E_NOMEM);
+	}
+}
+
+/* More small streams than are kept unpacked, read again and again. */
+static void more_old_streams_than_are_kept_are_read(void **state UNUSED)
+{
+	enum { STREAMS = 70 };
+	static struct stream_pair s;
+	static struct stream table[STREAMS];
+	static struct op ops[2 * STREAMS];
+	static uint8_t room[200 * 1024 + STREAMS * PLAIN_N], image[2 * STREAMS * 100];
+	CLEANUP(delta_freep) struct delta *d = NULL;
+	size_t at = 0, base;
+	struct forge f;
+	struct err e;
+
+	make_stream(&s);
+	for (unsigned i = 0; i < STREAMS; i++, at += s.packed_n) {
+		memcpy(room + at, s.packed, s.packed_n);
+		table[i] = (struct stream){ .offset = at,
+					    .size = (uint32_t)s.packed_n,
+					    .plain_size = PLAIN_N,
+					    .transform = TRANSFORM_DEFLATE };
+	}
+	assert_true(at < 190 * 1024);
+	base = (at + 4095) / 4096 * 4096;
+	for (unsigned i = 0; i < 2 * STREAMS; i++) {
+		memcpy(room + base + i % STREAMS * PLAIN_N, s.plain, PLAIN_N);
+		ops[i] = (struct op){ .kind = OP_COPY,
+				      .n = 100,
+				      .from = base + i % STREAMS * PLAIN_N + 7 };
+		memcpy(image + i * 100, s.plain + 7, 100);
+	}
+	const struct forge_piece p = { .piece = { .size = sizeof(image) },
+				       .ops = ops,
+				       .n_ops = ARRAY_SIZE(ops) };
+	forge_init(&f, room, base + STREAMS * PLAIN_N, at, image, sizeof(image), 12);
+	forge_table(&f, table, STREAMS);
+	forge_frame(&f, &p, 1);
+	CLEANUP(buf_done) struct buf b = forge_finish(&f);
+	CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
+	CLEANUP(fd_closep) int old = forge_memfile(room, at);
+	struct sink sink = { .want = image };
+	assert_ok(apply_fds(fd, old, 0, &sink, &e), &e);
+	assert_int_equal(sink.next, sizeof(image));
+}
+
+/* ---- the coding functions by themselves ---- */
+
+static bool more_of(void *ctx, const uint8_t **ret, size_t *ret_n, struct err *e UNUSED)
+{
+	struct buf *b = ctx;
+
+	*ret = b->p;
+	*ret_n = b->n;
+	b->n = 0;
+	return true;
+}
+
+static void bulk_of_impossible_sizes_is_refused(void **state UNUSED)
+{
+	static const uint64_t sizes[] = { 0, 20, CODE_BULK_MAX * 2, UINT64_C(1) << 60 };
+	static uint8_t to[CODE_BULK_MIN];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		CLEANUP(models_freep) struct models *m = NULL;
+		CLEANUP(buf_done) struct buf b = BUF_INIT(1 << 20);
+		struct number size;
+		struct coder c;
+		struct err e;
+
+		number_init(&size);
+		coder_encode_start(&c, &b, &e);
+		coder_number(&c, &size, sizes[i]);
+		coder_encode_end(&c);
+		struct buf in = b;
+		assert_ok(models_new(&m, &e), &e);
+		coder_decode_start(&c, more_of, &in, &e);
+		assert_fails(code_bulk(&c, m, to, sizeof(to), &e), &e, E_CORRUPT);
+	}
+}
+
+static void bulk_without_memory_is_told(void **state UNUSED)
+{
+	static uint8_t p[CODE_BULK_MIN], to[CODE_BULK_MIN];
+
+	FAULT_EACH(n, FAULT_ALLOC) {
+		CLEANUP(models_freep) struct models *m = NULL, *m2 = NULL;
+		CLEANUP(buf_done) struct buf b = BUF_INIT(1 << 20);
+		struct coder c;
+		struct err e = { 0 };
+
+		coder_encode_start(&c, &b, &e);
+		bool ok = models_new(&m, &e) && code_bulk(&c, m, p, sizeof(p), &e) &&
+			  code_bulk(&c, m, p, sizeof(p), &e);
+		coder_encode_end(&c);
+		struct buf in = b;
+		coder_decode_start(&c, more_of, &in, &e);
+		ok = ok && models_new(&m2, &e) && code_bulk(&c, m2, to, sizeof(to), &e) &&
+		     code_bulk(&c, m2, to, sizeof(to), &e);
+		if (!ok)
+			assert_int_equal(e.code, E_NOMEM);
+	}
+}
+
+static void recipes_that_end_early_are_told(void **state UNUSED)
+{
+	static uint8_t text[50000];
+	CLEANUP(models_freep) struct models *m = NULL, *m2 = NULL;
+	CLEANUP(buf_done) struct buf b = BUF_INIT(1 << 20), back = BUF_INIT(LIMIT_DELTA_RECIPE);
+	struct buf recipe = { .p = text, .n = sizeof(text) };
+	struct coder c;
+	struct err e;
+
+	for (unsigned i = 0; i < sizeof(text); i++)
+		text[i] = (uint8_t)(i * i >> 5);
+	assert_ok(models_new(&m, &e), &e);
+	coder_encode_start(&c, &b, &e);
+	assert_ok(code_recipe(&c, m, &recipe, &e), &e);
+	coder_encode_end(&c);
+	struct buf in = { .p = b.p, .n = 300 };
+	assert_ok(models_new(&m2, &e), &e);
+	coder_decode_start(&c, more_of, &in, &e);
+	assert_fails(code_recipe(&c, m2, &back, &e), &e, E_CORRUPT);
+	assert_true(back.n < 20000); /* told before all of it was made up */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -581,6 +854,14 @@ int main(void)
 		cmocka_unit_test(files_that_shrink_meanwhile_are_told),
 		cmocka_unit_test(coded_bytes_that_end_early_are_told),
 		cmocka_unit_test(memory_that_runs_out_anywhere_is_told),
+		cmocka_unit_test(work_goes_on_at_any_segment),
+		cmocka_unit_test(segments_that_are_there_are_known),
+		cmocka_unit_test(reads_that_fail_anywhere_are_told),
+		cmocka_unit_test(very_many_pieces_come_out),
+		cmocka_unit_test(more_old_streams_than_are_kept_are_read),
+		cmocka_unit_test(bulk_of_impossible_sizes_is_refused),
+		cmocka_unit_test(bulk_without_memory_is_told),
+		cmocka_unit_test(recipes_that_end_early_are_told),
 	};
 	return cmocka_run_group_tests(tests, setup, NULL);
 }
