@@ -717,7 +717,6 @@ static void more_old_streams_than_are_kept_are_read(void **state UNUSED)
 	static struct stream table[STREAMS];
 	static struct op ops[2 * STREAMS];
 	static uint8_t room[200 * 1024 + STREAMS * PLAIN_N], image[2 * STREAMS * 100];
-	CLEANUP(delta_freep) struct delta *d = NULL;
 	size_t at = 0, base;
 	struct forge f;
 	struct err e;
