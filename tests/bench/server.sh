@@ -68,6 +68,10 @@ nginx_pid=$!
 started+=("$nginx_pid")
 wait_for 10 nginx curl -fsk -o /dev/null "https://127.0.0.1:$nginx_port/answer.json"
 nginx_url=https://127.0.0.1:$nginx_port
+# Both with the same version and cipher, or it is no comparison.
+tls_of() { openssl s_client -connect "127.0.0.1:$1" </dev/null 2>/dev/null | sed -n 's/^New, \(TLSv[0-9.]*\), Cipher is /\1 /p'; }
+tls=$(tls_of "$port")
+[ "$tls" = "$(tls_of $nginx_port)" ] || die "other ciphers: $tls, nginx $(tls_of $nginx_port)"
 
 median() { sort -n | sed -n $(((rounds + 1) / 2))p; }
 # ticks PID...: hundredths of a second of processor time so far
@@ -124,7 +128,7 @@ for _ in $(seq "$rounds"); do
 	wrk_get ours ranges "$url/objects/$sha" "${range[@]}"
 	wrk_get theirs ranges "$nginx_url/objects/$sha" "${range[@]}"
 done
-echo "against nginx with static files over TLS, $connections kept connections; ratio above 1: we are better"
+echo "against nginx with static files over $tls, $connections kept connections; ratio above 1: we are better"
 report "idle signed check-ins" "/s" ours.checkin theirs.checkin
 report_cpu "   processor time for one" ours.checkin theirs.checkin
 report "healthz (the HTTP part alone)" "/s" ours.health theirs.checkin
