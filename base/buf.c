@@ -79,13 +79,21 @@ bool buf_add_str(struct buf *b, const char *s, struct err *e)
 
 bool buf_printf(struct buf *b, struct err *e, const char *fmt, ...)
 {
+	size_t room = b->cap - b->n;
 	uint8_t *to;
 	va_list ap;
 	int n;
 
+	/* Mostly there is room, and once is enough. */
 	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	n = vsnprintf(room > 0 ? (char *)b->p + b->n : NULL, room, fmt, ap);
 	va_end(ap);
+	if (n >= 0 && (size_t)n < room && (size_t)n <= b->max - b->n) {
+		buf_commit(b, (size_t)n);
+		return true;
+	}
+	if (room > 0)
+		b->p[b->n] = 0;
 	if (n < 0)
 		return err_set(e, E_INTERNAL, "format \"%s\"", fmt);
 	if (!buf_reserve(b, (size_t)n, &to, e))

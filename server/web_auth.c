@@ -53,6 +53,25 @@ static bool authority_of(char *out, size_t size, const char *host)
 	return true;
 }
 
+static bool query_of(char *out, size_t size, const char *query)
+{
+	size_t n = query ? strlen(query) : 0;
+
+	if (n + 2 > size)
+		return false;
+	out[0] = '?';
+	memcpy(out + 1, query ? query : "", n);
+	out[n + 1] = 0;
+	return true;
+}
+
+static void set_actor(struct req *r, const char id[static DEVICE_ID_SIZE])
+{
+	_Static_assert(7 + DEVICE_ID_SIZE <= REQ_ACTOR, "an id does not fit");
+	memcpy(r->actor, "device:", 7);
+	memcpy(r->actor + 7, id, DEVICE_ID_SIZE);
+}
+
 static bool read_signature(struct req *r, struct signed_req *s, struct err *e)
 {
 	const char *input = req_header(r, "Signature-Input");
@@ -63,8 +82,7 @@ static bool read_signature(struct req *r, struct signed_req *s, struct err *e)
 		return err_set(e, E_AUTH, "the request is not signed");
 	if (!authority_of(s->authority, sizeof(s->authority), r->host))
 		return err_set(e, E_FORMAT, "Host: missing or too long");
-	if (snprintf(s->query, sizeof(s->query), "?%s", r->query ? r->query : "") >=
-	    (int)sizeof(s->query))
+	if (!query_of(s->query, sizeof(s->query), r->query))
 		return err_set(e, E_FORMAT, "the query is too long");
 	s->digest = (struct httpsig_field){ "content-digest", digest };
 	s->msg = (struct httpsig_msg){
@@ -191,7 +209,7 @@ bool web_auth_device(struct req *r, bool session, bool *ret_answered, struct err
 	}
 	if (!ok)
 		return refused(r, e);
-	snprintf(r->actor, sizeof(r->actor), "device:%.32s", r->device.id);
+	set_actor(r, r->device.id);
 	r->by_own_key = !by_session;
 	return check_once(r, &s, e) && is_served(r, e);
 }
@@ -210,6 +228,6 @@ bool web_auth_key(struct req *r, const uint8_t *identity, bool *ret_answered, st
 	if (!verify_own(r, &s, identity, e))
 		return refused(r, e);
 	memcpy(r->device.id, id, sizeof(id));
-	snprintf(r->actor, sizeof(r->actor), "device:%.32s", id);
+	set_actor(r, id);
 	return check_once(r, &s, e);
 }
