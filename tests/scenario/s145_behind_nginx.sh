@@ -11,7 +11,7 @@ for bad in listen.unix_group=no-such-group "listen.unix=/tmp/valise-$$.sock"; do
 	grep -q "listen.unix" err || die "$bad: $(cat err)"
 done
 if "$bin/valised" check "${server_settings[@]}" --set listen.address= >/dev/null 2>err; then die "no listener at all"; fi
-start_behind limit.client_rate=2 limit.client_burst=60 poll.interval=1s
+start_behind limit.client_rate=1 limit.client_burst=60 poll.interval=1s
 [ "$(cat "$state/run/port")" = 0 ] || die "run/port: $(cat "$state/run/port")"
 [ "$(stat -c %a:%G "$socket")" = "660:$front_group" ] || die "the socket: $(stat -c %a:%G "$socket")"
 if [ "$(id -u)" = 0 ]; then
@@ -26,11 +26,18 @@ many() { # CURL OPTION...: how many of 300 requests were refused
 	curl -skZ --no-progress-meter --parallel-max 10 -o /dev/null -w '%{http_code}\n' "$@" "$url/healthz?n=[1-300]" | grep -c 429 || true
 }
 [ "$(many -H "X-Real-IP: 192.0.2.1" -H "X-Forwarded-For: 192.0.2.1")" -ge 100 ] || die "300 requests at once were answered"
-api GET /healthz -H "X-Real-IP: 192.0.2.77"
+# On a slow machine some were given back meanwhile.
+for _ in $(seq 20); do
+	api GET /healthz -H "X-Real-IP: 192.0.2.77"
+	[ "$status" = 200 ] || break
+done
 [ "$status" = 429 ] || die "another address was believed: $status"
 [ "$(header Retry-After)" -ge 1 ] || die "Retry-After: $(header Retry-After)"
-[ "$(curl -s --unix-socket "$socket" -o /dev/null -w '%{http_code}' -H "X-Real-IP: 127.0.0.1" http://a/healthz)" = 429 ] ||
-	die "nginx hands on another address than the client's"
+for _ in $(seq 20); do
+	status=$(curl -s --unix-socket "$socket" -o /dev/null -w '%{http_code}' -H "X-Real-IP: 127.0.0.1" http://a/healthz)
+	[ "$status" = 200 ] || break
+done
+[ "$status" = 429 ] || die "nginx hands on another address than the client's"
 [ "$(curl -s --unix-socket "$socket" -o /dev/null -w '%{http_code}' -H "X-Real-IP: 192.0.2.2" http://a/healthz)" = 200 ] ||
 	die "another client pays for it"
 [ "$(curl -s --unix-socket "$socket" -o /dev/null -w '%{http_code}' -H "X-Real-IP: 192.0.2.2" -H "X-Real-IP: 192.0.2.3" http://a/healthz)" = 400 ] ||
