@@ -121,6 +121,8 @@ static void code_body(struct forge *f, struct coder *c, struct models *m, const 
 	const uint8_t *bytes = like->bytes ? like->bytes : f->new + p->offset;
 	struct err e;
 
+	if (like->head_only)
+		return;
 	if (p->transform) {
 		struct buf recipe = { .p = (uint8_t *)(uintptr_t)like->recipe,
 				      .n = like->recipe_n };

@@ -22,7 +22,8 @@ struct forge_piece {
 	const uint8_t *bytes; /* what the commands make; NULL: what the new image has there */
 	const void *recipe;   /* of a stream */
 	size_t recipe_n;
-	bool bulk; /* long inserts in Zstandard frames */
+	bool bulk;      /* long inserts in Zstandard frames */
+	bool head_only; /* commands that need no bytes, and are too long to have them */
 };
 
 struct forge {

@@ -4,8 +4,11 @@
 
 #include "base/bytes.h"
 #include "base/io.h"
+#include "base/sha256.h"
 #include "delta/deflate.h"
 
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -752,6 +755,66 @@ static void more_old_streams_than_are_kept_are_read(void **state UNUSED)
 	assert_int_equal(sink.next, sizeof(image));
 }
 
+/* ---- bombs ---- */
+
+enum { BOMB_STOP = 64 << 20 };
+
+static bool take_zeros(void *ctx, uint64_t offset, const uint8_t *p UNUSED, size_t n,
+		       struct err *e)
+{
+	uint64_t *next = ctx;
+
+	assert_int_equal(offset, *next);
+	*next += n;
+	return *next < BOMB_STOP || err_set(e, E_CANCELLED, "enough");
+}
+
+/* A tebibyte out of a single command: what comes is bounded by who takes it, memory by the limits. */
+static void a_bomb_of_a_tebibyte_needs_no_memory(void **state UNUSED)
+{
+	static const struct op op = { .kind = OP_ZERO, .n = LIMIT_DELTA_IMAGE };
+	static uint8_t zeros[4 << 20];
+	const struct forge_piece p = { .piece = { .size = LIMIT_DELTA_IMAGE },
+				       .ops = &op,
+				       .n_ops = 1,
+				       .head_only = true };
+	uint8_t hash[SHA256_SIZE];
+	struct forge f;
+	int status;
+
+	if (ADDRESS_SANITIZED)
+		skip();
+	forge_init(&f, space, SPACE_N, OLD_N, zeros, 0, 22);
+	forge_frame(&f, &p, 1);
+	f.format.new_size = LIMIT_DELTA_IMAGE;
+	CLEANUP(buf_done) struct buf b = forge_finish(&f);
+	sha256(hash, zeros, sizeof(zeros));
+	for (size_t i = 0; i < LIMIT_DELTA_IMAGE / sizeof(zeros); i++)
+		memcpy(b.p + FORMAT_HEAD + FORMAT_FRAME + i * DELTA_HASH_SIZE, hash,
+		       DELTA_HASH_SIZE);
+	forge_rehash(&b);
+	assert_true(b.n < 5 << 20);
+	CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
+	CLEANUP(fd_closep) int old = forge_memfile(space, OLD_N);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) { /* in a child, as a peak never falls */
+		CLEANUP(delta_freep) struct delta *d = NULL;
+		struct rusage before, after;
+		uint64_t next = 0;
+		struct err e;
+
+		getrusage(RUSAGE_SELF, &before);
+		bool ok = delta_open(&d, fd, old, &e) &&
+			  !delta_apply(d, 0, take_zeros, &next, &e) && e.code == E_CANCELLED;
+		getrusage(RUSAGE_SELF, &after);
+		child_exit(!ok || next != BOMB_STOP ||
+			   after.ru_maxrss - before.ru_maxrss > 36 << 10);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 /* ---- the coding functions by themselves ---- */
 
 static bool more_of(void *ctx, const uint8_t **ret, size_t *ret_n, struct err *e UNUSED)
@@ -858,6 +921,7 @@ int main(void)
 		cmocka_unit_test(reads_that_fail_anywhere_are_told),
 		cmocka_unit_test(very_many_pieces_come_out),
 		cmocka_unit_test(more_old_streams_than_are_kept_are_read),
+		cmocka_unit_test(a_bomb_of_a_tebibyte_needs_no_memory),
 		cmocka_unit_test(bulk_of_impossible_sizes_is_refused),
 		cmocka_unit_test(bulk_without_memory_is_told),
 		cmocka_unit_test(recipes_that_end_early_are_told),
