@@ -10,7 +10,7 @@ roll_out 1.0
 enrol_handset
 once 0
 similar 1.1 1.0
-wait_for 60 "the delta" delta_is 1.1 1.0 made
+wait_for 300 "the delta" delta_is 1.1 1.0 made
 size=$(delta 1.1 1.0 .size)
 full=$(delta 1.1 1.0 .full_size)
 [ "$size" -lt 40000 ] && [ "$full" -gt 1000000 ] || die "the delta has $size bytes, the object $full"
@@ -29,7 +29,7 @@ fetched=$(staged fetched_bytes)
 
 say "the handset dies while a delta comes and while it is applied: it goes on from there, by delta"
 similar 3.0 1.1
-wait_for 60 "the delta" delta_is 3.0 1.1 made
+wait_for 300 "the delta" delta_is 3.0 1.1 made
 roll_out 3.0
 once 137 --set test.crash=delta-download
 ls handset/slots/a | grep -q '^=' || die "no part of the delta is kept"
@@ -41,7 +41,7 @@ once 0
 
 say "a damaged delta on the server: the full object is fetched, and the handset says why"
 similar 3.1 3.0
-wait_for 60 "the delta" delta_is 3.1 3.0 made
+wait_for 300 "the delta" delta_is 3.1 3.0 made
 damage 3.1 3.0
 roll_out 3.1
 once 0
@@ -51,7 +51,7 @@ grep -q 'delta release=acme/3.1 .*system: delta: not the bytes that were offered
 
 say "a damaged place in the old image: that place is fetched, all else is made"
 similar 3.2 3.1
-wait_for 60 "the delta" delta_is 3.2 3.1 made
+wait_for 300 "the delta" delta_is 3.2 3.1 made
 slot=$(sed -n 's/.*to=confirmed release="acme\/3.1" active=\(.\).*/\1/p' agent.log | tail -n 1)
 printf damaged | dd of="handset/slots/$slot/system" bs=1 seek=1000000 conv=notrunc status=none
 roll_out 3.2
@@ -68,7 +68,7 @@ fallback() {
 }
 fallback unmetered
 similar 3.3 3.2
-wait_for 60 "the delta" delta_is 3.3 3.2 made
+wait_for 300 "the delta" delta_is 3.3 3.2 made
 damage 3.3 3.2
 roll_out 3.3
 once 75 --set network=metered
@@ -81,7 +81,7 @@ once 0
 say "with never, the same ends the update"
 fallback never
 similar 3.4 3.3
-wait_for 60 "the delta" delta_is 3.4 3.3 made
+wait_for 300 "the delta" delta_is 3.4 3.3 made
 damage 3.4 3.3
 roll_out 3.4
 once 11

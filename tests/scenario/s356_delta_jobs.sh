@@ -10,10 +10,10 @@ once 0
 say "the server is killed while one is made: the next start makes it"
 hold_makers
 similar 1.1 1.0
-wait_for 30 "the job" delta_is 1.1 1.0 making
+wait_for 120 "the job" delta_is 1.1 1.0 making
 stop_valised KILL
 start_valised poll.interval=1s limit.device_rate=0 limit.client_rate=0 "listen.port=$port"
-wait_for 60 "the delta" delta_is 1.1 1.0 made
+wait_for 300 "the delta" delta_is 1.1 1.0 made
 sha=$(delta 1.1 1.0 .sha256)
 
 say "what is made stays over a restart"
@@ -25,12 +25,12 @@ curl -fsk -o delta "$url/objects/$sha"
 metric_is deltas_started_total 0 || die "metrics: $(curl -sk "$url/metrics" | grep delta)"
 
 say "its process is killed in the middle: another one makes it"
-wait_for 60 "the end of all jobs" metric_is deltas_making 0
+wait_for 300 "the end of all jobs" metric_is deltas_making 0
 one_process() {
 	worker=$(children delta)
 	[ -n "$worker" ] && ! is_gone "$worker"
 }
-wait_for 30 "a process" one_process
+wait_for 120 "a process" one_process
 # Ticks of processor time, as its process sits and waits: with a job they rise.
 ticks() {
 	cut -d ' ' -f 14 "/proc/$worker/stat"
@@ -39,23 +39,23 @@ idle=$(ticks)
 works() {
 	[ "$(ticks)" -gt $((idle + 2)) ]
 }
-similar 1.2 1.0 3000000
-wait_for 60 "work" works
+similar 1.2 1.0 1500000
+wait_for 300 "work" works
 kill -KILL "$worker"
-wait_for 30 "the loss" metric_is deltas_lost_total 1
-wait_for 60 "the delta" delta_is 1.2 1.0 made
+wait_for 120 "the loss" metric_is deltas_lost_total 1
+wait_for 300 "the delta" delta_is 1.2 1.0 made
 metric_is deltas_started_total 2 || die "metrics: $(curl -sk "$url/metrics" | grep delta)"
 
 say "a release is withdrawn while one is made: it is given up, and nothing of it is left"
 hold_makers
 held=$(children delta)
 similar 1.3 1.0
-wait_for 30 "the job" delta_is 1.3 1.0 making
+wait_for 120 "the job" delta_is 1.3 1.0 making
 valise -y release withdraw acme/1.3 >/dev/null
-wait_for 30 "the end of it" metric_is deltas_cancelled_total 1
+wait_for 120 "the end of it" metric_is deltas_cancelled_total 1
 [ "$(valise -o json release show acme/1.3 | jq '.deltas | length')" = 0 ] || die "$(valise release show acme/1.3)"
 release_makers
-wait_for 30 "the end of its process" is_gone "$held"
+wait_for 120 "the end of its process" is_gone "$held"
 similar 1.4 1.0
-wait_for 60 "the delta" delta_is 1.4 1.0 made
+wait_for 300 "the delta" delta_is 1.4 1.0 made
 

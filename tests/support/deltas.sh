@@ -5,7 +5,7 @@
 . "$TOP/tests/support/handset.sh"
 
 # similar VERSION OF [NEW_BYTES]: publishes acme/VERSION, whose system is mostly that of acme/OF, in another
-# order.  New bytes have to be coded one by one: three million keep a process busy for seconds.
+# order.  New bytes have to be coded one by one: 1.5 million keep a process busy for a second or two.
 similar() {
 	local old=$TMPDIR/phone-$2/system.img n
 	n=$(stat -c %s "$old")
@@ -36,8 +36,8 @@ metric_is() {
 # may be under way, or that would be held instead; one that is just ending would leave its place to
 # one that is not held.
 hold_makers() {
-	wait_for 60 "the end of all jobs" metric_is deltas_making 0
-	wait_for 30 "a process to hold" hold_one
+	wait_for 300 "the end of all jobs" metric_is deltas_making 0
+	wait_for 120 "a process to hold" hold_one
 }
 hold_one() {
 	local p
