@@ -590,7 +590,7 @@ bool delta_create(const struct delta_job *job, struct delta_info *ret, struct er
 
 	if (!sight_init(&c.sight, job, e))
 		return false;
-	c.work_all = c.sight.old_size + 3 * c.sight.new_size / 2;
+	c.work_all = sight_work(c.sight.old_size, c.sight.new_size);
 	if (!match_all(&c, e) || !cut_frames(&c, e))
 		return false;
 	if (!sight_prune(&c.sight, c.ops, c.n_ops, e))

@@ -26,6 +26,12 @@ struct sight {
 	bool scratch_ours;
 };
 
+/* What progress is told of: all there is to do. */
+static inline uint64_t sight_work(uint64_t old_size, uint64_t new_size)
+{
+	return old_size + 3 * new_size / 2;
+}
+
 bool sight_init(struct sight *s, const struct delta_job *job, struct err *e) MUST_USE;
 void sight_done(struct sight *s);
 

@@ -10,8 +10,9 @@ enum {
 	LEVELS = 9,
 	FOLLOWED =
 		3, /* levels that are followed to the end though their beginning is not right */
-	WORTH = 8, /* a recipe must be so many times smaller than what it replaces */
-	FREE = 16, /* bytes that any recipe may have */
+	FOLLOWED_SLOW = 4, /* how often it may take as long as packing may */
+	WORTH = 8,         /* a recipe must be so many times smaller than what it replaces */
+	FREE = 16,         /* bytes that any recipe may have */
 };
 
 struct explain {
@@ -26,7 +27,9 @@ struct explain {
 	uint32_t blocks, first_tokens, max_dist, min_len;
 	bool only_fixed, stored_is_explicit;
 	struct buf blocks_buf, tokens_buf, best;
+	uint64_t steps;           /* of all guesses so far */
 	size_t limit, best_fixes; /* bytes of corrections: at most; of the best so far */
+	bool gave_up;             /* it took too long: no more guesses */
 	bool stopped;             /* it was not followed to the end: no good */
 };
 
@@ -98,6 +101,16 @@ static bool wrap_find(struct explain *x)
 	return false;
 }
 
+/* Ends a guess, and the search when it took too long: for streams made to be slow. */
+static void guess_end(struct explain *x, struct guess *g)
+{
+	x->steps += g->steps;
+	if (x->steps >
+	    FOLLOWED_SLOW * (GUESS_STEPS_FREE + (uint64_t)GUESS_STEPS_PER_BYTE * x->plain_n))
+		x->gave_up = true;
+	guess_done(g);
+}
+
 static bool same_token(const struct token *a, const struct token *b)
 {
 	return a->len == b->len && a->dist == b->dist;
@@ -135,8 +148,8 @@ static bool trial(struct explain *x, const struct guess_how *how, uint32_t give_
 			guess_commit(&g, &t);
 			left--;
 		}
-	} while (ok && !z->final && left && wrong <= give_up);
-	guess_done(&g);
+	} while (ok && !z->final && left && wrong <= give_up && !guess_is_slow(&g));
+	guess_end(x, &g);
 	*ret_wrong = wrong;
 	return ok;
 }
@@ -154,7 +167,7 @@ static bool stored_guess(struct follow *f, uint32_t n, bool *ret_full)
 	uint32_t start = f->g.at, end = start + n;
 
 	*ret_full = false;
-	while (!*ret_full && f->g.at < end) {
+	while (!*ret_full && f->g.at < end && !guess_is_slow(&f->g)) {
 		struct token t = guess_next(&f->g);
 
 		count_token(&f->count, &t, f->x->plain[f->g.at]);
@@ -180,6 +193,10 @@ static bool follow_tokens(struct follow *f, bool *ret_full, bool *ret_count_righ
 			return false;
 		if (end)
 			break;
+		if (guess_is_slow(&f->g)) {
+			x->stopped = true;
+			return true;
+		}
 		early |= full;
 		guessed = guess_next(&f->g);
 		if (same_token(&guessed, &t)) {
@@ -295,7 +312,7 @@ static bool follow_once(struct explain *x, const struct guess_how *how, struct e
 		if (x->blocks_buf.n + x->tokens_buf.n > x->limit)
 			x->stopped = true;
 	} while (ok && !x->stopped && !x->inflate.final);
-	guess_done(&f.g);
+	guess_end(x, &f.g);
 	return ok;
 }
 
@@ -332,9 +349,10 @@ static bool has_best(const struct explain *x)
 	return x->best.n > 0;
 }
 
-static bool is_perfect(const struct explain *x)
+/* Nothing better can be found, or not in time. */
+static bool is_done(const struct explain *x)
 {
-	return x->best_fixes == 0;
+	return x->best_fixes == 0 || x->gave_up;
 }
 
 /* gzip's blocks end after a multiple of 4096 tokens or 32767; zlib's after 2^n - 1. */
@@ -353,9 +371,9 @@ static bool try_level(struct explain *x, struct guess_how how, bool may_be_gzip,
 
 	if (gzip_first && !follow(x, &gzip, e))
 		return false;
-	if (!is_perfect(x) && !follow(x, &how, e))
+	if (!is_done(x) && !follow(x, &how, e))
 		return false;
-	return is_perfect(x) || gzip_first || !may_be_gzip || follow(x, &gzip, e);
+	return is_done(x) || gzip_first || !may_be_gzip || follow(x, &gzip, e);
 }
 
 /* Levels whose beginning is guessed right are followed at once; then the best of the others. */
@@ -367,7 +385,7 @@ static bool try_levels(struct explain *x, struct guess_how how, bool may_be_gzip
 	uint32_t wrong[LEVELS], least = UINT32_MAX;
 	bool is_tried[LEVELS] = { false };
 
-	for (unsigned i = 0; i < LEVELS && !is_perfect(x); i++) {
+	for (unsigned i = 0; i < LEVELS && !is_done(x); i++) {
 		how.level = levels[i];
 		if (!trial(x, &how, least < TRIAL_TOKENS / 2 ? 2 * least : TRIAL_TOKENS,
 			   &wrong[i], e))
@@ -378,7 +396,7 @@ static bool try_levels(struct explain *x, struct guess_how how, bool may_be_gzip
 		if (wrong[i] < least)
 			least = wrong[i];
 	}
-	for (unsigned n = 0; n < FOLLOWED && !is_perfect(x); n++) {
+	for (unsigned n = 0; n < FOLLOWED && !is_done(x); n++) {
 		unsigned best = LEVELS;
 
 		for (unsigned i = 0; i < LEVELS; i++)
@@ -412,16 +430,16 @@ static bool choose(struct explain *x, struct err *e)
 		how.strategy = GUESS_RLE;
 	if (how.strategy && !try_levels(x, how, false, e))
 		return false;
-	if (!is_perfect(x) && !try_levels(x, usual, true, e))
+	if (!is_done(x) && !try_levels(x, usual, true, e))
 		return false;
-	for (unsigned i = 0; i < 2 && !is_perfect(x); i++) {
+	for (unsigned i = 0; i < 2 && !is_done(x); i++) {
 		how = usual;
 		how.memory = i ? 1 : 9;
 		if (how.memory != usual.memory && x->blocks == 1 &&
 		    !try_levels(x, how, false, e))
 			return false;
 	}
-	for (; window < 15 && !is_perfect(x); window++) {
+	for (; window < 15 && !is_done(x); window++) {
 		how = usual;
 		how.window_bits = (uint8_t)window;
 		if (x->plain_n > 1u << window && !try_levels(x, how, false, e))
@@ -429,7 +447,7 @@ static bool choose(struct explain *x, struct err *e)
 	}
 	how = usual;
 	how.strategy = x->only_fixed ? GUESS_FIXED : GUESS_FILTERED;
-	return is_perfect(x) || !(x->only_fixed || x->min_len >= 6) ||
+	return is_done(x) || !(x->only_fixed || x->min_len >= 6) ||
 	       try_levels(x, how, false, e);
 }
 

@@ -143,10 +143,10 @@ static uint32_t same_bytes(const uint8_t *a, const uint8_t *b, uint32_t max)
 }
 
 /* The longest match at `at` that is longer than `best`, along the chain from candidate. */
-static struct guess_match chain_search(const struct guess *g, uint32_t at, uint32_t cand,
+static struct guess_match chain_search(struct guess *g, uint32_t at, uint32_t cand,
 				       uint32_t best)
 {
-	uint32_t chain = best >= g->good ? g->chain >> 2 : g->chain;
+	uint32_t most = best >= g->good ? g->chain >> 2 : g->chain, chain = most;
 	uint32_t limit = at > g->max_dist ? at - g->max_dist : 0;
 	uint32_t left = g->n - at, max = left < MATCH_MAX ? left : MATCH_MAX;
 	uint32_t nice = g->nice < left ? g->nice : left;
@@ -169,14 +169,15 @@ static struct guess_match chain_search(const struct guess *g, uint32_t at, uint3
 				break;
 		}
 	} while ((cand = g->prev[cand & g->window_mask]) > limit && --chain != 0);
+	g->steps += most - chain;
 	return m;
 }
 
 /* The same for gzip near the end of the input, where it compares what is behind it too. */
-static struct guess_match gzip_end_search(const struct guess *g, uint32_t at, uint32_t cand,
+static struct guess_match gzip_end_search(struct guess *g, uint32_t at, uint32_t cand,
 					  uint32_t best)
 {
-	uint32_t chain = best >= g->good ? g->chain >> 2 : g->chain;
+	uint32_t most = best >= g->good ? g->chain >> 2 : g->chain, chain = most;
 	uint32_t limit = at > g->max_dist ? at - g->max_dist : 0;
 	struct guess_match m = { .len = best };
 
@@ -191,6 +192,7 @@ static struct guess_match gzip_end_search(const struct guess *g, uint32_t at, ui
 				break;
 		}
 	} while ((cand = g->prev[cand & g->window_mask]) > limit && --chain != 0);
+	g->steps += most - chain;
 	if (m.len > g->n - at)
 		m.len = g->n - at;
 	return m;
@@ -291,6 +293,11 @@ void guess_skip(struct guess *g, uint32_t n)
 	g->next.len = g->now.len = 0;
 	if (g->how.strategy < GUESS_HUFFMAN || g->how.strategy == GUESS_FIXED)
 		insert_to(g, g->at);
+}
+
+bool guess_is_slow(const struct guess *g)
+{
+	return g->steps > GUESS_STEPS_FREE + (uint64_t)GUESS_STEPS_PER_BYTE * g->n;
 }
 
 bool guess_full(const struct guess *g, const struct block_count *c, uint32_t block_start,

@@ -51,6 +51,7 @@ struct guess {
 	uint32_t max_dist, shift, mask, window_mask;
 	uint32_t *head, *prev; /* heap */
 	uint32_t inserted;     /* positions before it are in the chains, or never will be */
+	uint64_t steps;        /* along chains, all together: what guessing costs */
 	struct guess_match now, next;
 	bool has_now;
 
@@ -71,6 +72,11 @@ struct token guess_next(struct guess *g);
 void guess_commit(struct guess *g, const struct token *t);
 /* Bytes without tokens (a stored block of another encoder). */
 void guess_skip(struct guess *g, uint32_t n);
+
+/* Whether guessing takes too long: level 9 can be made to do 200 KB a second and less.  Executables
+ * need 22 steps per plain byte, each of 2 to 8 ns; what needs more than this is left alone. */
+enum { GUESS_STEPS_FREE = 1 << 16, GUESS_STEPS_PER_BYTE = 512 };
+bool guess_is_slow(const struct guess *g);
 
 /* Whether the block ends before the input does, asked after the commit of each token. */
 bool guess_full(const struct guess *g, const struct block_count *c, uint32_t block_start,

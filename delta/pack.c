@@ -144,7 +144,7 @@ static bool block_tokens(struct pack *k, const struct block_fix *fix, bool *ret_
 				     : !*ret_full && k->guess.at < k->guess.n) {
 		struct token t;
 
-		if (k->guess.at == k->guess.n)
+		if (k->guess.at == k->guess.n || guess_is_slow(&k->guess))
 			return wrong(e);
 		if (!plain_bring(k, (uint64_t)k->guess.at + GUESS_AHEAD, e) ||
 		    !token_choose(k, &t, e) || !token_keep(k, &t, e))

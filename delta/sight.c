@@ -26,6 +26,7 @@ struct side {
 };
 
 struct finder {
+	const struct delta_job *job;
 	struct side sides[2]; /* old, new */
 	size_t parts_old;
 };
@@ -73,6 +74,20 @@ static bool find_part(void *ctx, size_t index, unsigned thread UNUSED, struct er
 	}
 	sight_drop(s->image + from, to - from);
 	return true;
+}
+
+/* There is nothing to tell yet, but it can be cancelled. */
+static bool still_wanted(const struct finder *f)
+{
+	const struct delta_job *job = f->job;
+
+	return !job->progress ||
+	       job->progress(job->ctx, 0, sight_work(f->sides[0].size, f->sides[1].size));
+}
+
+static bool find_progress(void *ctx, size_t done UNUSED)
+{
+	return still_wanted(ctx);
 }
 
 static int by_offset(const void *a, const void *b)
@@ -354,6 +369,7 @@ static bool make_pieces(struct sight *s, struct side *new, struct err *e)
 /* ---- unpacking ---- */
 
 struct unpacking {
+	const struct finder *finder;
 	struct side *side;
 	uint8_t *to;
 };
@@ -397,11 +413,22 @@ static bool explain_stream(void *ctx, size_t index, unsigned thread, struct err 
 	return true;
 }
 
-static bool for_streams(struct side *s, uint8_t *to, unsigned threads,
+static bool unpack_progress(void *ctx, size_t done UNUSED)
+{
+	const struct unpacking *u = ctx;
+
+	return still_wanted(u->finder);
+}
+
+static bool for_streams(const struct finder *f, struct side *s, uint8_t *to,
 			bool (*run)(void *, size_t, unsigned, struct err *), struct err *e)
 {
-	struct unpacking u = { .side = s, .to = to };
-	struct tasks t = { .n = s->all.n, .threads = threads, .run = run, .ctx = &u };
+	struct unpacking u = { .finder = f, .side = s, .to = to };
+	struct tasks t = { .n = s->all.n,
+			   .threads = f->job->threads,
+			   .run = run,
+			   .progress = unpack_progress,
+			   .ctx = &u };
 
 	return tasks_run(&t, e);
 }
@@ -423,10 +450,10 @@ static bool unpack_all(struct sight *s, struct finder *f, const struct delta_job
 	if (!scratch_open(s, job, bytes_old + bytes_new, e))
 		return false;
 	s->scratch_new = s->scratch + bytes_old;
-	if (!for_streams(new, s->scratch_new, job->threads, explain_stream, e))
+	if (!for_streams(f, new, s->scratch_new, explain_stream, e))
 		return false;
 	if (is_any_open(new))
-		return for_streams(old, s->scratch, job->threads, unpack_stream, e);
+		return for_streams(f, old, s->scratch, unpack_stream, e);
 	memset(old->open, 0, old->all.n * sizeof(*old->open));
 	return true;
 }
@@ -443,7 +470,9 @@ static bool old_table(struct sight *s, const struct side *old, int fd, struct er
 
 static bool find_all(struct finder *f, unsigned threads, struct err *e)
 {
-	struct tasks find = { .threads = threads, .run = find_part, .ctx = f };
+	struct tasks find = {
+		.threads = threads, .run = find_part, .progress = find_progress, .ctx = f
+	};
 
 	for (unsigned k = 0; k < 2; k++) {
 		size_t parts = (size_t)(f->sides[k].size / FIND_PART + 1);
@@ -479,7 +508,7 @@ static bool see_through(struct sight *s, struct finder *f, const struct delta_jo
 
 bool sight_init(struct sight *s, const struct delta_job *job, struct err *e)
 {
-	CLEANUP(finder_done) struct finder f = { 0 };
+	CLEANUP(finder_done) struct finder f = { .job = job };
 	const uint8_t *old = NULL;
 
 	*s = (struct sight){ .scratch_fd = -1 };

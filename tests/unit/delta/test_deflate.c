@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum { TEXT, CODE, NOISE, RUNS, TWO_LETTERS, ONE_LETTER, MIXED, SAMPLES };
+enum { TEXT, CODE, NOISE, RUNS, FEW_LETTERS, ONE_LETTER, MIXED, SAMPLES };
 
 static uint32_t seed = 1;
 
@@ -45,8 +45,8 @@ static void sample_fill(uint8_t *p, size_t n, unsigned kind)
 			k = k < n - i ? k : n - i;
 			memset(p + i, (int)dice(256), k);
 			break;
-		case TWO_LETTERS:
-			p[i] = (uint8_t)('a' + dice(2));
+		case FEW_LETTERS:
+			p[i] = (uint8_t)('a' + dice(8));
 			break;
 		case ONE_LETTER:
 			p[i] = 'a';
@@ -383,6 +383,28 @@ static void streams_above_the_limit_stay_raw(void **state UNUSED)
 	free(p);
 }
 
+/* Two letters at random, level 9: chains of 4096 places at every byte. */
+static void streams_made_to_be_slow_stay_raw(void **state UNUSED)
+{
+	size_t n = 200000;
+	uint8_t *p = malloc(n);
+
+	for (size_t i = 0; i < n; i++)
+		p[i] = (uint8_t)('a' + (dice(1 << 16) >> 15));
+	CLEANUP(buf_done) struct buf slow = by_zlib(p, n, 9, -15, 8, 0);
+	CLEANUP(buf_done) struct buf quick = by_zlib(p, n, 6, -15, 8, 0);
+	CLEANUP(buf_done) struct buf recipe = BUF_INIT(64);
+	CLEANUP(buf_done) struct buf out = BUF_INIT(1 << 24);
+	struct recipe r = { .how = { .level = 9, .window_bits = 15, .memory = 8 } };
+	struct err e;
+
+	assert_int_equal(comes_back(&quick, p, n), 2);
+	assert_int_equal(comes_back(&slow, p, n), 0);
+	assert_ok(recipe_encode(&recipe, &r, &e), &e);
+	assert_fails(pack_to(&out, &recipe, p, n, &e), &e, E_CORRUPT);
+	free(p);
+}
+
 static bool libz_takes(const uint8_t *p, size_t n, uint8_t *to, size_t max, size_t *ret_n,
 		       size_t *ret_used)
 {
@@ -487,6 +509,7 @@ int main(void)
 		cmocka_unit_test(padding_that_is_not_zero_comes_back),
 		cmocka_unit_test(streams_are_found_by_their_headers),
 		cmocka_unit_test(streams_above_the_limit_stay_raw),
+		cmocka_unit_test(streams_made_to_be_slow_stay_raw),
 		cmocka_unit_test(damaged_streams_are_treated_as_libz_does),
 		cmocka_unit_test(damaged_recipes_do_no_harm),
 	};
