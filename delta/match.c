@@ -122,7 +122,9 @@ static inline uint64_t gram_hash(const uint8_t *p, unsigned gram)
 	return h ^ h >> 32;
 }
 
-/* Eight equal bytes in a row say nothing of where they come from. */
+enum { FLAT = 12 }; /* bytes that is_flat reads */
+
+/* Equal bytes in a row say nothing of where they come from. */
 static inline bool is_flat(const uint8_t *p)
 {
 	uint64_t v = load64(p);
@@ -469,7 +471,7 @@ static void look_near(struct scan *s, struct found *best)
 {
 	const struct matcher *m = s->m;
 
-	if (s->n - s->at < 8 || !s->have || is_flat(s->p + s->at))
+	if (s->n - s->at < FLAT || !s->have || is_flat(s->p + s->at))
 		return;
 	uint64_t centre = s->at + s->distance;
 	if (centre >= m->n)
