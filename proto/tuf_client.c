@@ -270,8 +270,11 @@ void tuf_client_set_time(struct tuf_client *c, int64_t now_s)
 
 static bool refresh_root(struct tuf_client *c, struct err *e)
 {
-	return tuf_client_follow_roots(c, e) &&
-	       (check_expiry(c, c->root, "root", e) || err_wrap(e, "root"));
+	if (!tuf_client_follow_roots(c, e))
+		return false;
+	if (!check_expiry(c, c->root, "root", e))
+		return err_wrap(e, "root");
+	return true;
 }
 
 /* ---- timestamp (section 5.4) -------------------------------------------------------------- */
