@@ -21,9 +21,7 @@ bool api_audit_list(struct req *r, struct err *e)
 		return err_set(e, E_FORMAT, "after: not a number");
 	if (!audit_list(r->web->store, n, limit, &page, e))
 		return false;
-	reply_json(r, 200, &w);
-	jw_obj(&w, NULL);
-	jw_arr(&w, "items");
+	reply_list(r, &w);
 	for (size_t i = 0; i < page.n; i++) {
 		const struct audit_row *row = &page.items[i];
 		const struct audit_link link = { row->n,    row->at,      row->actor,
@@ -33,9 +31,6 @@ bool api_audit_list(struct req *r, struct err *e)
 		audit_link_write(&w, &link, row->hash);
 		jw_end(&w);
 	}
-	jw_end(&w);
 	snprintf(after, sizeof(after), "%" PRIu64, page.n > 0 ? page.items[page.n - 1].n : 0);
-	api_text(&w, "next", page.more ? after : "");
-	jw_end(&w);
-	return reply_json_end(&w, e);
+	return reply_list_end(&w, page.more ? after : "", e);
 }

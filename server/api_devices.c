@@ -84,7 +84,7 @@ static void write_event(struct jw *w, const struct event *v)
 
 static bool write_events(struct jw *w, struct req *r, const char *id, struct err *e)
 {
-	struct event_page page = { 0 };
+	CLEANUP(event_page_done) struct event_page page = { 0 };
 
 	if (!events_list(r->web->store, id, 0, EVENTS_SHOWN, &page, e))
 		return false;
@@ -92,7 +92,6 @@ static bool write_events(struct jw *w, struct req *r, const char *id, struct err
 	for (size_t i = 0; i < page.n; i++)
 		write_event(w, &page.items[i]);
 	jw_end(w);
-	event_page_done(&page);
 	return true;
 }
 
@@ -147,7 +146,7 @@ static bool read_filter(const struct req *r, struct device_filter *f,
 
 bool api_device_list(struct req *r, struct err *e)
 {
-	struct device_page page = { 0 };
+	CLEANUP(device_page_done) struct device_page page = { 0 };
 	char group[LIMIT_NAME + 1];
 	struct device_filter f;
 	int64_t after;
@@ -157,19 +156,14 @@ bool api_device_list(struct req *r, struct err *e)
 	if (!req_page_number(r, 'd', &after, &limit, e) || !read_filter(r, &f, group, e) ||
 	    !devices_list(r->web->store, &f, after, limit, &page, e))
 		return false;
-	reply_json(r, 200, &w);
-	jw_obj(&w, NULL);
-	jw_arr(&w, "items");
+	reply_list(r, &w);
 	for (size_t i = 0; i < page.n; i++) {
 		jw_obj(&w, NULL);
 		write_row(&w, &page.items[i]);
 		jw_end(&w);
 	}
-	jw_end(&w);
-	reply_next(&w, page.more, 'd', page.n > 0 ? page.items[page.n - 1].number : 0);
-	jw_end(&w);
-	device_page_done(&page);
-	return reply_json_end(&w, e);
+	return reply_list_end_at(&w, page.more, 'd',
+				 page.n > 0 ? page.items[page.n - 1].number : 0, e);
 }
 
 bool api_device_get(struct req *r, struct err *e)

@@ -70,7 +70,7 @@ bool api_policy_new(struct req *r, struct err *e)
 
 bool api_policy_list(struct req *r, struct err *e)
 {
-	struct policy_page page = { 0 };
+	CLEANUP(policy_page_done) struct policy_page page = { 0 };
 	char after[80];
 	size_t limit;
 	struct jw w;
@@ -78,22 +78,13 @@ bool api_policy_list(struct req *r, struct err *e)
 	if (!req_page(r, after, &limit, e) ||
 	    !policies_list(r->web->store, after, limit, &page, e))
 		return false;
-	reply_json(r, 200, &w);
-	jw_obj(&w, NULL);
-	jw_arr(&w, "items");
+	reply_list(r, &w);
 	for (size_t i = 0; i < page.n; i++) {
 		jw_obj(&w, NULL);
 		write_info(&w, &page.items[i]);
 		jw_end(&w);
 	}
-	jw_end(&w);
-	if (page.more)
-		jw_str(&w, "next", page.items[page.n - 1].name);
-	else
-		jw_null(&w, "next");
-	jw_end(&w);
-	policy_page_done(&page);
-	return reply_json_end(&w, e);
+	return reply_list_end(&w, page.more ? page.items[page.n - 1].name : "", e);
 }
 
 bool api_policy_get(struct req *r, struct err *e)

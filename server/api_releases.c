@@ -126,18 +126,14 @@ static bool list_proposals(struct req *r, const char *product, int64_t after, si
 
 	if (!proposals_list(r->web->store, product, after, limit, &page, e))
 		return false;
-	reply_json(r, 200, &w);
-	jw_obj(&w, NULL);
-	jw_arr(&w, "items");
+	reply_list(r, &w);
 	for (size_t i = 0; i < page.n; i++) {
 		jw_obj(&w, NULL);
 		write_proposal(&w, &page.items[i]);
 		jw_end(&w);
 	}
-	jw_end(&w);
-	reply_next(&w, page.more, 'n', page.n > 0 ? page.items[page.n - 1].number : 0);
-	jw_end(&w);
-	return reply_json_end(&w, e);
+	return reply_list_end_at(&w, page.more, 'n',
+				 page.n > 0 ? page.items[page.n - 1].number : 0, e);
 }
 
 /* As it was posted, with the signatures that came since. */
@@ -160,7 +156,7 @@ bool api_release_proposal(struct req *r, struct err *e)
 
 bool api_release_list(struct req *r, struct err *e)
 {
-	struct release_page page = { 0 };
+	CLEANUP(release_page_done) struct release_page page = { 0 };
 	char product[LIMIT_NAME + 1], state[16];
 	int64_t after;
 	size_t limit;
@@ -176,19 +172,14 @@ bool api_release_list(struct req *r, struct err *e)
 		return err_set(e, E_FORMAT, "state: is pending, or not given");
 	if (!releases_list(r->web->store, product, after, limit, &page, e))
 		return false;
-	reply_json(r, 200, &w);
-	jw_obj(&w, NULL);
-	jw_arr(&w, "items");
+	reply_list(r, &w);
 	for (size_t i = 0; i < page.n; i++) {
 		jw_obj(&w, NULL);
 		write_row(&w, &page.items[i]);
 		jw_end(&w);
 	}
-	jw_end(&w);
-	reply_next(&w, page.more, 'n', page.n > 0 ? page.items[page.n - 1].number : 0);
-	jw_end(&w);
-	release_page_done(&page);
-	return reply_json_end(&w, e);
+	return reply_list_end_at(&w, page.more, 'n',
+				 page.n > 0 ? page.items[page.n - 1].number : 0, e);
 }
 
 bool api_release_get(struct req *r, struct err *e)

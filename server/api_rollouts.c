@@ -78,7 +78,7 @@ bool api_rollout_new(struct req *r, struct err *e)
 
 bool api_rollout_list(struct req *r, struct err *e)
 {
-	struct rollout_page page = { 0 };
+	CLEANUP(rollout_page_done) struct rollout_page page = { 0 };
 	int64_t after;
 	size_t limit;
 	struct jw w;
@@ -86,19 +86,14 @@ bool api_rollout_list(struct req *r, struct err *e)
 	if (!req_page_number(r, 'r', &after, &limit, e) ||
 	    !rollouts_list(r->web->store, after, limit, &page, e))
 		return false;
-	reply_json(r, 200, &w);
-	jw_obj(&w, NULL);
-	jw_arr(&w, "items");
+	reply_list(r, &w);
 	for (size_t i = 0; i < page.n; i++) {
 		jw_obj(&w, NULL);
 		write_rollout(&w, &page.items[i]);
 		jw_end(&w);
 	}
-	jw_end(&w);
-	reply_next(&w, page.more, 'r', page.n > 0 ? page.items[page.n - 1].number : 0);
-	jw_end(&w);
-	rollout_page_done(&page);
-	return reply_json_end(&w, e);
+	return reply_list_end_at(&w, page.more, 'r',
+				 page.n > 0 ? page.items[page.n - 1].number : 0, e);
 }
 
 bool api_rollout_get(struct req *r, struct err *e)

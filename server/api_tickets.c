@@ -89,7 +89,7 @@ bool api_ticket_new(struct req *r, struct err *e)
 
 bool api_ticket_list(struct req *r, struct err *e)
 {
-	struct ticket_page page = { 0 };
+	CLEANUP(ticket_page_done) struct ticket_page page = { 0 };
 	int64_t after;
 	size_t limit;
 	struct jw w;
@@ -97,19 +97,14 @@ bool api_ticket_list(struct req *r, struct err *e)
 	if (!req_page_number(r, 't', &after, &limit, e) ||
 	    !tickets_list(r->web->store, after, limit, &page, e))
 		return false;
-	reply_json(r, 200, &w);
-	jw_obj(&w, NULL);
-	jw_arr(&w, "items");
+	reply_list(r, &w);
 	for (size_t i = 0; i < page.n; i++) {
 		jw_obj(&w, NULL);
 		write_ticket(&w, &page.items[i]);
 		jw_end(&w);
 	}
-	jw_end(&w);
-	reply_next(&w, page.more, 't', page.n > 0 ? page.items[page.n - 1].number : 0);
-	jw_end(&w);
-	ticket_page_done(&page);
-	return reply_json_end(&w, e);
+	return reply_list_end_at(&w, page.more, 't',
+				 page.n > 0 ? page.items[page.n - 1].number : 0, e);
 }
 
 bool api_ticket_delete(struct req *r, struct err *e)

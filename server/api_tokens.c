@@ -71,7 +71,7 @@ bool api_token_new(struct req *r, struct err *e)
 
 bool api_token_list(struct req *r, struct err *e)
 {
-	struct token_page page = { 0 };
+	CLEANUP(token_page_done) struct token_page page = { 0 };
 	int64_t after;
 	size_t limit;
 	struct jw w;
@@ -79,25 +79,20 @@ bool api_token_list(struct req *r, struct err *e)
 	if (!req_page_number(r, 'k', &after, &limit, e) ||
 	    !tokens_list(r->web->store, after, limit, &page, e))
 		return false;
-	reply_json(r, 200, &w);
-	jw_obj(&w, NULL);
-	jw_arr(&w, "items");
+	reply_list(r, &w);
 	for (size_t i = 0; i < page.n; i++) {
 		jw_obj(&w, NULL);
 		write_token(&w, &page.items[i]);
 		jw_end(&w);
 	}
-	jw_end(&w);
-	reply_next(&w, page.more, 'k', page.n > 0 ? page.items[page.n - 1].number : 0);
-	jw_end(&w);
-	token_page_done(&page);
-	return reply_json_end(&w, e);
+	return reply_list_end_at(&w, page.more, 'k',
+				 page.n > 0 ? page.items[page.n - 1].number : 0, e);
 }
 
 /* One row, through the list: tokens are few and this is rare. */
 static bool send_token(struct req *r, int64_t number, struct err *e)
 {
-	struct token_page page = { 0 };
+	CLEANUP(token_page_done) struct token_page page = { 0 };
 	struct jw w;
 
 	if (!tokens_list(r->web->store, number - 1, 1, &page, e))
@@ -107,7 +102,6 @@ static bool send_token(struct req *r, int64_t number, struct err *e)
 	if (page.n > 0 && page.items[0].number == number)
 		write_token(&w, &page.items[0]);
 	jw_end(&w);
-	token_page_done(&page);
 	return reply_json_end(&w, e);
 }
 

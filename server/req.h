@@ -108,7 +108,12 @@ void reply_error(struct req *r, const struct err *e);
 /* 401 for a wrong clock, with our time and a nonce. */
 void reply_clock_error(struct req *r, const struct err *e);
 
-/* The end of a list: "next". */
-void reply_next(struct jw *w, bool more, char prefix, int64_t number);
+/* One page of a list: {"items": [...], "next": what ?after takes for the rest, or null}.  The items
+ * are written between the two calls.  next: "" when this was all. */
+void reply_list(struct req *r, struct jw *w);
+bool reply_list_end(struct jw *w, const char *next, struct err *e) MUST_USE;
+/* The same for rows in the order of their numbers ("r7"). */
+bool reply_list_end_at(struct jw *w, bool more, char prefix, int64_t last,
+		       struct err *e) MUST_USE;
 
 #endif

@@ -115,14 +115,29 @@ void reply_clock_error(struct req *r, const struct err *e)
 	fill_error(r, e, now_s < r->web->accept_from_s ? r->web->accept_from_s : now_s, text);
 }
 
-void reply_next(struct jw *w, bool more, char prefix, int64_t number)
+void reply_list(struct req *r, struct jw *w)
 {
-	char text[24];
+	reply_json(r, 200, w);
+	jw_obj(w, NULL);
+	jw_arr(w, "items");
+}
 
-	if (!more) {
+bool reply_list_end(struct jw *w, const char *next, struct err *e)
+{
+	jw_end(w);
+	if (next[0])
+		jw_str(w, "next", next);
+	else
 		jw_null(w, "next");
-		return;
-	}
-	snprintf(text, sizeof(text), "%c%" PRId64, prefix, number);
-	jw_str(w, "next", text);
+	jw_end(w);
+	return reply_json_end(w, e);
+}
+
+bool reply_list_end_at(struct jw *w, bool more, char prefix, int64_t last, struct err *e)
+{
+	char next[24] = "";
+
+	if (more)
+		snprintf(next, sizeof(next), "%c%" PRId64, prefix, last);
+	return reply_list_end(w, next, e);
 }
