@@ -451,6 +451,8 @@ static bool partly_signed(const struct tuf_meta *m, const struct tuf_role *role,
 
 	if (!tuf_count(m, role, &have, NULL, e))
 		return false;
+	if (have == 0) /* a stranger's, or altered: that says whose is missing */
+		return tuf_verify(m, role, e);
 	if (have != jarr_n(m->signatures)) {
 		err_set(e, E_UNTRUSTED,
 			"of %zu signatures %" PRIu64

@@ -109,7 +109,7 @@ jq -c --slurpfile s strange.json '.signatures += $s[0].signatures' role.json >bo
 post both.json
 refused "of 2 signatures 1 are good"
 post strange.json
-refused "signatures"
+refused "signed by 0 of the 2"
 "$BUILD/tests/tools/evil" sign role.json home-rita/keys/rita.key |
 	jq -c --slurpfile r role.json '.signatures[0].sig |= ("00" + .[2:]) | .signatures += $r[0].signatures' >unfit.json
 post unfit.json
