@@ -104,7 +104,8 @@ static void honest_commands_of_each_kind_come_out(void **state UNUSED)
 	}
 }
 
-static void commands_that_read_or_write_outside_are_refused(void **state UNUSED)
+/* bspatch's CVE-2014-9862: lengths and places below zero, or beyond all. */
+static void cve_2014_9862_commands_that_read_or_write_outside_are_refused(void **state UNUSED)
 {
 	static const struct op rows[][2] = {
 		{ { .kind = OP_COPY, .n = NEW_N, .from = SPACE_N + 1 } },
@@ -899,7 +900,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(honest_commands_of_each_kind_come_out),
-		cmocka_unit_test(commands_that_read_or_write_outside_are_refused),
+		cmocka_unit_test(cve_2014_9862_commands_that_read_or_write_outside_are_refused),
 		cmocka_unit_test(another_number_of_commands_than_announced_is_refused),
 		cmocka_unit_test(a_piece_longer_than_its_frame_is_refused),
 		cmocka_unit_test(wrong_bytes_are_never_emitted),
