@@ -2,10 +2,10 @@
 
 #include "admin-cli/ask.h"
 #include "base/io.h"
+#include "base/names.h"
 #include "base/text.h"
 #include "proto/sig.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -150,12 +150,6 @@ static bool add_ref(struct key_ref **refs, size_t *n, const struct home *h, cons
 	return true;
 }
 
-static void closedirp(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 static void refs_freep(struct key_ref **refs)
 {
 	free(*refs);
@@ -164,22 +158,19 @@ static void refs_freep(struct key_ref **refs)
 bool keys_list(const struct home *h, struct key_ref **ret, size_t *ret_n, struct err *e)
 {
 	CLEANUP(refs_freep) struct key_ref *refs = NULL;
-	CLEANUP(closedirp) DIR *d = NULL;
-	struct dirent *entry;
+	CLEANUP(names_done) struct names names = NAMES_INIT;
+	CLEANUP(fd_closep) int fd = -1;
+	const char *name;
 	size_t n = 0;
-	int fd = -1;
 
-	if (!home_folder(h, "keys", &fd, e))
+	if (!home_folder(h, "keys", &fd, e) || !names_open(&names, fd, ".", "keys", e))
 		return false;
-	d = fdopendir(fd);
-	if (!d) {
-		int sys = errno;
-
-		close(fd);
-		return err_sys(e, sys, "%s/keys", h->path);
-	}
-	while ((entry = readdir(d))) {
-		if (!add_ref(&refs, &n, h, entry->d_name, e))
+	for (;;) {
+		if (!names_next(&names, &name, e))
+			return false;
+		if (!name)
+			break;
+		if (!add_ref(&refs, &n, h, name, e))
 			return false;
 	}
 	if (n > 0)

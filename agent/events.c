@@ -1,10 +1,10 @@
 #include "agent/events.h"
 
 #include "base/file.h"
+#include "base/names.h"
 #include "base/text.h"
 #include "proto/jwrite.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -201,30 +201,23 @@ void events_batch_free(struct events_batch *b)
 	free(b);
 }
 
-static void closedirp(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 bool events_trim(int dirfd, const struct state *s, struct err *e)
 {
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	CLEANUP(closedirp) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	CLEANUP(names_done) struct names n = NAMES_INIT;
+	const char *name;
 
-	if (!d) {
-		err_sys(e, errno, "events");
-		fd_closep(&fd);
+	if (!names_open(&n, dirfd, ".", "events", e))
 		return false;
-	}
-	for (struct dirent *entry; (entry = readdir(d));) {
+	for (;;) {
 		uint64_t seq;
 
-		if (!number_of(&seq, entry->d_name) ||
-		    (seq > s->acked_event && seq < s->next_event))
+		if (!names_next(&n, &name, e))
+			return false;
+		if (!name)
+			return fd_sync(dirfd, e);
+		if (!number_of(&seq, name) || (seq > s->acked_event && seq < s->next_event))
 			continue;
-		if (unlinkat(dirfd, entry->d_name, 0) < 0 && errno != ENOENT)
-			return err_sys(e, errno, "events: %s", entry->d_name);
+		if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
+			return err_sys(e, errno, "events: %s", name);
 	}
-	return fd_sync(dirfd, e);
 }

@@ -3,8 +3,8 @@
 #include "agent/stage_delta.h"
 
 #include "base/io.h"
+#include "base/names.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -102,35 +102,29 @@ static bool belongs(const struct release *r, const struct model *m, const char *
 	return false;
 }
 
-static void closedirp(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 bool slot_clear_for(int slot_dirfd, const struct release *r, const struct model *m,
 		    struct err *e)
 {
+	CLEANUP(names_done) struct names n = NAMES_INIT;
+	const char *name;
+
 	if (unlinkat(slot_dirfd, MANIFEST, 0) < 0 && errno != ENOENT)
 		return err_sys(e, errno, MANIFEST);
 	if (!fd_sync(slot_dirfd, e))
 		return false;
 
-	int fd = openat(slot_dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	CLEANUP(closedirp) DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d) {
-		err_sys(e, errno, "slot");
-		fd_closep(&fd);
+	if (!names_open(&n, slot_dirfd, ".", "slot", e))
 		return false;
-	}
-	for (struct dirent *entry; (entry = readdir(d));) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-		    belongs(r, m, entry->d_name) || stage_delta_is_name(entry->d_name))
+	for (;;) {
+		if (!names_next(&n, &name, e))
+			return false;
+		if (!name)
+			return true;
+		if (belongs(r, m, name) || stage_delta_is_name(name))
 			continue;
-		if (unlinkat(slot_dirfd, entry->d_name, 0) < 0 && errno != ENOENT)
-			return err_sys(e, errno, "%s", entry->d_name);
+		if (unlinkat(slot_dirfd, name, 0) < 0 && errno != ENOENT)
+			return err_sys(e, errno, "%s", name);
 	}
-	return true;
 }
 
 /* Holes count as missing: they will be filled. */

@@ -2,11 +2,11 @@
 
 #include "agent/crashpoint.h"
 #include "base/file.h"
+#include "base/names.h"
 #include "base/sandbox.h"
 #include "base/text.h"
 #include "delta/delta.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -90,30 +90,23 @@ static bool is_offered(const struct stage *s, const char *name)
 	return false;
 }
 
-static void closedirp(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 bool stage_delta_sweep(const struct stage *s, bool all, struct err *e)
 {
-	int fd = openat(s->slot_dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	CLEANUP(closedirp) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	CLEANUP(names_done) struct names n = NAMES_INIT;
+	const char *name;
 
-	if (!d) {
-		err_sys(e, errno, "slot");
-		fd_closep(&fd);
+	if (!names_open(&n, s->slot_dirfd, ".", "slot", e))
 		return false;
-	}
-	for (struct dirent *entry; (entry = readdir(d));) {
-		if (!stage_delta_is_name(entry->d_name) ||
-		    (!all && is_offered(s, entry->d_name)))
+	for (;;) {
+		if (!names_next(&n, &name, e))
+			return false;
+		if (!name)
+			return true;
+		if (!stage_delta_is_name(name) || (!all && is_offered(s, name)))
 			continue;
-		if (unlinkat(s->slot_dirfd, entry->d_name, 0) < 0 && errno != ENOENT)
-			return err_sys(e, errno, "%s", entry->d_name);
+		if (unlinkat(s->slot_dirfd, name, 0) < 0 && errno != ENOENT)
+			return err_sys(e, errno, "%s", name);
 	}
-	return true;
 }
 
 struct download {

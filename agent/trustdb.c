@@ -2,9 +2,9 @@
 
 #include "agent/ttime.h"
 #include "base/file.h"
+#include "base/names.h"
 #include "base/text.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -37,29 +37,21 @@ void trustdb_done(struct trustdb *t)
 	fd_closep(&t->want_dirfd);
 }
 
-static void closedirp(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 bool dir_empty_at(int dirfd, const char *name, struct err *e)
 {
-	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP(names_done) struct names n = NAMES_INIT;
+	const char *entry;
 
-	if (fd < 0 && errno == ENOENT)
-		return true;
-	CLEANUP(closedirp) DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d) {
-		err_sys(e, errno, "%s", name);
-		fd_closep(&fd);
-		return false;
+	if (!names_open(&n, dirfd, name, name, e))
+		return e->code == E_NOT_FOUND;
+	for (;;) {
+		if (!names_next(&n, &entry, e))
+			return false;
+		if (!entry)
+			return fd_sync(names_fd(&n), e);
+		if (unlinkat(names_fd(&n), entry, 0) < 0 && errno != ENOENT)
+			return err_sys(e, errno, "%s/%s", name, entry);
 	}
-	for (struct dirent *entry; (entry = readdir(d));)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-		    unlinkat(fd, entry->d_name, 0) < 0 && errno != ENOENT)
-			return err_sys(e, errno, "%s/%s", name, entry->d_name);
-	return fd_sync(fd, e);
 }
 
 /* ---- the io that the TUF client works on ------------------------------------------------- */

@@ -1,6 +1,6 @@
 #include "base/file.h"
+#include "base/names.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -88,33 +88,21 @@ bool file_replace(int dirfd, const char *name, unsigned mode, const void *p, siz
 	return file_commit(&f, e);
 }
 
-static void closedirp(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 bool file_sweep(int dirfd, struct err *e)
 {
-	/* A descriptor of its own, as fdopendir takes it over and moves its position. */
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	CLEANUP(closedirp) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	CLEANUP(names_done) struct names n = NAMES_INIT;
+	const char *name;
 
-	if (!d) {
-		err_sys(e, errno, "sweep");
-		fd_closep(&fd);
+	if (!names_open(&n, dirfd, ".", "sweep", e))
 		return false;
-	}
 	for (;;) {
-		const struct dirent *entry;
-
-		errno = 0;
-		entry = readdir(d);
-		if (!entry)
-			return errno == 0 ? true : err_sys(e, errno, "sweep");
-		if (strncmp(entry->d_name, TEMP_PREFIX, strlen(TEMP_PREFIX)) == 0 &&
-		    unlinkat(dirfd, entry->d_name, 0) < 0 && errno != ENOENT)
-			return err_sys(e, errno, "%s", entry->d_name);
+		if (!names_next(&n, &name, e))
+			return false;
+		if (!name)
+			return true;
+		if (strncmp(name, TEMP_PREFIX, strlen(TEMP_PREFIX)) == 0 &&
+		    unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
+			return err_sys(e, errno, "%s", name);
 	}
 }
 

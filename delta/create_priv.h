@@ -43,7 +43,8 @@ struct buf *sight_recipe(const struct sight *s, const struct piece *p);
 /* Removes old streams that no command copies from, and moves the commands accordingly. */
 bool sight_prune(struct sight *s, struct op *ops, size_t n_ops, struct err *e) MUST_USE;
 
-/* These bytes of a mapped file, and others in the same pages, are not needed for now. */
+/* These bytes of a mapped file, and others in the same pages, will not be read soon: the kernel may
+ * drop them. */
 void sight_drop(const void *p, size_t n);
 
 #endif

@@ -5,11 +5,11 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/io.h"
+#include "base/names.h"
 #include "storage/audit.h"
 #include "storage/migrate.h"
 #include "storage/objects.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -30,33 +30,28 @@ static bool is_roots_own(const char *name)
 
 /* ---- owners -------------------------------------------------------------------------------- */
 
-static void closedirp(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 /* Gives everything below dirfd away, not following links; at the top without what is root's. */
 static bool own_tree(const struct identity *id, int dirfd, bool top, struct err *e)
 {
-	int copy = fcntl(dirfd, F_DUPFD_CLOEXEC, 3);
-	CLEANUP(closedirp) DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	CLEANUP(names_done) struct names n = NAMES_INIT;
+	const char *name;
 
-	if (!d)
-		return err_sys(e, errno, "state directory");
-	for (struct dirent *n; (n = readdir(d)) != NULL;) {
-		if (strcmp(n->d_name, ".") == 0 || strcmp(n->d_name, "..") == 0 ||
-		    (top && is_roots_own(n->d_name)))
+	if (!names_open(&n, dirfd, ".", "state directory", e))
+		return false;
+	for (;;) {
+		if (!names_next(&n, &name, e))
+			return false;
+		if (!name)
+			return true;
+		if (top && is_roots_own(name))
 			continue;
-		if (!identity_own(id, dirfd, n->d_name, e))
+		if (!identity_own(id, dirfd, name, e))
 			return false;
 		CLEANUP(fd_closep)
-		int sub = openat(dirfd, n->d_name,
-				 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		int sub = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (sub >= 0 && !own_tree(id, sub, false, e))
 			return false;
 	}
-	return true;
 }
 
 static bool set_owners_at(const struct settings *s, int dirfd, struct err *e)

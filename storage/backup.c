@@ -6,9 +6,9 @@
 
 #include "base/file.h"
 #include "base/io.h"
+#include "base/names.h"
 #include "base/text.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -24,30 +24,18 @@ struct copying {
 	struct backup_report *report;
 };
 
-static void dir_closep(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 /* Opens or makes a directory that has to be empty. */
 static bool open_empty(const char *path, unsigned mode, int *ret, struct err *e)
 {
 	CLEANUP(fd_closep) int fd = -1;
-	CLEANUP(fd_closep) int again = -1;
-	CLEANUP(dir_closep) DIR *d = NULL;
-	struct dirent *entry;
+	CLEANUP(names_done) struct names n = NAMES_INIT;
+	const char *name;
 
-	if (!dir_open(&fd, path, mode, e))
+	if (!dir_open(&fd, path, mode, e) || !names_open(&n, fd, ".", path, e) ||
+	    !names_next(&n, &name, e))
 		return false;
-	again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	d = again < 0 ? NULL : fdopendir(again);
-	if (!d)
-		return err_sys(e, errno, "%s", path);
-	again = -1; /* d has it now */
-	while ((entry = readdir(d)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			return err_set(e, E_EXISTS, "%s is not empty", path);
+	if (name)
+		return err_set(e, E_EXISTS, "%s is not empty", path);
 	*ret = TAKE_FD(fd);
 	return true;
 }
@@ -208,32 +196,29 @@ static bool copy_key(int from, int to, const char *name, struct err *e)
 /* Flat folder of small files; a missing one has no keys. */
 static bool copy_keys(int from, int to, uint64_t *count, struct err *e)
 {
-	CLEANUP(fd_closep) int src = openat(from, "keys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP(names_done) struct names n = NAMES_INIT;
 	CLEANUP(fd_closep) int dst = -1;
-	CLEANUP(dir_closep) DIR *d = NULL;
-	struct dirent *entry;
-	int fd;
+	const char *name;
 
-	if (src < 0)
-		return errno == ENOENT || err_sys(e, errno, "keys");
+	if (!names_open(&n, from, "keys", "keys", e))
+		return e->code == E_NOT_FOUND;
 	if (!dir_open_at(&dst, to, "keys", 0700, e))
 		return false;
-	d = fdopendir(src);
-	if (!d)
-		return err_sys(e, errno, "keys");
-	fd = TAKE_FD(src);
-	while ((entry = readdir(d))) {
+	for (;;) {
 		struct stat st;
 
-		if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-			return err_sys(e, errno, "keys/%s", entry->d_name);
+		if (!names_next(&n, &name, e))
+			return false;
+		if (!name)
+			return true;
+		if (fstatat(names_fd(&n), name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+			return err_sys(e, errno, "keys/%s", name);
 		if (!S_ISREG(st.st_mode))
 			continue;
-		if (!copy_key(fd, dst, entry->d_name, e))
+		if (!copy_key(names_fd(&n), dst, name, e))
 			return false;
 		(*count)++;
 	}
-	return true;
 }
 
 static bool write_summary(int dir, const struct backup_report *r, struct err *e)

@@ -2,9 +2,9 @@
 #include "storage/objects_priv.h"
 
 #include "base/io.h"
+#include "base/names.h"
 #include "base/text.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -60,33 +60,25 @@ static bool remove_rows(struct db *db, void *ctx, struct err *e)
 	}
 }
 
-static void dir_closep(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 static bool remove_orphans_in(struct store *s, struct db *db, const char *dir, uint64_t *count,
 			      struct err *e)
 {
-	CLEANUP(fd_closep)
-	int fd = openat(s->objects_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	CLEANUP(dir_closep) DIR *d = NULL;
-	struct dirent *entry;
+	CLEANUP(names_done) struct names n = NAMES_INIT;
+	const char *name;
 
-	if (fd < 0)
-		return errno == ENOENT || err_sys(e, errno, "objects/%s", dir);
-	d = fdopendir(fd);
-	if (!d)
-		return err_sys(e, errno, "objects/%s", dir);
-	fd = -1; /* d has it now */
-	while ((entry = readdir(d))) {
+	if (!names_open(&n, s->objects_fd, dir, dir, e))
+		return e->code == E_NOT_FOUND || err_wrap(e, "objects");
+	for (;;) {
 		char hex[HEX_SIZE(SHA256_SIZE)];
 		uint8_t sha256[SHA256_SIZE];
 		bool exists;
 
-		snprintf(hex, sizeof(hex), "%s%s", dir, entry->d_name);
-		if (strlen(entry->d_name) != 62 || !hex_decode(sha256, SHA256_SIZE, hex, 64))
+		if (!names_next(&n, &name, e))
+			return err_wrap(e, "objects");
+		if (!name)
+			return true;
+		snprintf(hex, sizeof(hex), "%s%s", dir, name);
+		if (strlen(name) != 62 || !hex_decode(sha256, SHA256_SIZE, hex, 64))
 			continue; /* not ours */
 		if (!object_row_exists(db, sha256, &exists, e))
 			return false;
@@ -96,7 +88,6 @@ static bool remove_orphans_in(struct store *s, struct db *db, const char *dir, u
 			return false;
 		(*count)++;
 	}
-	return true;
 }
 
 /* The lock is held exclusively: no object is between its file and its row. */

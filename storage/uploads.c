@@ -3,9 +3,9 @@
 #include "storage/objects_priv.h"
 
 #include "base/io.h"
+#include "base/names.h"
 #include "base/text.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -607,12 +607,6 @@ static bool list_expired(struct store *s, char (**ret)[UPLOAD_ID_SIZE], size_t *
 	return true;
 }
 
-static void dir_closep(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 static bool row_exists(struct db *db, const char *id, bool *ret, struct err *e)
 {
 	int64_t one = 0;
@@ -645,23 +639,22 @@ static bool is_garbage(struct store *s, struct db *db, const char *name, bool *r
 
 static bool sweep_with(struct store *s, struct db *db, struct err *e)
 {
-	CLEANUP(fd_closep)
-	int fd = openat(s->uploads_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	CLEANUP(dir_closep) DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
+	CLEANUP(names_done) struct names n = NAMES_INIT;
+	const char *name;
 
-	if (!d)
-		return err_sys(e, errno, "uploads");
-	fd = -1; /* d has it now */
-	while ((entry = readdir(d))) {
+	if (!names_open(&n, s->uploads_fd, ".", "uploads", e))
+		return false;
+	for (;;) {
 		bool garbage;
 
-		if (!is_garbage(s, db, entry->d_name, &garbage, e))
+		if (!names_next(&n, &name, e))
 			return false;
-		if (garbage && !remove_upload_file(s, entry->d_name, e))
+		if (!name)
+			return true;
+		if (!is_garbage(s, db, name, &garbage, e) ||
+		    (garbage && !remove_upload_file(s, name, e)))
 			return false;
 	}
-	return true;
 }
 
 /* At start: the writer's connection is free, and its thread does not run yet. */
