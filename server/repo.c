@@ -835,8 +835,9 @@ static bool is_pending(const struct tuf_role *role, uint64_t missing, struct err
 		e, "the holder of another key runs: valise release approve PRODUCT/VERSION");
 }
 
-/* What a release that is proposed meets here: nothing that counts (*ret_role stays empty), the same
- * metadata with other signatures, which are put together, or other metadata for the same release. */
+/* What a release that is proposed meets here: nothing that counts, the same metadata, whose signatures are
+ * put together with these, or other metadata for the same release, which stays (`out` is left empty).
+ * *ret_other: signatures that are missing to what waits; 0 when nothing that counts does. */
 static bool meet_proposal(struct web *w, const struct release *r, const void *manifest,
 			  size_t manifest_n, const struct tuf_meta *m, const void *role,
 			  size_t role_n, const struct tuf_role *by, struct buf *out,
@@ -862,7 +863,6 @@ static bool meet_proposal(struct web *w, const struct release *r, const void *ma
 	if (before->canon.n != m->canon.n ||
 	    memcmp(before->canon.p, m->canon.p, m->canon.n) != 0)
 		return true;
-	*ret_other = 0;
 	return merge(out, role, role_n, before, by, e);
 }
 
@@ -923,6 +923,9 @@ bool repo_propose_release(struct web *w, const struct release *r, const void *ma
 		return false;
 	if (missing == 0)
 		return true;
+	/* Nobody new has signed: it waits as it is, and the log has it already. */
+	if (missing == other)
+		return is_pending(by, missing, e);
 	return propose(w, r, manifest, manifest_n, name, merged, whole, by, actor, e) &&
 	       is_pending(by, missing, e);
 }

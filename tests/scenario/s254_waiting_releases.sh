@@ -104,6 +104,12 @@ refused() {
 	api GET /v1/releases/acme/1.1/proposal
 	cmp -s "$body" proposal.json || die "what waits has changed"
 }
+# once: the log names who proposed it once, however often the same bytes come again
+posted() { valise -o json audit list --subject acme/1.1 | jq '[.items[] | select(.verb == "release.propose")] | length'; }
+n=$(posted)
+post role.json
+[ "$status" = 202 ] || die "$status $(cat "$body")"
+[ "$(posted)" = "$n" ] || die "the same again is in the log"
 "$BUILD/tests/tools/evil" sign role.json home-mallory/keys/mallory.key >strange.json
 jq -c --slurpfile s strange.json '.signatures += $s[0].signatures' role.json >both.json
 post both.json
