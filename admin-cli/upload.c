@@ -233,8 +233,9 @@ static bool after_failure(struct job *j, const struct https_answer *a, bool *res
 	struct upload *u = j->u;
 	struct err ignored;
 
-	if (is_gone(a) && j->path[0] && j->all_sent) {
-		j->offset = j->size; /* completed; only the answer was lost */
+	/* Completed, only the answer was lost; or somebody else sent the same object meanwhile. */
+	if ((is_gone(a) && j->path[0] && j->all_sent) || (!j->path[0] && e->code == E_EXISTS)) {
+		j->offset = j->size;
 		j->offset_known = true;
 		return true;
 	}

@@ -28,6 +28,7 @@ static struct {
 	unsigned expire_at;     /* the upload is gone at this PATCH */
 	bool corrupt;           /* the whole does not have the hash */
 	bool forget_complete;   /* a complete upload is gone */
+	bool stored;            /* somebody else was faster */
 	const char *location;   /* instead of the good one */
 } srv;
 static char offset_text[32];
@@ -110,7 +111,10 @@ static void serve(void *arg, const struct stub_request *q, struct stub_answer *a
 	snprintf(path, sizeof(path), "/v1/uploads/%s", srv.id);
 	if (strcmp(q->method, "POST") == 0) {
 		assert_string_equal(q->path, "/v1/uploads");
-		create(q, a);
+		if (srv.stored)
+			stub_text(a, 409, "{\"code\":\"exists\",\"message\":\"it is stored\"}");
+		else
+			create(q, a);
 		return;
 	}
 	if (strcmp(q->method, "PATCH") == 0 && ++srv.patches == srv.expire_at)
@@ -352,6 +356,16 @@ static void a_lost_last_answer_of_a_finished_upload_is_success(void **state)
 	assert_whole();
 }
 
+static void an_object_that_somebody_else_sent_meanwhile_is_success(void **state)
+{
+	srv.stored = true;
+	assert_ok(upload(), &e);
+	assert_int_equal(waited_ms, 0);
+	assert_int_equal(srv.patches, 0);
+	assert_false(remembered());
+	assert_int_equal(last_progress, SIZE);
+}
+
 static void a_server_that_only_cuts_is_given_up(void **state)
 {
 	srv.cut_all_after = 1;
@@ -386,6 +400,7 @@ int main(void)
 		CASE(a_location_that_leads_elsewhere_is_refused),
 		CASE(a_whole_that_does_not_have_its_hash_is_told_and_forgotten),
 		CASE(a_lost_last_answer_of_a_finished_upload_is_success),
+		CASE(an_object_that_somebody_else_sent_meanwhile_is_success),
 		CASE(a_server_that_only_cuts_is_given_up),
 		CASE(a_file_that_shrank_is_an_error),
 	};
