@@ -87,10 +87,22 @@ init_valised() {
 	pin=$("$bin/valised" pin "${server_settings[@]}")
 }
 
+# A port below those that the system gives out by itself, so that a server that is ended and started
+# again finds it free: another test's connection could have it by then.
+free_port() {
+	local first p=0
+	read -r first _ </proc/sys/net/ipv4/ip_local_port_range
+	while [ "$first" -gt 12000 ]; do
+		p=$((10000 + RANDOM % (first - 10000)))
+		(: <>"/dev/tcp/127.0.0.1/$p") 2>/dev/null || break
+	done
+	echo "$p"
+}
+
 # start_valised [SETTING...]: starts it on $state and waits until it serves; sets $server_pid,
 # $port, $url.  Its log is server.log; a second start appends.
 start_valised() {
-	local more=() s
+	local more=(--set "listen.port=$(free_port)") s
 	for s; do
 		more+=(--set "$s")
 	done
