@@ -41,7 +41,7 @@ static bool do_order(struct duty *d UNUSED, const struct ipc_msg *m, struct err 
 	struct delta_order o;
 	struct err why;
 
-	if (!delta_order_parse(&o, m->p, m->n, e) ||
+	if (!delta_order_parse(&o, m->p, m->n, e) || !worker_took(channel, 0, e) ||
 	    !get_files(fds, channel, &buf, e) || !delta_order_watch(channel, e))
 		return false;
 	if (delta_order_run(&o, fds, tell, &channel, &why))

@@ -32,7 +32,7 @@ struct deltas {
 	struct store *store;
 	const struct settings *settings;
 	const struct clock *clock;
-	int fd;
+	int fd, control;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	bool ending;
@@ -70,6 +70,9 @@ struct making {
 	struct delta_order order;
 	int files[DELTA_FILES];
 	int channel;
+	uint32_t pid;              /* of the process that took the order; 0: none has */
+	int64_t taken_ms, told_ms; /* when it did, and when it last told of progress */
+	int64_t looked_ms;         /* whether it is still wanted */
 };
 
 static void making_done(struct making *k)
@@ -155,39 +158,66 @@ static void take_progress(struct making *k, const struct ipc_msg *m)
 	uint64_t told[2];
 
 	memcpy(told, m->p, sizeof(told));
+	k->told_ms = clock_boot_ms(k->d->clock);
 	pthread_mutex_lock(&k->d->lock);
 	k->m->done = told[0];
 	k->m->total = told[1];
 	pthread_mutex_unlock(&k->d->lock);
 }
 
-/* Not while it is only waiting for a process: then nothing is lost by waiting on. */
-static bool may_go_on(struct making *k, int64_t *looked_ms, struct err *e)
+static bool is_still_wanted(struct making *k, int64_t now_ms, struct err *e)
 {
-	int64_t now = clock_boot_ms(k->d->clock);
 	bool wanted;
 
-	if (is_ending(k->d))
-		return err_set(e, E_BUSY, "the server is ending");
-	if (now - *looked_ms < WANTED_MS)
+	if (now_ms - k->looked_ms < WANTED_MS)
 		return true;
-	*looked_ms = now;
+	k->looked_ms = now_ms;
 	if (!deltas_is_wanted(k->d->store, k->task, &wanted, e))
 		return false;
 	return wanted ? true : err_set(e, E_CANCELLED, "not wanted any more");
 }
 
+/* Whoever reads hostile images may also just sit there.  mgr alone can end it. */
+static bool end_stuck(struct making *k, const char *how, uint64_t limit_s, struct err *e)
+{
+	if (!ipc_send(k->d->control, IPC_STUCK, 0, &k->pid, sizeof(k->pid), -1, e))
+		log_warn("deltas", "pid=%u %s", k->pid, log_err(e).s);
+	return err_set(e, E_TIMEOUT, "its process %s %" PRIu64 " s", how, limit_s);
+}
+
+/* An order that no process has taken yet loses nothing by waiting on. */
+static bool may_go_on(struct making *k, struct err *e)
+{
+	const struct settings *s = k->d->settings;
+	int64_t now = clock_boot_ms(k->d->clock);
+
+	if (is_ending(k->d))
+		return err_set(e, E_BUSY, "the server is ending");
+	if (k->pid && now - k->told_ms >= (int64_t)s->delta_silence_s * 1000)
+		return end_stuck(k, "made no progress for", s->delta_silence_s, e);
+	if (k->pid && now - k->taken_ms >= (int64_t)s->delta_time_s * 1000)
+		return end_stuck(k, "took more than", s->delta_time_s, e);
+	return is_still_wanted(k, now, e);
+}
+
+static bool note_taken(struct making *k, const struct ipc_msg *m, struct err *e)
+{
+	if (k->pid)
+		return err_set(e, E_FORMAT, "taken twice");
+	memcpy(&k->pid, m->p, sizeof(k->pid));
+	k->taken_ms = k->told_ms = clock_boot_ms(k->d->clock);
+	return true;
+}
+
 static bool wait_for_it(struct making *k, struct err *e)
 {
-	const uint32_t accept =
-		IPC_BIT(IPC_PROGRESS) | IPC_BIT(IPC_MADE) | IPC_BIT(IPC_FAILED_JOB);
+	const uint32_t accept = IPC_BIT(IPC_TAKEN) | IPC_BIT(IPC_PROGRESS) | IPC_BIT(IPC_MADE) |
+				IPC_BIT(IPC_FAILED_JOB);
 	CLEANUP(buf_done) struct buf buf = BUF_INIT(IPC_HEADER + IPC_MAX);
-	int64_t looked_ms = clock_boot_ms(k->d->clock);
 	struct ipc_msg m;
 
-	for (;;) {
-		if (!may_go_on(k, &looked_ms, e))
-			return false;
+	k->looked_ms = clock_boot_ms(k->d->clock);
+	while (may_go_on(k, e)) {
 		if (!ipc_recv(&m, k->channel, &buf, accept, HEAR_MS, e)) {
 			if (e->code == E_TIMEOUT)
 				continue;
@@ -197,8 +227,12 @@ static bool wait_for_it(struct making *k, struct err *e)
 			return true;
 		if (m.type == IPC_FAILED_JOB)
 			return ipc_get_err(&m, e);
-		take_progress(k, &m);
+		if (m.type == IPC_PROGRESS)
+			take_progress(k, &m);
+		else if (!note_taken(k, &m, e))
+			return false;
 	}
+	return false;
 }
 
 static bool copy_out(struct object_writer *w, int fd, uint64_t size, struct err *e)
@@ -271,6 +305,8 @@ static bool note_failure(struct deltas *d, const struct delta_task *t, const str
 		if (is_ending(d))
 			return deltas_put_back(d->store, t, 0, e);
 		return note_try(d, t, "its process crashed", e) && count(d, &d->stats.lost);
+	case E_TIMEOUT:
+		return note_try(d, t, reason, e) && count(d, &d->stats.lost);
 	case E_NOMEM:
 		return note_try(d, t, reason, e);
 	default:
@@ -408,7 +444,8 @@ static bool start_makers(struct deltas *d, struct err *e)
 }
 
 bool deltas_new(struct deltas **ret, struct store *store, const struct settings *s,
-		const struct clock *clock, int fd, uint32_t first_id, struct err *e)
+		const struct clock *clock, int fd, int control, uint32_t first_id,
+		struct err *e)
 {
 	struct deltas *d;
 	pthread_condattr_t attr;
@@ -422,6 +459,7 @@ bool deltas_new(struct deltas **ret, struct store *store, const struct settings 
 	d->settings = s;
 	d->clock = clock;
 	d->fd = fd;
+	d->control = control;
 	d->next_id = first_id;
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_condattr_init(&attr);

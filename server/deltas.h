@@ -7,6 +7,7 @@
  * and when a release was published; check-ins add what they missed.
  *
  *	its process crashed or lacked memory   another try after a while, DELTAS_TRIES in all, then failed
+ *	it took delta.time, or made no progress for delta.silence   the same, and mgr is asked to end it
  *	the server ended       waiting again; a try is counted only if it was not ended in order
  *	withdrawn              the process ends at once, the result is dropped
  *	disk full              waiting; the next one is looked at meanwhile
@@ -21,9 +22,10 @@
 #include "storage/releases.h"
 
 struct deltas;
-/* fd (the channel to the delta processes) and the store are borrowed. */
+/* fd and control, the channels to the delta processes and to mgr, and the store are borrowed. */
 bool deltas_new(struct deltas **ret, struct store *store, const struct settings *s,
-		const struct clock *clock, int fd, uint32_t first_id, struct err *e) MUST_USE;
+		const struct clock *clock, int fd, int control, uint32_t first_id,
+		struct err *e) MUST_USE;
 /* Cancels what is under way; it waits for another time. */
 void deltas_stop(struct deltas *d);
 void deltas_free(struct deltas *d); /* NULL is fine */

@@ -23,30 +23,31 @@
 
 enum { IPC_HEADER = 16, IPC_MAX = 131072 }; /* payload; below the default socket buffer */
 
-#define IPC_MAP(XX) /* type, least and most payload bytes, descriptors */           \
-	/* child → mgr */                                                         \
-	XX(READY, 0, 0, 0) /* set up, rights dropped */                             \
-	XX(ALIVE, 0, 0, 0) /* answer to PING */                                     \
-	/* mgr → child */                                                         \
-	XX(PING, 0, 0, 0)                                                           \
-	XX(STOP, 0, 0, 0)        /* finish what is under way and exit */            \
-	XX(WORKER_LOST, 4, 4, 0) /* mgr → web: uint32 process id that ended */    \
-	/* web → keys and back */                                                 \
-	XX(SIGN_IMAGE, 1, IPC_MAX, 0)                                               \
-	XX(SIGN_DIRECTOR, 1, IPC_MAX, 0)                                            \
-	XX(SIGN_AUDIT, 44, 44, 0)                                                   \
-	XX(PUBLIC_KEYS, 0, 0, 0)                                                    \
-	XX(SIGNED, 1, IPC_MAX, 0)                                                   \
-	XX(REFUSED, 4, 512, 0) /* uint32 error code, text */                        \
-	/* web → work and back */                                                 \
-	XX(VERIFY, 1, 4096, 1) /* descriptor of the object */                       \
-	XX(TAKEN, 4, 4, 0)     /* a worker began: its process id */                 \
-	XX(VERIFIED, 0, 0, 0)                                                       \
-	XX(FAILED_JOB, 4, 512, 0) /* uint32 error code, text */                     \
-	/* web → delta, and on the channel of the job's own that comes with it */ \
-	XX(DELTA, 1, 4096, 1)                                                       \
-	XX(FILE, 0, 0, 1)       /* id: enum delta_file */                           \
-	XX(PROGRESS, 16, 16, 0) /* uint64 done, uint64 of */                        \
+#define IPC_MAP(XX) /* type, least and most payload bytes, descriptors */                       \
+	/* child → mgr */                                                                     \
+	XX(READY, 0, 0, 0) /* set up, rights dropped */                                         \
+	XX(ALIVE, 0, 0, 0) /* answer to PING */                                                 \
+	XX(STUCK, 4, 4, 0) /* web → mgr: uint32 process id of a worker to end */              \
+	/* mgr → child */                                                                     \
+	XX(PING, 0, 0, 0)                                                                       \
+	XX(STOP, 0, 0, 0)        /* finish what is under way and exit */                        \
+	XX(WORKER_LOST, 4, 4, 0) /* mgr → web: uint32 process id that ended */                \
+	/* web → keys and back */                                                             \
+	XX(SIGN_IMAGE, 1, IPC_MAX, 0)                                                           \
+	XX(SIGN_DIRECTOR, 1, IPC_MAX, 0)                                                        \
+	XX(SIGN_AUDIT, 44, 44, 0)                                                               \
+	XX(PUBLIC_KEYS, 0, 0, 0)                                                                \
+	XX(SIGNED, 1, IPC_MAX, 0)                                                               \
+	XX(REFUSED, 4, 512, 0) /* uint32 error code, text */                                    \
+	/* web → work and back */                                                             \
+	XX(VERIFY, 1, 4096, 1) /* descriptor of the object */                                   \
+	XX(TAKEN, 4, 4, 0)     /* a worker began: its process id */                             \
+	XX(VERIFIED, 0, 0, 0)                                                                   \
+	XX(FAILED_JOB, 4, 512, 0) /* uint32 error code, text */                                 \
+	/* web → delta, and on the channel of the job's own that comes with it (TAKEN too) */ \
+	XX(DELTA, 1, 4096, 1)                                                                   \
+	XX(FILE, 0, 0, 1)       /* id: enum delta_file */                                       \
+	XX(PROGRESS, 16, 16, 0) /* uint64 done, uint64 of */                                    \
 	XX(MADE, 0, 0, 0)
 
 enum ipc_type {

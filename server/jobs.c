@@ -15,7 +15,7 @@ struct slot {
 	uint32_t id, worker;
 	unsigned tries;
 	bool send_again; /* its worker was lost */
-	int64_t ended_ms;
+	int64_t end_by_ms, ended_ms;
 	struct err why;
 };
 
@@ -24,7 +24,8 @@ struct jobs {
 	pthread_cond_t change;
 	pthread_t thread;
 	bool ending;
-	int fd;
+	int fd, control;
+	int64_t time_ms;
 	const struct clock *clock;
 	uint32_t next_id;
 	struct jobs_stats stats;
@@ -62,6 +63,7 @@ static void heard(struct jobs *j, const struct ipc_msg *m)
 	switch (m->type) {
 	case IPC_TAKEN:
 		memcpy(&s->worker, m->p, sizeof(s->worker));
+		s->end_by_ms = clock_boot_ms(j->clock) + j->time_ms;
 		s->state = RUNNING;
 		break;
 	case IPC_VERIFIED:
@@ -72,6 +74,23 @@ static void heard(struct jobs *j, const struct ipc_msg *m)
 		end(j, s, BAD);
 	}
 	pthread_cond_broadcast(&j->change);
+}
+
+/* Under the lock.  Should mgr not be told, or its signal not be heard, it is asked again. */
+static void end_the_stuck(struct jobs *j)
+{
+	int64_t now = clock_boot_ms(j->clock);
+
+	for (int i = 0; i < JOBS_MAX; i++) {
+		struct slot *s = &j->slots[i];
+		struct err ignored;
+
+		if (s->state != RUNNING || now < s->end_by_ms)
+			continue;
+		s->end_by_ms = now + j->time_ms;
+		(void)!ipc_send(j->control, IPC_STUCK, 0, &s->worker, sizeof(s->worker), -1,
+				&ignored);
+	}
 }
 
 static void *hear(void *arg)
@@ -90,14 +109,15 @@ static void *hear(void *arg)
 		pthread_mutex_lock(&j->lock);
 		if (got)
 			heard(j, &m);
+		end_the_stuck(j);
 		ending = j->ending || (!got && e.code == E_UNAVAILABLE);
 		pthread_mutex_unlock(&j->lock);
 	}
 	return NULL;
 }
 
-bool jobs_new(struct jobs **ret, int fd, const struct clock *clock, uint32_t first_id,
-	      struct err *e)
+bool jobs_new(struct jobs **ret, int fd, int control, uint64_t time_s,
+	      const struct clock *clock, uint32_t first_id, struct err *e)
 {
 	struct jobs *j = calloc(1, sizeof(*j));
 	pthread_condattr_t attr;
@@ -110,6 +130,8 @@ bool jobs_new(struct jobs **ret, int fd, const struct clock *clock, uint32_t fir
 	pthread_cond_init(&j->change, &attr);
 	pthread_condattr_destroy(&attr);
 	j->fd = fd;
+	j->control = control;
+	j->time_ms = (int64_t)time_s * 1000;
 	j->clock = clock;
 	j->next_id = first_id;
 	if (pthread_create(&j->thread, NULL, hear, j) != 0) {
@@ -268,7 +290,7 @@ void jobs_worker_lost(struct jobs *j, uint32_t pid)
 			TRIES);
 		err_hint(
 			&s->why,
-			"the object breaks the decoder or needs more than work.memory or work.cpu");
+			"the object breaks the decoder or needs more than work.memory, work.cpu or work.time");
 		end(j, s, BAD);
 	}
 	/* It may have ended between taking a job and saying so: which one is not known.  A job that

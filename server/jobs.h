@@ -1,8 +1,11 @@
 /* server/jobs.h - web's table of jobs that work processes do.
  *
- *	(none) --jobs_start--> waiting --TAKEN--> running --VERIFIED--> good
+ *	(none) --jobs_verify--> waiting --TAKEN--> running --VERIFIED--> good
  *	                          ^                  |  \---FAILED_JOB--> bad (why)
  *	                          +-- worker lost ---+   twice lost: bad (it crashed)
+ *
+ * mgr is asked to end a worker that has had its job for time_s (again and again while it lives);
+ * that is one way for a worker to be lost.
  *
  * A job is known by what is checked (server/job.h) and the hash of the object: asking again joins
  * the one under way.  What was found is kept for an hour, so a publish that was cut off and comes
@@ -17,9 +20,10 @@
 enum { JOBS_MAX = 256 };
 
 struct jobs;
-/* fd is borrowed: the channel to the work processes.  Starts a thread that hears them. */
-bool jobs_new(struct jobs **ret, int fd, const struct clock *clock, uint32_t first_id,
-	      struct err *e) MUST_USE;
+/* fd and control, the channels to the work processes and to mgr, are borrowed.  Starts a thread that
+ * hears the processes. */
+bool jobs_new(struct jobs **ret, int fd, int control, uint64_t time_s,
+	      const struct clock *clock, uint32_t first_id, struct err *e) MUST_USE;
 /* Whoever waits in jobs_verify gets E_BUSY at once. */
 void jobs_stop(struct jobs *j);
 void jobs_free(struct jobs *j); /* nobody may be in jobs_verify; NULL is fine */

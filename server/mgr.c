@@ -398,14 +398,32 @@ static void reap(struct mgr *m)
 	}
 }
 
+/* Only a worker of the same generation, whatever web says; it is started again as after a crash. */
+static void end_stuck_worker(struct generation *g, const struct ipc_msg *m)
+{
+	uint32_t pid;
+
+	memcpy(&pid, m->p, sizeof(pid));
+	for (size_t i = 0; i < g->children_n; i++) {
+		struct child *c = &g->children[i];
+
+		if (c->pid > 0 && (uint32_t)c->pid == pid && is_worker(c)) {
+			log_warn("child.stuck", "duty=%s pid=%d next=\"ending it\"",
+				 duties[c->kind].name, (int)c->pid);
+			kill(c->pid, SIGKILL);
+		}
+	}
+}
+
 /* web's messages; the only input that mgr reads from a child. */
 static void hear_web(struct mgr *m, struct generation *g)
 {
+	const uint32_t accept = IPC_BIT(IPC_READY) | IPC_BIT(IPC_ALIVE) | IPC_BIT(IPC_STUCK);
 	CLEANUP(buf_done) struct buf buf = BUF_INIT(IPC_HEADER + IPC_MAX);
 	struct ipc_msg msg;
 	struct err e;
 
-	if (!ipc_recv(&msg, g->control, &buf, IPC_BIT(IPC_READY) | IPC_BIT(IPC_ALIVE), 0, &e)) {
+	if (!ipc_recv(&msg, g->control, &buf, accept, 0, &e)) {
 		if (e.code == E_TIMEOUT)
 			return;
 		fd_closep(&g->control);
@@ -421,6 +439,8 @@ static void hear_web(struct mgr *m, struct generation *g)
 	g->heard_ms = now_ms(m);
 	if (msg.type == IPC_READY)
 		became_ready(m, g);
+	if (msg.type == IPC_STUCK)
+		end_stuck_worker(g, &msg);
 }
 
 /* ---- signals and time --------------------------------------------------------------------- */

@@ -6,7 +6,8 @@
  *
  * One set of these with its channels is a *generation*.  A child that ends is started again in its
  * generation (after a pause that doubles from 100 ms to 30 s while it keeps ending early; a
- * work process ends after every job on purpose and is replaced at once).  The listening sockets
+ * work process ends after every job on purpose and is replaced at once; one that web finds stuck in its
+ * job is killed, which nobody else may do to another user's process).  The listening sockets
  * belong to mgr, so connections wait in the kernel meanwhile.
  *
  *	SIGHUP    the settings file is read again; if it is good a new generation is started beside

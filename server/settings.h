@@ -31,9 +31,10 @@ struct settings {
 
 	uint64_t upload_max, disk_reserve, gc_interval_s;
 
-	uint64_t work_processes, work_memory, work_cpu_s;
+	uint64_t work_processes, work_memory, work_cpu_s, work_time_s;
 	uint64_t publish_wait_s;
 	uint64_t delta_processes, delta_memory, delta_cpu_s, delta_disk;
+	uint64_t delta_time_s, delta_silence_s;
 
 	uint64_t image_snapshot_s, image_timestamp_s;
 	uint64_t sign_rate, audit_sign_s;

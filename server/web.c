@@ -58,9 +58,10 @@ static bool open_store(struct web *w, const char *state_dir, struct err *e)
 	return store_open(&w->store, &o, e);
 }
 
-bool web_services_start(struct web *w, const struct settings *s, int keys, int work, int deltas,
-			struct secret **session_secret, const char *state_dir, struct err *e)
+bool web_services_start(struct web *w, const struct duty *d, struct secret **session_secret,
+			const char *state_dir, struct err *e)
 {
+	const struct settings *s = d->settings;
 	const struct rng *rng = rng_system();
 
 	*w = (struct web){ .settings = s, .clock = clock_system(), .rng = rng };
@@ -78,10 +79,11 @@ bool web_services_start(struct web *w, const struct settings *s, int keys, int w
 	       idle_new(&w->idle, IDLE_PLACES, random_u64(rng), e) &&
 	       slow_new(&w->slow, s->web_min_rate, (int64_t)s->web_idle_s * 1000, e) &&
 	       pool_new(&w->pool, (unsigned)s->web_pool, e) &&
-	       jobs_new(&w->jobs, work, w->clock, (uint32_t)random_u64(rng), e) &&
-	       signer_new(&w->signer, keys, (uint32_t)random_u64(rng), e) &&
-	       deltas_new(&w->deltas, w->store, s, w->clock, deltas, (uint32_t)random_u64(rng),
-			  e);
+	       jobs_new(&w->jobs, d->work, d->control, s->work_time_s, w->clock,
+			(uint32_t)random_u64(rng), e) &&
+	       signer_new(&w->signer, d->keys, (uint32_t)random_u64(rng), e) &&
+	       deltas_new(&w->deltas, w->store, s, w->clock, d->deltas, d->control,
+			  (uint32_t)random_u64(rng), e);
 }
 
 void web_services_stop(struct web *w)
@@ -298,8 +300,7 @@ static bool set_up(struct process *p, struct err *e)
 	    !proc_drop(&id, s->state_dir, d->parent, &chrooted, e) || !sandbox_enter(&box, e))
 		return false;
 	d->key_dir = d->state_dir = -1;
-	if (!web_services_start(&p->web, s, d->keys, d->work, d->deltas, &session,
-				chrooted ? "/" : s->state_dir, e))
+	if (!web_services_start(&p->web, d, &session, chrooted ? "/" : s->state_dir, e))
 		return false;
 	p->web.has_pin = s->listen_tls;
 	memcpy(p->web.pin, p->tls.pin, SHA256_SIZE);

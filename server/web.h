@@ -17,6 +17,7 @@
 #define VALISE_SERVER_WEB_H
 
 #include "server/deltas.h"
+#include "server/duty.h"
 #include "server/idle.h"
 #include "server/jobs.h"
 #include "server/metrics.h"
@@ -59,9 +60,8 @@ struct web {
 };
 
 /* Open, migrated and started but for the listening; freed in reverse. */
-bool web_services_start(struct web *w, const struct settings *s, int keys, int work, int deltas,
-			struct secret **session_secret, const char *state_dir,
-			struct err *e) MUST_USE;
+bool web_services_start(struct web *w, const struct duty *d, struct secret **session_secret,
+			const char *state_dir, struct err *e) MUST_USE;
 void web_services_stop(struct web *w);
 
 #endif

@@ -8,12 +8,15 @@
 #include "server/ipc.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/wait.h>
 
 enum {
 	PATIENCE_MS = 30000,
 	OBJECT_BYTES = 1000, /* of a system */
 	WORTH = OBJECT_BYTES / 10 * 9,
+	TIME_S = 1000,
+	SILENCE_S = 300,
 };
 
 /* ---- a server with releases ---- */
@@ -22,7 +25,7 @@ struct makers {
 	struct fixture f;
 	struct settings settings;
 	struct deltas *d;
-	int ends[2];
+	int ends[2], mgr[2];
 };
 
 static void makers_start(struct makers *m, void **state, uint64_t processes, uint64_t disk)
@@ -33,22 +36,28 @@ static void makers_start(struct makers *m, void **state, uint64_t processes, uin
 	fixture_start(&m->f, tmpdir_path(state), 77);
 	m->settings.delta_processes = processes;
 	m->settings.delta_disk = disk;
+	m->settings.delta_time_s = TIME_S;
+	m->settings.delta_silence_s = SILENCE_S;
 	assert_ok(ipc_pair(m->ends, &e), &e);
+	assert_ok(ipc_pair(m->mgr, &e), &e);
 }
 
 static void makers_begin(struct makers *m)
 {
 	struct err e;
 
-	assert_ok(deltas_new(&m->d, m->f.s, &m->settings, &m->f.clock.base, m->ends[0], 5, &e),
+	assert_ok(deltas_new(&m->d, m->f.s, &m->settings, &m->f.clock.base, m->ends[0],
+			     m->mgr[0], 5, &e),
 		  &e);
 }
 
 static void makers_end(struct makers *m)
 {
 	deltas_free(m->d);
-	close(m->ends[0]);
-	close(m->ends[1]);
+	for (int i = 0; i < 2; i++) {
+		close(m->ends[i]);
+		close(m->mgr[i]);
+	}
 	fixture_end(&m->f);
 }
 
@@ -205,6 +214,22 @@ static void work_close(struct work *w)
 	for (int i = 0; i < DELTA_FILES; i++)
 		close(w->files[i]);
 	close(w->channel);
+}
+
+static void work_took(struct work *w, pid_t pid)
+{
+	uint32_t n = (uint32_t)pid;
+	struct err e;
+
+	assert_ok(ipc_send(w->channel, IPC_TAKEN, 0, &n, sizeof(n), -1, &e), &e);
+}
+
+static void work_tells(struct work *w, uint64_t done)
+{
+	const uint64_t told[2] = { done, 100 };
+	struct err e;
+
+	assert_ok(ipc_send(w->channel, IPC_PROGRESS, 0, told, sizeof(told), -1, &e), &e);
 }
 
 static void work_made(struct work *w, size_t bytes)
@@ -455,6 +480,143 @@ static bool is_closed(int channel)
 	return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP);
 }
 
+/* ---- processes that just sit there ---- */
+
+/* Whom mgr was asked to end; 0: nobody. */
+static uint32_t stuck(struct makers *m, int timeout_ms)
+{
+	CLEANUP(buf_done) struct buf buf = BUF_INIT(IPC_HEADER + IPC_MAX);
+	struct ipc_msg msg = IPC_MSG_INIT;
+	struct err e;
+	uint32_t pid;
+
+	if (!ipc_recv(&msg, m->mgr[1], &buf, IPC_BIT(IPC_STUCK), timeout_ms, &e)) {
+		assert_int_equal(e.code, E_TIMEOUT);
+		return 0;
+	}
+	memcpy(&pid, msg.p, sizeof(pid));
+	return pid;
+}
+
+/* Time passes, and the maker goes through everything that it looks at (at last into the database). */
+static void pass_and_look(struct makers *m, int64_t s)
+{
+	uint64_t before = stats_of(m->f.s).reads;
+
+	pass_s(m, s);
+	POLL_UNTIL(stats_of(m->f.s).reads > before);
+}
+
+static bool has_told(struct makers *m, uint64_t wanted)
+{
+	uint64_t done, total;
+
+	return deltas_progress(m->d, "acme", "2.0", "system", "1.0", &done, &total) &&
+	       total > 0 && done == wanted;
+}
+
+/* In a process of its own. */
+static NORETURN void take_it_and_stop(struct makers *m)
+{
+	struct work w;
+
+	if (work_comes(m, &w, PATIENCE_MS)) {
+		work_took(&w, getpid());
+		work_tells(&w, 7);
+		raise(SIGSTOP);
+	}
+	_exit(1);
+}
+
+static void a_process_that_stops_is_ended_and_another_makes_it_later(void **state)
+{
+	struct makers m;
+	struct work w;
+	int status;
+
+	makers_start(&m, state, 1, UINT64_MAX);
+	publish_system(&m, "1.0");
+	publish_system(&m, "2.0");
+	device_runs(&m, 1, "1.0");
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		take_it_and_stop(&m);
+	makers_begin(&m);
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	assert_true(WIFSTOPPED(status));
+	POLL_UNTIL(has_told(&m, 7));
+	pass_and_look(&m, SILENCE_S - 1);
+	assert_int_equal(stuck(&m, 0), 0);
+
+	pass_s(&m, 1);
+	assert_int_equal(stuck(&m, PATIENCE_MS), pid);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	POLL_UNTIL(stats_now(&m).lost == 1);
+	assert_int_equal(state_of(&m, "2.0", "1.0"), DELTA_WAITING);
+	assert_false(work_comes(&m, &w, 0));
+	pass_s(&m, DELTAS_RETRY_S);
+	get_work(&m, &w, "1.0", "2.0");
+	work_took(&w, 4243);
+	work_made(&w, 100);
+	POLL_UNTIL(stats_now(&m).made == 1);
+	assert_int_equal(stuck(&m, 0), 0);
+	makers_end(&m);
+}
+
+static void a_process_that_tells_of_progress_for_ever_is_ended_too(void **state)
+{
+	struct makers m;
+	struct work w;
+	int64_t passed = 0;
+
+	makers_start(&m, state, 1, UINT64_MAX);
+	publish_system(&m, "1.0");
+	publish_system(&m, "2.0");
+	device_runs(&m, 1, "1.0");
+	makers_begin(&m);
+	for (unsigned i = 1; i <= DELTAS_TRIES; i++) {
+		get_work(&m, &w, "1.0", "2.0");
+		work_took(&w, 4242);
+		work_tells(&w, i);
+		POLL_UNTIL(has_told(&m, i));
+		for (passed = 0; passed < TIME_S - SILENCE_S; passed += SILENCE_S - 1) {
+			pass_and_look(&m, SILENCE_S - 1);
+			work_tells(&w, i + (uint64_t)passed + 1);
+			POLL_UNTIL(has_told(&m, i + (uint64_t)passed + 1));
+		}
+		assert_int_equal(stuck(&m, 0), 0);
+		pass_s(&m, TIME_S - passed);
+		assert_int_equal(stuck(&m, PATIENCE_MS), 4242);
+		work_close(&w);
+		POLL_UNTIL(stats_now(&m).lost == i);
+		pass_s(&m, DELTAS_RETRY_S << i);
+	}
+	assert_int_equal(state_of(&m, "2.0", "1.0"), DELTA_FAILED);
+	makers_end(&m);
+}
+
+static void an_order_that_no_process_has_taken_waits_as_long_as_it_must(void **state)
+{
+	struct makers m;
+	struct work w;
+
+	makers_start(&m, state, 1, UINT64_MAX);
+	publish_system(&m, "1.0");
+	publish_system(&m, "2.0");
+	device_runs(&m, 1, "1.0");
+	makers_begin(&m);
+	POLL_UNTIL(stats_now(&m).started == 1);
+	pass_and_look(&m, 10 * TIME_S);
+	pass_and_look(&m, 10 * TIME_S);
+	assert_int_equal(stuck(&m, 0), 0);
+	get_work(&m, &w, "1.0", "2.0");
+	work_made(&w, 100);
+	POLL_UNTIL(stats_now(&m).made == 1);
+	makers_end(&m);
+}
+
 static void withdrawing_the_release_cancels(void **state)
 {
 	struct makers m;
@@ -546,21 +708,28 @@ static void what_a_process_says_that_was_taken_over_fails_its_own_delta_only(voi
 	publish_system(&m, "1.1");
 	publish_system(&m, "1.2");
 	publish_system(&m, "1.3");
+	publish_system(&m, "1.4");
 	publish_system(&m, "2.0");
+	device_runs(&m, 5, "1.4");
 	device_runs(&m, 1, "1.3");
 	device_runs(&m, 2, "1.2");
 	device_runs(&m, 3, "1.1");
 	device_runs(&m, 4, "1.0");
 	makers_begin(&m);
 	/* Not its word to say. */
-	get_work(&m, &w, "1.3", "2.0");
+	get_work(&m, &w, "1.4", "2.0");
 	assert_ok(ipc_send(w.channel, IPC_READY, 0, NULL, 0, -1, &e), &e);
+	/* To be somebody else when its time is over. */
+	get_work(&m, &w, "1.3", "2.0");
+	work_took(&w, 4242);
+	work_took(&w, 4243);
 	get_work(&m, &w, "1.2", "2.0");
 	/* Nothing made, and no cancelling without our wish. */
 	work_made(&w, 0);
 	get_work(&m, &w, "1.1", "2.0");
 	work_fails(&w, E_CANCELLED);
 	get_work(&m, &w, "1.0", "2.0");
+	assert_int_equal(state_of(&m, "2.0", "1.4"), DELTA_FAILED);
 	assert_int_equal(state_of(&m, "2.0", "1.3"), DELTA_FAILED);
 	assert_int_equal(state_of(&m, "2.0", "1.2"), DELTA_USELESS);
 	assert_int_equal(state_of(&m, "2.0", "1.1"), DELTA_WAITING);
@@ -641,6 +810,9 @@ int main(void)
 		TMPDIR_TEST(a_crash_is_tried_again_later_and_others_meanwhile),
 		TMPDIR_TEST(a_full_disk_costs_no_try),
 		TMPDIR_TEST(the_disk_budget_is_kept_with_two_at_once),
+		TMPDIR_TEST(a_process_that_stops_is_ended_and_another_makes_it_later),
+		TMPDIR_TEST(a_process_that_tells_of_progress_for_ever_is_ended_too),
+		TMPDIR_TEST(an_order_that_no_process_has_taken_waits_as_long_as_it_must),
 		TMPDIR_TEST(withdrawing_the_release_cancels),
 		TMPDIR_TEST(the_end_of_the_server_costs_no_try_and_lasts_no_longer_than_a_look),
 		TMPDIR_TEST(a_check_in_adds_what_no_plan_would_once),
