@@ -3,6 +3,7 @@
 #include "server/ipc.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "storage/objects.h"
 
 #include <inttypes.h>
@@ -271,6 +272,27 @@ static bool make(struct making *k, uint8_t ret_sha256[static SHA256_SIZE], uint6
 	       store_it(k, ret_sha256, ret_size, e);
 }
 
+/* The process says that something is wrong with an image: if it is the copy on our disk, the next
+ * publish sends it anew and the delta is planned again.  Its word alone takes nothing away. */
+static void drop_if_damaged(struct making *k, const struct release *r)
+{
+	const struct component *c = r ? release_component(r, k->task->component) : NULL;
+	char hex[HEX_SIZE(SHA256_SIZE)];
+	bool dropped;
+	struct err e;
+
+	if (!c)
+		return;
+	hex_encode(hex, c->object_sha256, SHA256_SIZE);
+	if (!objects_drop_damaged(k->d->store, c->object_sha256, &dropped, &e))
+		log_warn("deltas", "object=%s %s", hex, log_err(&e).s);
+	else if (dropped)
+		log_error("object.damaged",
+			  "object=%s release=%s/%s dropped=true"
+			  " next=\"publish that release again; look at the disk\"",
+			  hex, r->product, r->version);
+}
+
 struct outcome {
 	bool made;
 	uint8_t sha256[SHA256_SIZE];
@@ -335,6 +357,10 @@ static void make_one(struct maker *m, const struct delta_task *t, struct outcome
 		k.files[i] = -1;
 	count(d, &d->stats.started);
 	ret->made = make(&k, ret->sha256, &ret->size, &ret->why);
+	if (!ret->made && ret->why.code == E_CORRUPT) {
+		drop_if_damaged(&k, k.from);
+		drop_if_damaged(&k, k.to);
+	}
 	if (ret->made)
 		log_info("delta.made",
 			 "release=%s/%s component=%s from=%s bytes=%" PRIu64 " full=%" PRIu64

@@ -11,6 +11,7 @@
  *	the server ended       waiting again; a try is counted only if it was not ended in order
  *	withdrawn              the process ends at once, the result is dropped
  *	disk full              waiting; the next one is looked at meanwhile
+ *	an image damaged on our disk   failed, the object is dropped; a publish that brings it again plans anew
  *	more than 9/10 of the full download    useless: never offered */
 #ifndef VALISE_SERVER_DELTAS_H
 #define VALISE_SERVER_DELTAS_H

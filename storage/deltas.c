@@ -1,6 +1,6 @@
 #include "storage/deltas.h"
 
-#include "storage/store_priv.h"
+#include "storage/deltas_priv.h"
 
 #include <inttypes.h>
 
@@ -432,6 +432,15 @@ static bool prune(struct db *db, void *ctx, struct err *e)
 		return false;
 	p->added = (uint64_t)db_changes(db);
 	return true;
+}
+
+bool deltas_object_came(struct db *db, const uint8_t sha256[static SHA256_SIZE], struct err *e)
+{
+	return db_run(db, e,
+		      "DELETE FROM deltas WHERE state IN (?2, ?3) AND EXISTS"
+		      " (SELECT 1 FROM release_components c WHERE c.name = component"
+		      "  AND c.release IN (to_release, from_release) AND c.object_sha256 = ?1)",
+		      H(sha256), I(DELTA_MAKING), I(DELTA_FAILED));
 }
 
 bool deltas_prune(struct store *s, uint64_t *ret, struct err *e)

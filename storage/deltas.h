@@ -8,7 +8,8 @@
  *
  * Any state goes back to (none) when the target release is withdrawn, and by deltas_prune when no
  * device runs the old release, or neither the newest release is the target nor a device on the
- * old one shall run it.  An object is kept as long as a made row names it.
+ * old one shall run it; one that failed or is being made also when an object of either release is stored
+ * again (it was damaged or missing).  An object is kept as long as a made row names it.
  *
  * A delta goes from one component of a release to the component of the same name of another
  * release of the same product.  Components with the same bytes need none. */

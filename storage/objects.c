@@ -1,5 +1,7 @@
 #include "storage/objects_priv.h"
 
+#include "storage/deltas_priv.h"
+
 #include "base/io.h"
 #include "base/text.h"
 
@@ -137,7 +139,8 @@ bool object_row_put(struct db *db, const uint8_t sha256[static SHA256_SIZE], uin
 		      "INSERT INTO objects (sha256, size, stored_at, kept_until)"
 		      " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (sha256)"
 		      " DO UPDATE SET kept_until = max(kept_until, excluded.kept_until)",
-		      H(sha256), I(size), I(now_s), I(now_s + OBJECTS_GUARD_S));
+		      H(sha256), I(size), I(now_s), I(now_s + OBJECTS_GUARD_S)) &&
+	       deltas_object_came(db, sha256, e);
 }
 
 bool object_row_exists(struct db *db, const uint8_t sha256[static SHA256_SIZE], bool *ret,

@@ -7,9 +7,12 @@
 #include "server/deltas.h"
 #include "server/ipc.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 enum {
 	PATIENCE_MS = 30000,
@@ -738,6 +741,83 @@ static void what_a_process_says_that_was_taken_over_fails_its_own_delta_only(voi
 	makers_end(&m);
 }
 
+/* The stored object of a version's system. */
+static void object_of(struct makers *m, const char *version, uint8_t sha[static SHA256_SIZE],
+		      bool heal)
+{
+	uint8_t bytes[OBJECT_BYTES];
+	struct err e;
+
+	memset(bytes, version[0], sizeof(bytes));
+	memcpy(bytes, version, strlen(version));
+	sha256(sha, bytes, sizeof(bytes));
+	if (heal)
+		assert_ok(objects_put(m->f.s, bytes, sizeof(bytes), NULL, &e), &e);
+}
+
+static void damage_on_disk(struct makers *m, const uint8_t sha[static SHA256_SIZE])
+{
+	char hex[HEX_SIZE(SHA256_SIZE)], path[700];
+
+	hex_encode(hex, sha, SHA256_SIZE);
+	snprintf(path, sizeof(path), "%s/objects/%.2s/%s", m->f.path, hex, hex + 2);
+	assert_int_equal(chmod(path, 0644), 0);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, "x", 1, 500), 1);
+	close(fd);
+}
+
+static bool is_there(struct makers *m, const uint8_t sha[static SHA256_SIZE])
+{
+	uint64_t size;
+	struct err e;
+	int fd;
+
+	if (!objects_open(m->f.s, sha, &fd, &size, &e))
+		return false;
+	close(fd);
+	return true;
+}
+
+static void an_image_damaged_on_our_disk_is_dropped_and_its_delta_made_once_it_has_healed(
+	void **state)
+{
+	uint8_t old[SHA256_SIZE], new[SHA256_SIZE];
+	struct makers m;
+	struct work w;
+
+	makers_start(&m, state, 1, UINT64_MAX);
+	publish_system(&m, "1.0");
+	publish_system(&m, "2.0");
+	device_runs(&m, 1, "1.0");
+	object_of(&m, "1.0", old, false);
+	object_of(&m, "2.0", new, false);
+	makers_begin(&m);
+	get_work(&m, &w, "1.0", "2.0");
+	damage_on_disk(&m, old);
+	work_fails(&w, E_CORRUPT);
+	POLL_UNTIL(stats_now(&m).failed == 1);
+	assert_false(is_there(&m, old));
+	assert_true(is_there(&m, new));
+
+	/* A process that lies takes nothing away. */
+	object_of(&m, "1.0", old, true);
+	deltas_wake(m.d);
+	get_work(&m, &w, "1.0", "2.0");
+	work_fails(&w, E_CORRUPT);
+	POLL_UNTIL(stats_now(&m).failed == 2);
+	assert_true(is_there(&m, old));
+	assert_true(is_there(&m, new));
+
+	object_of(&m, "2.0", new, true);
+	deltas_wake(m.d);
+	get_work(&m, &w, "1.0", "2.0");
+	work_made(&w, 100);
+	POLL_UNTIL(stats_now(&m).made == 1);
+	makers_end(&m);
+}
+
 /* ---- orders, and their end ---- */
 
 static void orders_travel_and_hostile_ones_are_refused(void **state)
@@ -817,6 +897,8 @@ int main(void)
 		TMPDIR_TEST(the_end_of_the_server_costs_no_try_and_lasts_no_longer_than_a_look),
 		TMPDIR_TEST(a_check_in_adds_what_no_plan_would_once),
 		TMPDIR_TEST(what_a_process_says_that_was_taken_over_fails_its_own_delta_only),
+		TMPDIR_TEST(
+			an_image_damaged_on_our_disk_is_dropped_and_its_delta_made_once_it_has_healed),
 		cmocka_unit_test(orders_travel_and_hostile_ones_are_refused),
 		cmocka_unit_test(a_process_whose_delta_nobody_wants_ends_wherever_it_is),
 	};

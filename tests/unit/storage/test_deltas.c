@@ -281,6 +281,40 @@ static void what_crashed_waits_longer_each_time_and_nobody_waits_behind_it(void 
 	assert_string_equal(t.from_version, "1.0");
 }
 
+static void what_failed_is_planned_again_when_an_object_of_either_release_comes_again(
+	void **state)
+{
+	FIXTURE(f, state);
+	static const char *const heals[] = { "1.0", "2.0" };
+	uint8_t sha[SHA256_SIZE];
+	struct delta_task t;
+	struct sample p;
+	struct err e;
+
+	publish_own(&f, "1.0", 1);
+	publish_own(&f, "2.0", 2);
+	device_runs(&f, 1, "1.0");
+	for (size_t i = 0; i < ARRAY_SIZE(heals); i++) {
+		plan(&f);
+		assert_true(take(&f, &t));
+		assert_int_equal(t.tries, 1);
+		assert_ok(deltas_end(f.s, &t, DELTA_FAILED, NULL, 0, "old image", &e), &e);
+		assert_int_equal(plan(&f), 0);
+		put_object(f.s, "nobody's", sha);
+		assert_int_equal(state_of(&f, "2.0", "1.0"), DELTA_FAILED);
+		sample_make(&p, "acme", heals[i], 1);
+		sample_upload(f.s, &p);
+		assert_int_equal(state_of(&f, "2.0", "1.0"), DELTA_STATES);
+	}
+	/* While it is about to fail. */
+	assert_int_equal(plan(&f), 1);
+	assert_true(take(&f, &t));
+	sample_upload(f.s, &p);
+	assert_ok(deltas_end(f.s, &t, DELTA_FAILED, NULL, 0, "old image", &e), &e);
+	assert_int_equal(state_of(&f, "2.0", "1.0"), DELTA_STATES);
+	assert_int_equal(plan(&f), 1);
+}
+
 static void the_budget_counts_what_is_made_and_what_may_become(void **state)
 {
 	FIXTURE(f, state);
@@ -445,6 +479,8 @@ int main(void)
 		TMPDIR_TEST(withdrawing_cancels_what_is_being_made),
 		TMPDIR_TEST(crashes_count_and_orderly_ends_do_not),
 		TMPDIR_TEST(what_crashed_waits_longer_each_time_and_nobody_waits_behind_it),
+		TMPDIR_TEST(
+			what_failed_is_planned_again_when_an_object_of_either_release_comes_again),
 		TMPDIR_TEST(the_budget_counts_what_is_made_and_what_may_become),
 		TMPDIR_TEST(a_task_of_an_earlier_server_ends_as_nothing),
 		TMPDIR_TEST(who_was_told_to_go_that_way_is_told_of_the_delta),
