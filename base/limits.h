@@ -78,6 +78,10 @@
 	67108864 /* plain bytes of one stream seen through: a cut costs decoding one again */
 #define LIMIT_DELTA_STREAMS \
 	65536 /* old streams of a delta, new ones of a frame: 2 MiB of table */
+#define LIMIT_DELTA_PARTS \
+	65536 /* further parts of all old streams; parts of a frame's new ones */
+#define LIMIT_DELTA_KEPT \
+	2097152 /* parts that wait for their place while applying; taken from the cache below */
 #define LIMIT_DELTA_RECIPE 1048576 /* how one stream is packed again */
 #define LIMIT_DELTA_CACHE 4194304  /* unpacked old streams kept while applying */
 #define LIMIT_DELTA_OPS 131072     /* commands of one frame: 3 MiB while applying */

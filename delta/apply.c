@@ -31,6 +31,7 @@ struct delta {
 	size_t n_pieces, cap_pieces;
 	struct op *ops;
 	size_t n_ops;
+	struct runs runs;
 	struct buf recipe;
 	uint8_t part[COPY_PART];
 	uint8_t *bulk; /* CODE_BULK_MAX, when there are such inserts */
@@ -39,7 +40,7 @@ struct delta {
 	size_t segment_size;
 	uint64_t at;    /* in the new image */
 	uint64_t first; /* nothing before it goes out */
-	uint64_t packed_left;
+	uint64_t kept_bytes;
 	delta_emit *emit;
 	void *ctx;
 };
@@ -146,6 +147,7 @@ void delta_free(struct delta *d)
 	space_done(&d->space);
 	models_free(d->models);
 	buf_done(&d->recipe);
+	runs_done(&d->runs);
 	free(d->pieces);
 	free(d->ops);
 	free(d->bulk);
@@ -248,6 +250,13 @@ static bool output(struct delta *d, const uint8_t *p, size_t n, struct err *e)
 	return true;
 }
 
+/* Bytes of streams that wait for their place; the cache of old ones has as much less. */
+static void keep(struct delta *d, uint64_t bytes)
+{
+	d->kept_bytes = bytes;
+	space_lend(&d->space, bytes);
+}
+
 /* ---- one frame's head ---- */
 
 static bool pieces_add(struct delta *d, const struct piece *p, struct err *e)
@@ -291,10 +300,13 @@ static bool read_frame_head(struct delta *d, const struct format_frame *f, struc
 	uint64_t at = f->first, end = f->first + f->bytes, streams = 0;
 
 	d->n_pieces = d->n_ops = 0;
+	runs_reset(&d->runs);
+	keep(d, 0);
 	while (at < end) {
 		struct piece p = { .offset = at };
 
-		if (!code_piece(&d->coder, d->models, &p, end - at, e) ||
+		if (!code_piece(&d->coder, d->models, &p, (uint32_t)d->n_pieces, &d->runs,
+				end - at, e) ||
 		    !read_ops(d, &p, fields_address(&p, streams), f->ops, e) ||
 		    !pieces_add(d, &p, e))
 			return false;
@@ -447,14 +459,61 @@ static bool do_raw(struct delta *d, const struct piece *p, uint64_t address, str
 	return true;
 }
 
-static bool packed_out(void *ctx, const uint8_t *p, size_t n, struct err *e)
-{
-	struct delta *d = ctx;
+/* A stream's packed bytes on their way out. */
+struct packed_in {
+	struct delta *d;
+	const struct piece *piece;
+	struct run *run;    /* NULL: the stream is in one part */
+	uint64_t left;      /* bytes of it that did not come yet */
+	uint32_t runs_left; /* behind it */
+};
 
-	if (n > d->packed_left)
-		return err_set(e, E_CORRUPT, "a stream packs to more than announced");
-	d->packed_left -= n;
-	return output(d, p, n, e);
+static bool run_keep(struct delta *d, struct run *r, size_t at, const uint8_t *p, size_t n,
+		     struct err *e)
+{
+	if (!r->bytes) {
+		if (d->kept_bytes + r->size > LIMIT_DELTA_KEPT)
+			return err_set(e, E_CORRUPT, "too much is kept for later");
+		r->bytes = malloc(r->size);
+		if (!r->bytes)
+			return err_nomem(e);
+		keep(d, d->kept_bytes + r->size);
+	}
+	memcpy(r->bytes + at, p, n);
+	return true;
+}
+
+/* Bytes of one run: out, kept, or dropped. */
+static bool run_put(const struct packed_in *in, const uint8_t *p, size_t n, struct err *e)
+{
+	struct delta *d = in->d;
+	struct run *r = in->run;
+
+	if (!r || d->pieces + r->piece == in->piece)
+		return output(d, p, n, e);
+	return r->piece == RUN_DROPPED || run_keep(d, r, r->size - (size_t)in->left, p, n, e);
+}
+
+static bool packed_put(void *ctx, const uint8_t *p, size_t n, struct err *e)
+{
+	struct packed_in *in = ctx;
+
+	while (n) {
+		size_t part = n < in->left ? n : (size_t)in->left;
+
+		if (part == 0)
+			return err_set(e, E_CORRUPT, "a stream packs to more than announced");
+		if (!run_put(in, p, part, e))
+			return false;
+		p += part;
+		n -= part;
+		in->left -= part;
+		if (in->left == 0 && in->runs_left) {
+			in->runs_left--;
+			in->left = (++in->run)->size;
+		}
+	}
+	return true;
 }
 
 /* The plain bytes of a stream, command by command. */
@@ -502,23 +561,67 @@ static bool skip_stream(struct delta *d, const struct piece *p, const struct pla
 	return true;
 }
 
+/* Behind the last byte of the image that comes from it. */
+static uint64_t stream_end(const struct delta *d, const struct piece *p)
+{
+	uint64_t end = p->offset + p->size;
+
+	for (uint32_t i = 0; i < p->n_runs; i++) {
+		const struct run *r = &d->runs.v[p->run + i];
+
+		if (r->piece != RUN_DROPPED &&
+		    d->pieces[r->piece].offset + d->pieces[r->piece].size > end)
+			end = d->pieces[r->piece].offset + d->pieces[r->piece].size;
+	}
+	return end;
+}
+
 static bool do_stream(struct delta *d, const struct piece *p, uint64_t address, struct err *e)
 {
-	struct packer to = { .put = packed_out, .ctx = d };
+	struct packed_in out = { .d = d, .piece = p, .left = p->size };
+	struct packer to = { .put = packed_put, .ctx = &out };
 	struct stream_in in = { .d = d, .op = d->ops + p->first_op, .address = address };
 	struct plain from = { .read = stream_read, .ctx = &in, .size = p->plain_size };
 
 	buf_reset(&d->recipe);
 	if (!code_recipe(&d->coder, d->models, &d->recipe, e))
 		return false;
-	if (d->at + p->size <= d->first)
+	if (stream_end(d, p) <= d->first)
 		return skip_stream(d, p, &from, e);
-	d->packed_left = p->size;
+	if (p->n_runs) {
+		out.run = &d->runs.v[p->run];
+		out.left = out.run->size;
+		out.runs_left = p->n_runs - 1;
+	}
 	if (!transforms[p->transform]->pack(&to, d->recipe.p, d->recipe.n, &from, e))
 		return false;
-	if (d->packed_left)
+	if (out.left)
 		return err_set(e, E_CORRUPT, "a stream packs to less than announced");
 	return true;
+}
+
+/* A run of a stream before. */
+static bool do_kept(struct delta *d, const struct piece *p, struct err *e)
+{
+	struct run *r = &d->runs.v[p->run];
+
+	if (!r->bytes) { /* the stream was skipped, and so is this */
+		d->at += p->size;
+		return true;
+	}
+	if (!output(d, r->bytes, r->size, e))
+		return false;
+	free(r->bytes);
+	r->bytes = NULL;
+	keep(d, d->kept_bytes - r->size);
+	return true;
+}
+
+static bool do_piece(struct delta *d, const struct piece *p, uint64_t address, struct err *e)
+{
+	if (p->is_kept)
+		return do_kept(d, p, e);
+	return p->transform ? do_stream(d, p, address, e) : do_raw(d, p, address, e);
 }
 
 static bool do_frame(struct delta *d, const struct format_frame *f, struct err *e)
@@ -530,9 +633,8 @@ static bool do_frame(struct delta *d, const struct format_frame *f, struct err *
 	d->at = f->first;
 	for (size_t i = 0; i < d->n_pieces; i++) {
 		const struct piece *p = &d->pieces[i];
-		uint64_t address = fields_address(p, streams);
 
-		if (!(p->transform ? do_stream(d, p, address, e) : do_raw(d, p, address, e)))
+		if (!do_piece(d, p, fields_address(p, streams), e))
 			return false;
 		streams += p->plain_size;
 	}

@@ -4,11 +4,15 @@
  * them, and through the models below.  The functions are the same for making and applying: they
  * take what is to be coded and, when decoding, fill it in.
  *
- *   old stream table   for each stream: gap to the end of the one before (or 0), packed size,
- *                      plain size, transform
- *   frame, head        until the pieces fill the frame's bytes: is it a stream?; raw: its length;
- *                      stream: transform, packed size, plain size; then its commands until they
- *                      fill the piece
+ *   old stream table   for each stream: gap to the end of the first part of the one before (or 0),
+ *                      packed size, plain size, transform, number of further parts; for each of
+ *                      these: size of the part before it, whether it lies before that part's end,
+ *                      how far from there
+ *   frame, head        until the pieces fill the frame's bytes: is it a stream?; if not and runs are
+ *                      kept: is it one of them?; raw: its length; kept: how many runs lie above it;
+ *                      stream: packed size, plain size, transform, number of runs - 1; if there are
+ *                      several: the sizes of all but the last, and which of them comes out here;
+ *                      then commands until they fill the piece (a kept one has none)
  *   frame, body        for each piece: a stream's recipe; for each command what it needs:
  *                      INSERT its bytes, ADD its marks and differences; an INSERT of 64 KiB or more
  *                      in a raw piece begins with a flag: 1 says that its bytes come in Zstandard frames of 1 MiB
@@ -19,6 +23,12 @@
  *            ADD n, from    the same, with differences: per 1024 bytes whether any differ from
  *                           what is expected, then per 32, then per byte, then the difference
  *            ZERO n         n zeros
+ *
+ * RUNS.  Of a stream in parts one run comes out in its place; the others are put on a pile, the last one
+ * first, so that the one that follows in the stream lies on top.  A kept piece takes one from the
+ * pile.  Runs that no piece has taken when the frame ends are dropped: where another frame begins between
+ * two parts, the stream is coded in both.  At most LIMIT_DELTA_KEPT bytes are kept at a time, counting only runs
+ * that are taken.
  *
  * "Expected" is the old byte, but where the old bytes look like an x86-64 instruction with a relative address
  * (fields.h) it is the address corrected for how far instruction and target moved, as told by the
@@ -38,15 +48,36 @@ struct op {
 };
 
 struct piece {
-	uint64_t offset, size; /* in the new image; packed bytes of a stream */
-	uint32_t plain_size;   /* 0: raw */
-	uint8_t transform;     /* 0: raw */
+	uint64_t offset, size; /* in the new image */
+	uint32_t plain_size;   /* of a stream; else 0 */
+	uint8_t transform;     /* of a stream; else 0 */
+	bool is_kept;          /* neither raw nor a stream: the bytes of `run`, no commands */
+	uint32_t run, n_runs; /* of a stream in parts: its runs, one of which is this piece's */
 	uint32_t ops, first_op;
 };
 
+enum { RUN_DROPPED = UINT32_MAX };
+
+/* A part of a new stream's packed bytes. */
+struct run {
+	uint32_t size;
+	uint32_t piece; /* where it comes out: the stream's, a kept one, or RUN_DROPPED */
+	uint8_t *bytes; /* while it is kept; the caller's */
+};
+
+/* All runs of a frame.  Making: v is filled in before coding; n counts those that are coded. */
+struct runs {
+	struct run *v;  /* heap, with room for cap, as open has */
+	uint32_t *open; /* those that no piece has taken yet, the last one put there on top */
+	size_t n, n_open, cap;
+};
+bool runs_room(struct runs *r, size_t n, struct err *e) MUST_USE; /* for n more */
+void runs_reset(struct runs *r);                                  /* for the next frame */
+void runs_done(struct runs *r);
+
 static inline uint64_t piece_bytes(const struct piece *p)
 {
-	return p->transform ? p->plain_size : p->size;
+	return p->transform ? p->plain_size : p->is_kept ? 0 : p->size;
 }
 
 enum { CODE_BULK_MIN = 65536, CODE_BULK_MAX = 1 << 20 };
@@ -63,10 +94,10 @@ DEFINE_CLEANUP(struct models, models_free);
 bool code_table(struct coder *c, struct models *m, struct streams *t, uint32_t want,
 		uint64_t image_size, struct err *e) MUST_USE;
 
-/* One piece's head without its commands.  Decoding: p->offset is set by the caller; at most
- * `left` bytes of the image are left. */
-bool code_piece(struct coder *c, struct models *m, struct piece *p, uint64_t left,
-		struct err *e) MUST_USE;
+/* The head of piece number `index` of its frame, without its commands.  Decoding: p->offset is set by
+ * the caller; at most `left` bytes of the image are left. */
+bool code_piece(struct coder *c, struct models *m, struct piece *p, uint32_t index,
+		struct runs *runs, uint64_t left, struct err *e) MUST_USE;
 /* One command; at: where it begins in its piece of `total` bytes.  Decoding: checked to lie in
  * both spaces. */
 bool code_op(struct coder *c, struct models *m, struct op *op, bool in_stream, uint64_t at,

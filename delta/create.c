@@ -35,6 +35,7 @@ struct made {
 	size_t first_piece, n_pieces;
 	uint64_t first_op;
 	uint32_t n_ops;
+	struct runs runs; /* of its streams in parts */
 	struct buf coded;
 	uint64_t cost[DELTA_KINDS];
 	struct delta_info info; /* counts */
@@ -357,7 +358,7 @@ static bool code_heads(struct create *c, struct coder *coder, struct models *m, 
 		struct piece *p = &c->pieces[f->first_piece + i];
 		uint64_t address = fields_address(p, streams), at = 0;
 
-		if (!code_piece(coder, m, p, left, e))
+		if (!code_piece(coder, m, p, (uint32_t)i, &f->runs, left, e))
 			return false;
 		for (uint32_t k = 0; k < p->ops; k++) {
 			struct op *op = &c->ops[f->first_op + p->first_op + k];
@@ -566,7 +567,7 @@ static void create_done(struct create *c)
 	for (size_t i = 0; i < c->n_chunks; i++)
 		ops_done(&c->chunks[i].ops);
 	for (size_t i = 0; i < c->n_made; i++)
-		buf_done(&c->made[i].coded);
+		buf_done(&c->made[i].coded), runs_done(&c->made[i].runs);
 	for (unsigned i = 0; c->locals && i < (c->job->threads ? c->job->threads : 1); i++)
 		match_local_free(c->locals[i]);
 	free(c->locals);

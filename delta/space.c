@@ -41,15 +41,23 @@ void space_done(struct space *s)
 }
 
 struct packed_in {
-	const struct space *space;
+	struct space *space;
 	const struct stream *stream;
 };
+
+static bool image_pread(void *ctx, uint64_t offset, uint8_t *p, size_t n, struct err *e)
+{
+	const struct space *s = ctx;
+
+	return pread_all(s->fd, p, n, offset, e);
+}
 
 static bool packed_read(void *ctx, uint64_t offset, uint8_t *p, size_t n, struct err *e)
 {
 	const struct packed_in *in = ctx;
 
-	return pread_all(in->space->fd, p, n, in->stream->offset + offset, e);
+	return stream_gather(&in->space->streams, in->stream, offset, p, n, image_pread,
+			     in->space, e);
 }
 
 static struct space_cached *cache_oldest(struct space *s)
@@ -72,7 +80,7 @@ static void cache_drop(struct space *s, struct space_cached *c)
 /* A free entry, after making room for n bytes. */
 static struct space_cached *cache_room(struct space *s, uint32_t n)
 {
-	while (s->cached_bytes && s->cached_bytes + n > LIMIT_DELTA_CACHE)
+	while (s->cached_bytes && s->cached_bytes + n > LIMIT_DELTA_CACHE - s->lent)
 		cache_drop(s, cache_oldest(s));
 	for (unsigned i = 0; i < SPACE_CACHED; i++)
 		if (!s->cache[i].plain)
@@ -80,6 +88,13 @@ static struct space_cached *cache_room(struct space *s, uint32_t n)
 	struct space_cached *c = cache_oldest(s);
 	cache_drop(s, c);
 	return c;
+}
+
+void space_lend(struct space *s, uint64_t bytes)
+{
+	s->lent = bytes;
+	while (s->cached_bytes && s->cached_bytes > LIMIT_DELTA_CACHE - s->lent)
+		cache_drop(s, cache_oldest(s));
 }
 
 /* ---- unpacking ---- */

@@ -37,7 +37,7 @@ struct space {
 	struct streams streams;
 	uint64_t *starts; /* of each stream's plain bytes; streams.n of them, heap */
 	struct space_cached cache[SPACE_CACHED];
-	uint64_t clock, cached_bytes;
+	uint64_t clock, cached_bytes, lent;
 	struct space_point *points[SPACE_POINTS + 1]; /* heap; [0] is where it was last */
 	uint32_t point_step;                          /* chunks between those that are kept */
 };
@@ -51,6 +51,9 @@ static inline uint64_t space_base_of(uint64_t size)
 bool space_init(struct space *s, int fd, uint64_t size, struct streams *streams,
 		struct err *e) MUST_USE;
 void space_done(struct space *s);
+
+/* The cache does without this much memory from now on, at most LIMIT_DELTA_KEPT, as its owner needs it. */
+void space_lend(struct space *s, uint64_t bytes);
 
 /* n bytes at `at`; what lies outside the space reads as zeros (models look a little around). */
 bool space_read(struct space *s, uint64_t at, uint8_t *p, size_t n, struct err *e) MUST_USE;

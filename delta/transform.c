@@ -12,7 +12,33 @@ const size_t n_transforms = ARRAY_SIZE(transforms);
 void streams_done(struct streams *s)
 {
 	free(s->v);
+	free(s->more);
 	*s = (struct streams){ 0 };
+}
+
+bool streams_more(struct streams *s, const struct extent *add, struct err *e)
+{
+	if (s->n_more == s->cap_more) {
+		size_t cap = s->cap_more ? 2 * s->cap_more : 64;
+		struct extent *v = reallocarray(s->more, cap, sizeof(*v));
+
+		if (!v)
+			return err_nomem(e);
+		s->more = v;
+		s->cap_more = cap;
+	}
+	s->more[s->n_more++] = *add;
+	return true;
+}
+
+bool streams_copy(struct streams *s, const struct streams *from, size_t index, struct err *e)
+{
+	const struct stream *v = &from->v[index];
+
+	for (uint32_t i = 0; i < v->n_more; i++)
+		if (!streams_more(s, &from->more[v->more + i], e))
+			return false;
+	return streams_add(s, v, e);
 }
 
 bool streams_add(struct streams *s, const struct stream *add, struct err *e)
@@ -26,7 +52,44 @@ bool streams_add(struct streams *s, const struct stream *add, struct err *e)
 		s->v = v;
 		s->cap = cap;
 	}
-	s->v[s->n++] = *add;
+	s->v[s->n] = *add;
+	s->v[s->n++].more = (uint32_t)s->n_more - add->n_more;
+	return true;
+}
+
+uint32_t stream_place(const struct streams *s, const struct stream *v, uint32_t at,
+		      uint64_t *ret_offset)
+{
+	const struct extent *more = s->more + v->more;
+	uint32_t lo = 0, hi = v->n_more; /* further parts that begin at or before `at` */
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (more[mid].at <= at)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	*ret_offset = lo ? more[lo - 1].offset + (at - more[lo - 1].at) : v->offset + at;
+	return (lo < v->n_more ? more[lo].at : v->size) - at;
+}
+
+bool stream_gather(const struct streams *s, const struct stream *v, uint64_t at, uint8_t *p,
+		   size_t n, image_read *read, void *ctx, struct err *e)
+{
+	while (n) {
+		uint64_t offset;
+		uint32_t part = stream_place(s, v, (uint32_t)at, &offset);
+
+		if (part > n)
+			part = (uint32_t)n;
+		if (!read(ctx, offset, p, part, e))
+			return false;
+		at += part;
+		p += part;
+		n -= part;
+	}
 	return true;
 }
 

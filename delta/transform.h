@@ -8,6 +8,12 @@
  *	new   a list of pieces in the image's order: raw runs of the image, and streams, of which
  *	      the plain bytes are coded and the packed ones are not
  *
+ * PARTS.  A stream's packed bytes may lie in several places: where a file's end stands between inodes,
+ * where a container cuts its data.  An old stream lists its places, in any order, and they are read one
+ * behind the other (struct extent).  A new stream is cut into runs: one takes the stream's place in
+ * the image, and the others are kept until pieces behind it take them (code.h), so output stays in order
+ * and no piece says a place, only how many bytes it has.
+ *
  * An old stream is unpacked when a command reads from it, in chunks of which some are kept
  * (space.h).  A new stream's plain bytes are packed again with its recipe while they are decoded, and
  * what comes out takes its place in the image, so neither is ever held as a whole.  Only a cut in
@@ -30,17 +36,42 @@
 struct stream {
 	uint64_t offset; /* of the first packed byte in the image */
 	uint32_t size; /* packed bytes, at least 1; whole bytes, so padding bits are part of it */
-	uint32_t plain_size; /* 1 to LIMIT_DELTA_STREAM */
-	uint8_t transform;   /* index in `transforms` */
+	uint32_t plain_size;   /* 1 to LIMIT_DELTA_STREAM */
+	uint8_t transform;     /* index in `transforms` */
+	uint32_t more, n_more; /* further parts: that many of streams.more, from this one on */
+};
+
+/* A further part of a stream: where the packed bytes go on. */
+struct extent {
+	uint64_t offset; /* in the image */
+	uint32_t at;     /* packed bytes before it; rising, above 0 and below the size */
 };
 
 struct streams {
 	struct stream *v; /* heap */
 	size_t n, cap;
+	struct extent *more; /* heap */
+	size_t n_more, cap_more;
 };
 
 void streams_done(struct streams *s);
+/* A stream; its add->n_more further parts are those given to streams_more just before. */
 bool streams_add(struct streams *s, const struct stream *add, struct err *e) MUST_USE;
+bool streams_more(struct streams *s, const struct extent *add, struct err *e) MUST_USE;
+/* A stream of another list. */
+bool streams_copy(struct streams *s, const struct streams *from, size_t index,
+		  struct err *e) MUST_USE;
+
+/* Where byte `at` of a stream lies in the image, and how many of it follow each other there. */
+uint32_t stream_place(const struct streams *s, const struct stream *v, uint32_t at,
+		      uint64_t *ret_offset);
+
+/* Reads n bytes at an offset of an image. */
+typedef bool image_read(void *ctx, uint64_t offset, uint8_t *p, size_t n, struct err *e);
+
+/* n packed bytes from `at` on, wherever they lie; at + n is at most the stream's size. */
+bool stream_gather(const struct streams *s, const struct stream *v, uint64_t at, uint8_t *p,
+		   size_t n, image_read *read, void *ctx, struct err *e) MUST_USE;
 
 /* Reads packed bytes: exactly n at offset from the stream's start, always inside the stream. */
 struct packed {

@@ -38,9 +38,12 @@ void forge_init(struct forge *f, const void *space, uint64_t space_n, uint64_t o
 			     .coded = BUF_INIT(LIMIT_DELTA_FRAME) };
 }
 
-void forge_table(struct forge *f, const struct stream *v, size_t n)
+void forge_table(struct forge *f, const struct stream *v, size_t n, const struct extent *more,
+		 size_t n_more)
 {
-	struct streams streams = { .v = (struct stream *)v, .n = n };
+	struct streams streams = {
+		.v = (struct stream *)v, .n = n, .more = (struct extent *)more, .n_more = n_more
+	};
 	struct models *m = NULL;
 	struct coder c;
 	struct err e;
@@ -57,13 +60,13 @@ void forge_table(struct forge *f, const struct stream *v, size_t n)
 
 /* False after a lie: no decoder comes to what stands behind it. */
 static bool code_heads(struct forge *f, struct coder *c, struct models *m, struct piece *p,
-		       const struct forge_piece *like, struct op *ops, uint64_t address,
-		       uint64_t left)
+		       uint32_t index, struct runs *runs, const struct forge_piece *like,
+		       struct op *ops, uint64_t address, uint64_t left)
 {
 	uint64_t at = 0, total = piece_bytes(p);
 	struct err e;
 
-	if (!code_piece(c, m, p, left, &e))
+	if (!code_piece(c, m, p, index, runs, left, &e))
 		return false;
 	for (size_t i = 0; i < like->n_ops; i++) {
 		ops[i] = like->ops[i];
@@ -147,6 +150,23 @@ static void add_frame(struct forge *f, const struct format_frame *frame)
 	f->format.frames[n] = *frame;
 }
 
+/* The runs of all pieces, none coded yet. */
+static struct runs forge_runs(const struct forge_piece *pieces, size_t n)
+{
+	struct runs r = { 0 };
+	struct err e;
+
+	for (size_t i = 0; i < n; i++) {
+		must(runs_room(&r, pieces[i].piece.n_runs, &e));
+		for (uint32_t k = 0; k < pieces[i].piece.n_runs; k++)
+			r.v[r.n++] = (struct run){ .size = pieces[i].runs[k],
+						   .piece = k == pieces[i].out ? (uint32_t)i
+									       : RUN_DROPPED };
+	}
+	r.n = 0;
+	return r;
+}
+
 void forge_frame(struct forge *f, const struct forge_piece *pieces, size_t n)
 {
 	struct format_frame frame = { .coded_offset = f->coded.n }, *last;
@@ -154,6 +174,7 @@ void forge_frame(struct forge *f, const struct forge_piece *pieces, size_t n)
 	struct op *ops = NULL;
 	uint64_t left = 0, streams = 0;
 	bool honest = true;
+	struct runs runs = forge_runs(pieces, n);
 	struct models *m = NULL;
 	struct coder c;
 	struct err e;
@@ -176,7 +197,7 @@ void forge_frame(struct forge *f, const struct forge_piece *pieces, size_t n)
 		p[i].offset = frame.first + frame.bytes - left;
 		p[i].first_op = (uint32_t)at;
 		p[i].ops = (uint32_t)pieces[i].n_ops;
-		honest = code_heads(f, &c, m, &p[i], &pieces[i], ops + at,
+		honest = code_heads(f, &c, m, &p[i], (uint32_t)i, &runs, &pieces[i], ops + at,
 				    fields_address(&p[i], streams), left);
 		at += pieces[i].n_ops;
 		left -= p[i].size;
@@ -194,6 +215,7 @@ void forge_frame(struct forge *f, const struct forge_piece *pieces, size_t n)
 	frame.coded = (uint32_t)(f->coded.n - frame.coded_offset);
 	add_frame(f, &frame);
 	models_free(m);
+	runs_done(&runs);
 	free(p);
 	free(ops);
 }

@@ -16,14 +16,16 @@
 #include "delta/format.h"
 
 struct forge_piece {
-	struct piece piece; /* size, plain_size and transform; the rest is worked out */
+	struct piece piece; /* size, plain_size, transform, n_runs; is_kept and run; no more */
 	const struct op *ops;
 	size_t n_ops;
 	const uint8_t *bytes; /* what the commands make; NULL: what the new image has there */
 	const void *recipe;   /* of a stream */
 	size_t recipe_n;
-	bool bulk;      /* long inserts in Zstandard frames */
-	bool head_only; /* commands that need no bytes, and are too long to have them */
+	const uint32_t *runs; /* of a stream in parts: piece.n_runs sizes */
+	uint32_t out;         /* which one is this piece's */
+	bool bulk;            /* long inserts in Zstandard frames */
+	bool head_only;       /* commands that need no bytes, and are too long to have them */
 };
 
 struct forge {
@@ -37,7 +39,9 @@ struct forge {
 
 void forge_init(struct forge *f, const void *space, uint64_t space_n, uint64_t old_size,
 		const void *new, uint64_t new_n, unsigned segment_log);
-void forge_table(struct forge *f, const struct stream *v, size_t n);
+/* more: the further parts of all of them, where the streams say. */
+void forge_table(struct forge *f, const struct stream *v, size_t n, const struct extent *more,
+		 size_t n_more);
 void forge_frame(struct forge *f, const struct forge_piece *pieces, size_t n);
 /* All of the delta; frees what f holds. */
 struct buf forge_finish(struct forge *f);

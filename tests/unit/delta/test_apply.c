@@ -393,7 +393,7 @@ static struct buf with_old_stream(struct stream_pair *s, const struct stream *ta
 	memcpy(room, s->packed, s->packed_n);
 	memcpy(room + 12288, s->plain, PLAIN_N);
 	forge_init(&f, room, 12288 + PLAIN_N, OLD_N, s->plain, PLAIN_N, 12);
-	forge_table(&f, table, n);
+	forge_table(&f, table, n, NULL, 0);
 	forge_frame(&f, &p, 1);
 	return forge_finish(&f);
 }
@@ -746,7 +746,7 @@ static void more_old_streams_than_are_kept_are_read(void **state UNUSED)
 				       .ops = ops,
 				       .n_ops = ARRAY_SIZE(ops) };
 	forge_init(&f, room, base + STREAMS * PLAIN_N, at, image, sizeof(image), 12);
-	forge_table(&f, table, STREAMS);
+	forge_table(&f, table, STREAMS, NULL, 0);
 	forge_frame(&f, &p, 1);
 	CLEANUP(buf_done) struct buf b = forge_finish(&f);
 	CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
