@@ -11,7 +11,7 @@ enum {
 	FOLLOWED =
 		3, /* levels that are followed to the end though their beginning is not right */
 	FOLLOWED_SLOW = 4, /* how often it may take as long as packing may */
-	WORTH = 8,         /* a recipe must be so many times smaller than what it replaces */
+	WORTH = 3,         /* a recipe must be so many times smaller than what it replaces */
 	FREE = 16,         /* bytes that any recipe may have */
 };
 
@@ -178,6 +178,21 @@ static bool stored_guess(struct follow *f, uint32_t n, bool *ret_full)
 	return f->g.at == end && (*ret_full || end == f->g.n);
 }
 
+static bool token_fix_write(struct follow *f, const struct token *guessed,
+			    const struct token *is, struct err *e)
+{
+	struct token_fix fix = { .gap = f->tokens_right, .is = *is, .kind = FIX_MATCH };
+
+	if (is->dist == 0)
+		fix.kind = FIX_LITERAL;
+	else if (is->dist == guessed->dist)
+		fix.kind = FIX_SAME_DIST;
+	else if (is->dist == guess_nearest(&f->g, is->len))
+		fix.kind = FIX_NEAREST;
+	f->tokens_right = 0;
+	return token_fix_add(&f->x->tokens_buf, &fix, e);
+}
+
 /* A block's tokens beside the guesses; *ret_count is right if the guess would end there too. */
 static bool follow_tokens(struct follow *f, bool *ret_full, bool *ret_count_right,
 			  struct err *e)
@@ -202,9 +217,8 @@ static bool follow_tokens(struct follow *f, bool *ret_full, bool *ret_count_righ
 		if (same_token(&guessed, &t)) {
 			f->tokens_right++;
 		} else {
-			if (!token_fix_add(&x->tokens_buf, f->tokens_right, &guessed, &t, e))
+			if (!token_fix_write(f, &guessed, &t, e))
 				return false;
-			f->tokens_right = 0;
 			if (x->tokens_buf.n + x->blocks_buf.n > x->limit) {
 				x->stopped = true;
 				return true;

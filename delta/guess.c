@@ -265,6 +265,25 @@ struct token guess_next(struct guess *g)
 	return token_of(g, &g->now);
 }
 
+static bool has_chains(const struct guess *g)
+{
+	return g->how.strategy != GUESS_HUFFMAN && g->how.strategy != GUESS_RLE;
+}
+
+uint32_t guess_nearest(struct guess *g, uint32_t len)
+{
+	const uint8_t *p = byte_at(g, g->at);
+	uint32_t limit = g->at > g->max_dist ? g->at - g->max_dist : 0, cand;
+
+	if (!has_chains(g) || len < MATCH_MIN || len > g->n - g->at)
+		return 0;
+	for (cand = g->prev[g->at & g->window_mask]; cand > limit;
+	     cand = g->prev[cand & g->window_mask], g->steps++)
+		if (same_bytes(p, byte_at(g, cand), len) == len)
+			return g->at - cand;
+	return 0;
+}
+
 void guess_commit(struct guess *g, const struct token *t)
 {
 	uint32_t end = g->at + t->len;
@@ -272,7 +291,7 @@ void guess_commit(struct guess *g, const struct token *t)
 	if (t->dist == 0) {
 		g->has_now = g->next.len > g->now.len && g->now.len >= MATCH_MIN;
 		g->now = g->next;
-	} else if (g->how.strategy >= GUESS_HUFFMAN && g->how.strategy != GUESS_FIXED) {
+	} else if (!has_chains(g)) {
 		g->has_now = false;
 	} else {
 		insert_to(g, g->at + 1);
@@ -291,7 +310,7 @@ void guess_skip(struct guess *g, uint32_t n)
 	g->at += n;
 	g->has_now = false;
 	g->next.len = g->now.len = 0;
-	if (g->how.strategy < GUESS_HUFFMAN || g->how.strategy == GUESS_FIXED)
+	if (has_chains(g))
 		insert_to(g, g->at);
 }
 

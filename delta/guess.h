@@ -68,6 +68,9 @@ void guess_done(struct guess *g);
 
 /* Must not be called at the end of the input. */
 struct token guess_next(struct guess *g);
+/* After it: the smallest distance at which `len` bytes are the same, as far as the chains remember; 0:
+ * there is none.  Of matches that are as long, every encoder takes the nearest. */
+uint32_t guess_nearest(struct guess *g, uint32_t len);
 /* The token chosen at g->at: what guess_next returned, or another. */
 void guess_commit(struct guess *g, const struct token *t);
 /* Bytes without tokens (a stored block of another encoder). */

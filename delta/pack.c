@@ -122,12 +122,12 @@ static bool token_choose(struct pack *k, struct token *ret, struct err *e)
 	if (k->token_fix.gap-- > 0)
 		return true;
 	is = k->token_fix.is;
-	if (k->token_fix.same_dist)
+	if (k->token_fix.kind == FIX_SAME_DIST)
 		is.dist = t.dist;
-	if (k->token_fix.same_len)
-		is.len = t.len;
+	else if (k->token_fix.kind == FIX_NEAREST)
+		is.dist = (uint16_t)guess_nearest(&k->guess, is.len);
 	if (is.len > k->guess.n - k->guess.at || is.dist > k->guess.at ||
-	    (is.dist == 0 ? is.len != 1 : is.len < MATCH_MIN))
+	    (is.dist == 0) != (k->token_fix.kind == FIX_LITERAL))
 		return wrong(e);
 	*ret = is;
 	return token_fix_next(&k->recipe, &k->token_fix, e);

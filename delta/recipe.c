@@ -16,10 +16,6 @@ enum {
 	BLOCK_COUNT = 8,
 	BLOCK_HEADER = 16,
 	BLOCK_ALL = 31,
-	TOKEN_LITERAL = 0,
-	TOKEN_MATCH = 1,
-	TOKEN_LEN = 2,
-	TOKEN_DIST = 3,
 };
 
 unsigned wrap_size(enum wrap w)
@@ -222,24 +218,19 @@ bool block_fix_add(struct buf *b, const struct block_fix *f, struct err *e)
 bool token_fix_next(struct recipe *r, struct token_fix *ret, struct err *e)
 {
 	const uint8_t *end = r->tokens_end, *p = r->tokens;
-	static const uint8_t sizes[4] = { 0, 3, 1, 2 };
-	unsigned kind;
+	static const uint8_t sizes[4] = { 0, 1, 1, 3 };
 
 	*ret = (struct token_fix){ .gap = UINT64_MAX };
 	if (p == end)
 		return true;
 	if (!number(&p, end, &ret->gap, e))
 		return false;
-	kind = ret->gap & 3;
+	ret->kind = ret->gap & 3;
 	ret->gap >>= 2;
-	if (end - p < sizes[kind])
+	if (end - p < sizes[ret->kind])
 		return bad(e);
-	ret->same_dist = kind == TOKEN_LEN;
-	ret->same_len = kind == TOKEN_DIST;
-	ret->is.len = kind == TOKEN_LITERAL ? 1 : 0;
-	if (kind == TOKEN_MATCH || kind == TOKEN_LEN)
-		ret->is.len = (uint16_t)(*p++ + MATCH_MIN);
-	if (kind == TOKEN_MATCH || kind == TOKEN_DIST) {
+	ret->is.len = ret->kind == FIX_LITERAL ? 1 : (uint16_t)(*p++ + MATCH_MIN);
+	if (ret->kind == FIX_MATCH) {
 		unsigned dist = get_le16(p) + 1u;
 
 		p += 2;
@@ -251,21 +242,16 @@ bool token_fix_next(struct recipe *r, struct token_fix *ret, struct err *e)
 	return true;
 }
 
-bool token_fix_add(struct buf *b, uint64_t gap, const struct token *guessed,
-		   const struct token *is, struct err *e)
+bool token_fix_add(struct buf *b, const struct token_fix *f, struct err *e)
 {
-	unsigned kind = is->dist == 0               ? TOKEN_LITERAL
-			: is->dist == guessed->dist ? TOKEN_LEN
-			: is->len == guessed->len   ? TOKEN_DIST
-						    : TOKEN_MATCH;
 	uint8_t text[3];
 	size_t n = 0;
 
-	if (kind == TOKEN_MATCH || kind == TOKEN_LEN)
-		text[n++] = (uint8_t)(is->len - MATCH_MIN);
-	if (kind == TOKEN_MATCH || kind == TOKEN_DIST) {
-		put_le16(text + n, (uint16_t)(is->dist - 1));
+	if (f->kind != FIX_LITERAL)
+		text[n++] = (uint8_t)(f->is.len - MATCH_MIN);
+	if (f->kind == FIX_MATCH) {
+		put_le16(text + n, (uint16_t)(f->is.dist - 1));
 		n += 2;
 	}
-	return number_add(b, gap << 2 | kind, e) && (n == 0 || buf_add(b, text, n, e));
+	return number_add(b, f->gap << 2 | f->kind, e) && (n == 0 || buf_add(b, text, n, e));
 }

@@ -14,9 +14,9 @@
  *            their number first
  *   tokens   up to the end, for each that differs: tokens as guessed before it << 2 with
  *            0 a literal
- *            1 a match; length - 3 in a byte, distance - 1 in two
+ *            1 a match at the nearest place; length - 3
  *            2 a match with the guessed distance; length - 3
- *            3 a match with the guessed length; distance - 1
+ *            3 any match; length - 3 in a byte, distance - 1 in two
  *
  * Numbers are 7 bits to a byte, lowest first, the top bit set in all but the last. */
 #ifndef VALISE_DELTA_RECIPE_H
@@ -68,14 +68,15 @@ struct block_fix {
 bool block_fix_next(struct recipe *r, struct block_fix *ret, struct err *e) MUST_USE;
 bool block_fix_add(struct buf *b, const struct block_fix *f, struct err *e) MUST_USE;
 
+enum token_fix_kind { FIX_LITERAL, FIX_NEAREST, FIX_SAME_DIST, FIX_MATCH };
+
 struct token_fix {
 	uint64_t gap; /* tokens before it; UINT64_MAX when there is none left */
-	struct token is;
-	bool same_dist, same_len;
+	enum token_fix_kind kind;
+	struct token is; /* its dist is 0 but for FIX_MATCH: it is to be found */
 };
 
 bool token_fix_next(struct recipe *r, struct token_fix *ret, struct err *e) MUST_USE;
-bool token_fix_add(struct buf *b, uint64_t gap, const struct token *guessed,
-		   const struct token *is, struct err *e) MUST_USE;
+bool token_fix_add(struct buf *b, const struct token_fix *f, struct err *e) MUST_USE;
 
 #endif

@@ -8,4 +8,7 @@ bench-delta: programs ## deltas against rivals on real pairs (PAIRS=folder, NAME
 	$(Q)tests/bench/delta/pairs.sh '$(PAIRS)' $(NAMES)
 	$(Q)tests/bench/delta/run.sh '$(PAIRS)' $(NAMES)
 
-.PHONY: bench-delta
+bench-streams: $(B)/tests/bench/streams ## deflate streams by encoder: how many are seen through
+	$(Q)tests/bench/delta/streams.sh
+
+.PHONY: bench-delta bench-streams

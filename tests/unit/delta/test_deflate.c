@@ -266,6 +266,101 @@ static void other_encoders_are_corrected(void **state UNUSED)
 	}
 }
 
+/* What `program` makes of the plain bytes, as a gzip file; empty when it is not installed. */
+static struct buf by_program(void **state, const char *program, const uint8_t *p, size_t n)
+{
+	struct buf out = BUF_INIT(1 << 24);
+	char command[1200];
+	uint8_t *to;
+	struct err e;
+
+	snprintf(command, sizeof(command), "command -v %.*s >'%s/where'",
+		 (int)strcspn(program, " "), program, tmpdir_path(state));
+	if (system(command) != 0)
+		return out;
+	write_file_at(tmpdir_fd(state), "plain", p, n);
+	snprintf(command, sizeof(command), "cd '%s' && %s >packed", tmpdir_path(state),
+		 program);
+	assert_int_equal(system(command), 0);
+	assert_ok(buf_reserve(&out, 2 * n + 4096, &to, &e), &e);
+	buf_commit(&out, read_back_at(tmpdir_fd(state), "packed", to, 2 * n + 4096));
+	return out;
+}
+
+/* Encoders that search and cut quite differently, on this program's own code: what they decided is a
+ * fifth of the stream at most. */
+static void streams_of_other_programs_are_corrected(void **state)
+{
+	static const char *const programs[] = {
+		"libdeflate-gzip -1 -c plain",          "libdeflate-gzip -6 -c plain",
+		"libdeflate-gzip -12 -c plain",         "zopfli --i5 -c plain",
+		"pigz -n -c -b 32 -i -6 plain",         "pigz -n -c -11 plain",
+		"7z a -bd -tgzip -mx=9 -so a.gz plain",
+	};
+	enum { N = 150000 };
+	uint8_t *p = malloc(N);
+	int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	unsigned n = 0;
+
+	assert_int_equal(pread(self, p, N, 0), N);
+	close(self);
+	for (unsigned i = 0; i < ARRAY_SIZE(programs); i++) {
+		CLEANUP(buf_done) struct buf gz = by_program(state, programs[i], p, N);
+		struct streams s = { 0 };
+		struct err e;
+
+		if (!gz.n)
+			continue;
+		assert_ok(transform_deflate.find(&s, gz.p, gz.n, 0, gz.n, &e), &e);
+		assert_int_equal(s.n, 1);
+		assert_int_equal(s.v[0].plain_size, N);
+		struct buf body = { .p = gz.p + s.v[0].offset, .n = s.v[0].size };
+		size_t recipe = comes_back(&body, p, N);
+		if (recipe == 0 || recipe > body.n / 5)
+			fail_msg("%s: a recipe of %zu for %zu", programs[i], recipe, body.n);
+		streams_done(&s);
+		n++;
+	}
+	free(p);
+	if (n == 0)
+		skip();
+}
+
+/* Every place and length against a search of all places before. */
+static void the_nearest_place_is_the_nearest(void **state UNUSED)
+{
+	static const struct guess_how hows[] = {
+		{ .level = 6, .window_bits = 15, .memory = 8 },
+		{ .level = 9, .window_bits = 9, .memory = 1 },
+		{ .is_gzip = true, .level = 4, .window_bits = 15, .memory = 8 },
+	};
+	enum { N = 3000 };
+	uint8_t *p = sample(N, TEXT);
+	struct err e;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(hows); i++) {
+		uint32_t reach = (1u << hows[i].window_bits) - MATCH_MAX - MATCH_MIN - 1;
+		struct guess g;
+
+		assert_ok(guess_init(&g, &hows[i], p, N, &e), &e);
+		while (g.at < N) {
+			struct token t = guess_next(&g);
+			uint32_t len = MATCH_MIN + dice(12), dist = 1;
+
+			/* The first byte of all is no place: zlib's chains end there. */
+			while (dist < g.at &&
+			       (g.at + len > N || memcmp(p + g.at, p + g.at - dist, len) != 0))
+				dist++;
+			if (dist >= g.at || dist > reach)
+				dist = 0;
+			assert_int_equal(guess_nearest(&g, len), dist);
+			guess_commit(&g, &t);
+		}
+		guess_done(&g);
+	}
+	free(p);
+}
+
 static void checksums_behind_a_stream_cost_nothing(void **state UNUSED)
 {
 	static const int bits[] = { 31, 15 };
@@ -505,6 +600,8 @@ int main(void)
 		cmocka_unit_test(emulation_is_zlib_for_all_levels_and_strategies),
 		TMPDIR_TEST(gzip_of_every_level_needs_two_bytes),
 		cmocka_unit_test(other_encoders_are_corrected),
+		cmocka_unit_test(the_nearest_place_is_the_nearest),
+		TMPDIR_TEST(streams_of_other_programs_are_corrected),
 		cmocka_unit_test(checksums_behind_a_stream_cost_nothing),
 		cmocka_unit_test(padding_that_is_not_zero_comes_back),
 		cmocka_unit_test(streams_are_found_by_their_headers),

@@ -177,23 +177,26 @@ static void fixes_of_blocks_read_as_written(void **state UNUSED)
 
 static void fixes_of_tokens_are_checked(void **state UNUSED)
 {
-	static const struct token guessed = { .len = 5, .dist = 7 };
-	static const struct token rows[] = { { .len = 1 },
-					     { .len = 9, .dist = 7 },
-					     { .len = 5, .dist = 32768 },
-					     { .len = 258, .dist = 1 } };
+	static const struct token_fix rows[] = {
+		{ .gap = 1000, .kind = FIX_LITERAL, .is = { .len = 1 } },
+		{ .gap = 1000, .kind = FIX_NEAREST, .is = { .len = 3 } },
+		{ .gap = 1000, .kind = FIX_SAME_DIST, .is = { .len = 9 } },
+		{ .gap = 1000, .kind = FIX_MATCH, .is = { .len = 5, .dist = 32768 } },
+		{ .gap = 1000, .kind = FIX_MATCH, .is = { .len = 258, .dist = 1 } },
+	};
 	struct token_fix f;
 	struct err e;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		CLEANUP(buf_done) struct buf b = BUF_INIT(64);
 
-		assert_ok(token_fix_add(&b, 1000, &guessed, &rows[i], &e), &e);
+		assert_ok(token_fix_add(&b, &rows[i], &e), &e);
 		struct recipe r = { .tokens = b.p, .tokens_end = b.p + b.n };
 		assert_ok(token_fix_next(&r, &f, &e), &e);
 		assert_int_equal(f.gap, 1000);
-		assert_int_equal(f.same_dist ? 7 : f.is.dist, rows[i].dist);
-		assert_int_equal(f.same_len ? 5 : f.is.len, rows[i].len);
+		assert_int_equal(f.kind, rows[i].kind);
+		assert_int_equal(f.is.dist, rows[i].is.dist);
+		assert_int_equal(f.is.len, rows[i].is.len);
 		assert_ok(token_fix_next(&r, &f, &e), &e);
 		assert_true(f.gap == UINT64_MAX);
 		for (size_t cut = 1; cut < b.n; cut++) {
@@ -203,12 +206,11 @@ static void fixes_of_tokens_are_checked(void **state UNUSED)
 		for (size_t max = 0; max < b.n; max++) {
 			CLEANUP(buf_done) struct buf small = BUF_INIT(max);
 
-			assert_fails(token_fix_add(&small, 1000, &guessed, &rows[i], &e), &e,
-				     E_TOO_BIG);
+			assert_fails(token_fix_add(&small, &rows[i], &e), &e, E_TOO_BIG);
 		}
 	}
-	static const uint8_t far[] = { 3, 0x00, 0x80 }; /* a distance of 32769 */
-	struct recipe r = { .tokens = far, .tokens_end = far + 3 };
+	static const uint8_t far[] = { 3, 0, 0x00, 0x80 }; /* a distance of 32769 */
+	struct recipe r = { .tokens = far, .tokens_end = far + sizeof(far) };
 	assert_fails(token_fix_next(&r, &f, &e), &e, E_CORRUPT);
 }
 
@@ -345,15 +347,15 @@ static void codes_that_a_description_lacks_are_refused(void **state UNUSED)
 
 static void tokens_that_do_not_fit_the_stream_are_refused(void **state UNUSED)
 {
-	static const struct {
-		uint64_t gap;
-		struct token guessed, is;
-	} rows[] = {
-		{ 0, { .len = 1 }, { .len = 3, .dist = 1 } }, /* before the beginning */
-		{ 0,
-		  { .len = 1 },
-		  { .len = 1, .dist = 1 } }, /* a match of the guessed length 1 */
-		{ 5, { .len = 258 }, { .len = 258, .dist = 32768 } },
+	static const struct token_fix rows[] = {
+		/* before the beginning */
+		{ .kind = FIX_MATCH, .is = { .len = 3, .dist = 1 } },
+		{ .kind = FIX_NEAREST, .is = { .len = 3 } },
+		/* a literal has no distance that could be the same */
+		{ .kind = FIX_SAME_DIST, .is = { .len = 3 } },
+		{ .gap = 5, .kind = FIX_MATCH, .is = { .len = 258, .dist = 32768 } },
+		/* so much is not the same anywhere */
+		{ .gap = 40, .kind = FIX_NEAREST, .is = { .len = 258 } },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows) + 2; i++) {
@@ -363,13 +365,11 @@ static void tokens_that_do_not_fit_the_stream_are_refused(void **state UNUSED)
 		struct err e;
 
 		if (i < ARRAY_SIZE(rows))
-			assert_ok(token_fix_add(&tokens, rows[i].gap, &rows[i].guessed,
-						&rows[i].is, &e),
-				  &e);
+			assert_ok(token_fix_add(&tokens, &rows[i], &e), &e);
 		else if (i == ARRAY_SIZE(rows)) /* longer than what is left */
-			assert_ok(buf_add(&tokens, "\x04\x01\xff\x00\x00", 5, &e), &e);
+			assert_ok(buf_add(&tokens, "\x07\xff\x00\x00", 4, &e), &e);
 		else /* the second fix is cut */
-			assert_ok(buf_add(&tokens, "\x04\x01", 2, &e), &e);
+			assert_ok(buf_add(&tokens, "\x04\x05", 2, &e), &e);
 		r.tokens = tokens.p;
 		r.tokens_end = tokens.p + tokens.n;
 		if (pack_parts(&o, &r, text, i == ARRAY_SIZE(rows) ? 20 : TEXT_N, &e))
