@@ -83,9 +83,7 @@ part data $at 500000 >piece
 curl_pid=$!
 grows() { [ "$(stat -c %s "$state/${upload#/v1/}")" -gt $((at + 50000)) ]; }
 wait_for 20 "bytes in the file" grows
-kids=$(cat "/proc/$server_pid/task/$server_pid/children")
-kill -KILL "$server_pid"
-for k in $kids; do wait_for 10 "the end of $k" is_gone "$k"; done
+kill_valised
 wait $curl_pid || true
 start_valised
 now=$(offset)

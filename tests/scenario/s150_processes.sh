@@ -9,6 +9,15 @@ fds() {
 }
 
 say "each duty runs, as what it should be"
+# web answers as soon as it is ready itself; the filter comes last.
+locked_up() {
+	local p
+	[ "$(children work | wc -l)" = 2 ] || return
+	for p in $(children keys) $(children web) $(children work); do
+		grep -q '^Seccomp:[[:space:]]*2' "/proc/$p/status" || return
+	done
+}
+wait_for 30 "all processes without their rights" locked_up
 keys=$(children keys) web=$(children web)
 [ -n "$keys" ] && [ -n "$web" ] && [ "$(children work | wc -l)" = 2 ] || die "children: $(ps -ef | grep valised)"
 for p in $keys $web $(children work); do
@@ -108,6 +117,7 @@ say "SIGTERM: a request under way is answered, new connections are not taken, th
 	printf 'Connection: close\r\n\r\n'
 	while [ ! -s late.out ] && [ ! -e over ]; do sleep 0.05; done
 ) | openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$port" >late.out 2>/dev/null &
+asking=$!
 wait_for 10 "half a request" test -e half
 # Its connection, and the one that asks.
 two_are_open() { [ "$(metric http_connections_open)" -ge 2 ]; }
@@ -117,6 +127,7 @@ kill -TERM "$server_pid"
 touch go
 wait_for 40 "the server's end" is_gone "$server_pid"
 touch over
+wait $asking || true
 grep -q '^HTTP/1.1 200' late.out || die "the request under way was not answered: $(cat late.out)"
 for k in $kids; do is_gone "$k" || die "process $k is left"; done
 grep -q "mgr.stopped" server.log || die "no orderly end"
@@ -125,6 +136,4 @@ say "a mgr that is killed takes everybody along"
 rm "$state"/tls/*
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$state/tls/key.pem" -out "$state/tls/cert.pem" -subj /CN=new -days 10 2>/dev/null
 start_valised
-kids=$(cat "/proc/$server_pid/task/$server_pid/children")
-kill -KILL "$server_pid"
-for k in $kids; do wait_for 10 "the end of $k" is_gone "$k"; done
+kill_valised

@@ -77,7 +77,7 @@ json '.release.wanted == "acme/1.0.0"'
 say "director versions only rise, also over a restart"
 v1=$(jq '.director.timestamp | fromjson | .signed.version' c2.json)
 stop_valised
-start_valised limit.device_rate=2 limit.device_burst=40
+start_valised limit.device_rate=10 limit.device_burst=200
 wants 200 POST /v1/releases/acme/1.0.0/withdraw
 handset a checkin >c4.json || die "check-in"
 v2=$(jq '.director.timestamp | fromjson | .signed.version' c4.json)
@@ -87,25 +87,32 @@ jq -e '.director.targets | fromjson | .signed.targets == {}' c4.json >/dev/null 
 
 say "idle check-ins write nothing, sign nothing, and are small"
 n=20
-length=$(handset a sign $n idle.raw) || die "sign"
-echo "an idle request is $length bytes"
-[ "$length" -le 1024 ] || die "an idle request of $length bytes"
-writes=$(metric store_row_changes_total) commits=$(metric store_commits_total) frames=$(metric store_wal_frames_total)
-signed=$(metric checkins_director_total) idle=$(metric checkins_idle_total)
-for i in $(seq 0 $((n - 1))); do
-	part idle.raw $((i * length)) "$length" >one.raw
-	send_raw one.raw answer.$i
+counted() {
+	echo "rows $(metric store_row_changes_total) commits $(metric store_commits_total)" \
+		"pages $(metric store_wal_frames_total) signed $(metric checkins_director_total)"
+}
+idle_checkins() {
+	local i idle
+	idle=$(metric checkins_idle_total)
+	for i in $(seq 0 $((n - 1))); do
+		part idle.raw $((i * length)) "$length" >one.raw
+		send_raw one.raw answer.$i
+		grep -q '^HTTP/1.1 200' answer.$i || die "$i: $(cat answer.$i)"
+		[ "$(stat -c %s answer.$i)" -le 1024 ] || die "an idle answer of $(stat -c %s answer.$i) bytes"
+	done
+	[ "$(metric checkins_idle_total)" = $((idle + n)) ] || die "idle: $(metric checkins_idle_total), wanted $((idle + n))"
+}
+# The server's own timers write too, now and then; not three times in a row.
+for round in 1 2 3; do
+	length=$(handset a sign $n idle.raw) || die "sign"
+	[ "$length" -le 1024 ] || die "an idle request of $length bytes"
+	before=$(counted)
+	idle_checkins
+	after=$(counted)
+	[ "$before" != "$after" ] || break
+	[ $round != 3 ] || die "before $before; after $after"
 done
-for i in $(seq 0 $((n - 1))); do
-	grep -q '^HTTP/1.1 200' answer.$i || die "$i: $(cat answer.$i)"
-	[ "$(stat -c %s answer.$i)" -le 1024 ] || die "an idle answer of $(stat -c %s answer.$i) bytes"
-done
-echo "an idle answer is $(stat -c %s answer.0) bytes"
-[ "$(metric checkins_idle_total)" = $((idle + n)) ] || die "idle: $(metric checkins_idle_total), wanted $((idle + n))"
-[ "$(metric store_row_changes_total)" = "$writes" ] || die "rows were changed"
-[ "$(metric store_commits_total)" = "$commits" ] || die "something was committed"
-[ "$(metric store_wal_frames_total)" = "$frames" ] || die "pages were written"
-[ "$(metric checkins_director_total)" = "$signed" ] || die "something was signed"
+echo "an idle request is $length bytes, an idle answer $(stat -c %s answer.0)"
 
 say "a replay is refused; an altered request too"
 part idle.raw 0 "$length" >one.raw
@@ -143,11 +150,15 @@ wants 200 GET "/v1/devices/$device"
 json '.events | length == 1 and .[0].reason == "health: no report in 60 s" and .[0].state == "rolled_back"'
 
 say "a device that asks too often is told to wait"
-for _ in $(seq 200); do
-	handset a checkin >/dev/null 2>err || break
-done
-grep -q "status 429" err || die "200 check-ins at once: $(cat err)"
-grep -qE "retry-after [1-9]" err || die "$(cat err)"
+# All at once on one connection: a slow machine would be given back one each second.
+handset a sign 100 many.raw >/dev/null
+: >answer
+{
+	cat many.raw
+	refused() { grep -q 'HTTP/1.1 429' answer; }
+	wait_for 10 "a refusal" refused
+} | openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$port" >answer 2>/dev/null || true
+grep -qi '^retry-after: [1-9]' answer || die "$(cat answer)"
 
 say "a revoked device is out at once"
 wants 200 POST "/v1/devices/$device/revoke" -d '{"reason": "lost"}'

@@ -24,8 +24,7 @@ make_release v2 acme 1.1.0
 "$bin/valise" publish v2 -q >publish.out 2>&1 || die "publish after a backup: $(cat publish.out)"
 
 say "the server is lost with all it had"
-stop_valised KILL
-for p in $(pgrep -P "$server_pid" 2>/dev/null || true); do wait_for 10 "its children" is_gone "$p"; done
+kill_valised
 rm -rf "$state"
 
 say "one flipped bit in the backup is found"

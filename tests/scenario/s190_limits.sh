@@ -15,7 +15,8 @@ many() {
 [ "$(many 300)" -ge 100 ] || die "300 requests at once were answered"
 for _ in $(seq 20); do
 	api GET /healthz
-	[ "$status" = 200 ] || break # some were given back meanwhile
+	[ "$status" = 200 ] || break
+	many 60 >/dev/null # some were given back meanwhile
 done
 [ "$status" = 429 ] || die "status $status right after that"
 [ "$(header Retry-After)" -ge 1 ] || die "Retry-After: $(header Retry-After)"
@@ -60,9 +61,9 @@ exec {half}<>"/dev/tcp/127.0.0.1/$port"
 printf 'GET /hea' >&"$half" 2>/dev/null || true
 ticks() { awk '{ print $14 + $15 }' "/proc/$(children web)/stat"; }
 before=$(ticks)
-timeout 15 cat <&"$idle" >/dev/null || die "a silent connection stays"
+timeout 60 cat <&"$idle" >/dev/null || die "a silent connection stays"
 [ $(($(ticks) - before)) -lt 50 ] || die "a silent connection keeps a processor busy"
-timeout 15 cat <&"$half" >/dev/null || die "half a request stays"
+timeout 60 cat <&"$half" >/dev/null || die "half a request stays"
 exec {idle}>&- {half}>&-
 
 say "one byte now and then is not enough: in a head, in a body, over TLS"
@@ -76,14 +77,14 @@ dribble() {
 			sleep 0.3
 		done
 	} 2>/dev/null | {
-		timeout 60 openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$port" >dribble.out 2>/dev/null || true
+		timeout 200 openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$port" >dribble.out 2>/dev/null || true
 		touch gone
 	}
 }
 for begin in 'GET /healthz HTTP/1.1\r\nHost: a\r\nX: ' 'POST /v1/session HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n'; do
 	from=$SECONDS
 	dribble "$begin" || true
-	[ $((SECONDS - from)) -lt 45 ] || die "still there after $((SECONDS - from)) s: $begin"
+	[ $((SECONDS - from)) -lt 180 ] || die "still there after $((SECONDS - from)) s: $begin"
 	[ ! -s dribble.out ] || die "$(cat dribble.out)"
 done
 few_bytes() { curl -s --unix-socket "$TMPDIR/front.sock" -H "Authorization: Bearer $token" http://a/metrics | awk '$1 == "valise_http_refused_slow_total" { print $2 }'; }
@@ -100,18 +101,19 @@ printf 'GET /objects/%s HTTP/1.1\r\nHost: a\r\n\r\n' "$sha" >request
 	cat request
 	while [ ! -e read ]; do sleep 0.1; done
 } | openssl s_client -quiet -connect "127.0.0.1:$port" 2>/dev/null | {
-	while [ $((SECONDS - from)) -lt 45 ] && ! grep -q 'valise_http_connections_open 1$' now 2>/dev/null; do
+	while [ $((SECONDS - from)) -lt 180 ] && ! grep -q 'valise_http_connections_open 1$' now 2>/dev/null; do
 		dd bs=1 count=1 status=none >/dev/null
 		curl -s --unix-socket "$TMPDIR/front.sock" -H "Authorization: Bearer $token" http://a/metrics >now
 		sleep 0.2
 	done
 	touch read
 } || true
-[ $((SECONDS - from)) -lt 45 ] || die "still reading"
+[ $((SECONDS - from)) -lt 180 ] || die "still reading"
 
 say "who moves enough stays, however long it takes"
-curl -sk --limit-rate 200k --max-time 8 -o slow.out "$url/objects/$sha" || true
-[ "$(stat -c %s slow.out)" -ge 800000 ] || die "cut after $(stat -c %s slow.out) bytes"
+got=0
+curl -sk --limit-rate 200k --max-time 12 -o slow.out "$url/objects/$sha" || got=$?
+[ $got = 28 ] || die "curl ended with $got, not by its own clock, after $(stat -c %s slow.out) bytes"
 wants 200 GET /healthz
 
 say "one address cannot take all connections"

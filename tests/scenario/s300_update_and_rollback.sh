@@ -47,8 +47,8 @@ grep -c 'to=trial release="acme/1.2"' agent.log | grep -qx 2 || die "not tried a
 say "a guest that says that it fails, one that panics, one that reports another boot, a monitor that dies"
 phone 1.3 "failing mail: the store is newer"
 roll_out 1.3
-once 10 --set test.health_deadline=5s # time enough for a loaded machine to get its report
-grep -q 'reason="health: not healthy within 5 s: mail: the store is newer"' agent.log || die "no reason"
+once 10 --set test.health_deadline=10s # time enough for a loaded machine to get its report
+grep -q 'reason="health: not healthy within 10 s: mail: the store is newer"' agent.log || die "no reason"
 phone 1.4 panic
 roll_out 1.4
 once 10

@@ -39,7 +39,7 @@ END
 chmod +x "$root/init"
 (cd "$root" && find . | cpio --quiet -o -H newc) >"$dir/initrd"
 
-timeout 150 qemu-system-x86_64 -accel tcg -cpu EPYC,+svm -m 512 -nodefaults -display none -no-reboot \
+timeout 400 qemu-system-x86_64 -accel tcg -cpu EPYC,+svm -m 512 -nodefaults -display none -no-reboot \
 	-serial stdio -kernel "$dir"/kernel/boot/vmlinuz-* -initrd "$dir/initrd" \
 	-append "console=ttyS0 quiet panic=-1" </dev/null >"$dir/said" 2>/dev/null || true
 grep -q 'KVM runs a stock kernel here' "$dir/said" && grep -q 'probe exit 0' "$dir/said" || {
@@ -49,7 +49,7 @@ grep -q 'KVM runs a stock kernel here' "$dir/said" && grep -q 'probe exit 0' "$d
 
 # Here, outside: whatever it says, it says it quickly, with a reason, and with a telling exit status.
 rc=0
-timeout 10 "$bin/valise-vmm" --probe >"$dir/here" 2>&1 || rc=$?
+timeout 60 "$bin/valise-vmm" --probe >"$dir/here" 2>&1 || rc=$?
 case $rc in
 0) grep -q 'KVM runs' "$dir/here" ;;
 66 | 69 | 71 | 77) grep -q 'KVM cannot be used: .' "$dir/here" && grep -q 'hint: .' "$dir/here" ;;

@@ -614,7 +614,9 @@ static void ask(struct asked *a, const char *what, enum ipc_type type,
 	struct err e, why = { .code = E_NONE };
 
 	must(ipc_send(a->fd, type, ++a->id, payload->p, payload->n, -1, &e), &e);
-	if (!ipc_recv(&m, a->fd, &b, IPC_BIT(IPC_SIGNED) | IPC_BIT(IPC_REFUSED), 1000, &e))
+	/* What must not be signed may end without an answer; what may be gets its time. */
+	if (!ipc_recv(&m, a->fd, &b, IPC_BIT(IPC_SIGNED) | IPC_BIT(IPC_REFUSED),
+		      may ? 60000 : 2000, &e))
 		printf("refused: %s: no answer (%s)\n", what, e.text);
 	else if (m.type == IPC_REFUSED && !ipc_get_err(&m, &why))
 		printf("refused: %s: %s\n", what, why.text);
