@@ -75,3 +75,18 @@ bool bundle_next_version(uint64_t *ret, const struct tuf_meta *role, const char 
 	}
 	return true;
 }
+
+bool bundle_settings(struct buf *out, const void *p, size_t n, struct err *e)
+{
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	const struct jval *settings;
+
+	if (!jdoc_parse(&d, p, n, e) || !jobj_obj(&settings, jdoc_root(d), "settings", e))
+		return false;
+	for (struct jiter it = jobj_first(settings); it.val; it = jobj_next(settings, it)) {
+		if (!buf_printf(out, e, "  %s = ", it.key) ||
+		    !cjson_encode_json(out, it.val, e) || !buf_add_str(out, "\n", e))
+			return false;
+	}
+	return true;
+}

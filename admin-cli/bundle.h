@@ -18,4 +18,7 @@ bool bundle_fill_in(struct buf *out, struct policy **ret, const struct jval *in,
 bool bundle_next_version(uint64_t *ret, const struct tuf_meta *role, const char *name,
 			 struct err *e) MUST_USE;
 
+/* Appends the settings of a bundle, a line each: "  vm.vcpus_max = 2". */
+bool bundle_settings(struct buf *out, const void *p, size_t n, struct err *e) MUST_USE;
+
 #endif

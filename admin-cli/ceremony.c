@@ -1,4 +1,4 @@
-#include "admin-cli/ceremony.h"
+#include "admin-cli/ceremony_priv.h"
 
 #include "admin-cli/out.h"
 #include "base/clock.h"
@@ -425,45 +425,11 @@ static bool no_strangers(const struct ceremony *c, struct err *e)
 	return true;
 }
 
-/* Of what is only signed anew: each target is one that the previous version has. */
-static bool adds_nothing(const struct ceremony *c, struct err *e)
+static bool check_payload(const struct ceremony *c, struct err *e)
 {
-	struct tuf_target t, was;
-	struct err ignored;
-
-	for (struct jiter it = jobj_first(c->meta->targets); it.val;
-	     it = jobj_next(c->meta->targets, it)) {
-		if (!tuf_target_parse(&t, it.key, it.val, e))
-			return false;
-		if (!c->before || !tuf_target_get(&was, c->before, it.key, &ignored) ||
-		    t.hashes.length != was.hashes.length ||
-		    memcmp(t.hashes.sha256, was.hashes.sha256, SHA256_SIZE) != 0)
-			return err_set(e, E_UNTRUSTED,
-				       "payload: missing, and %s is new: this is no renewal",
-				       it.key);
-	}
-	return true;
-}
-
-/* A signature is over the list of targets only: what goes up with it must be on the list. */
-static bool payload_is_listed(const struct ceremony *c, struct err *e)
-{
-	uint8_t sum[SHA256_SIZE];
-	struct tuf_target t;
-
-	if (!is_delegated(c))
-		return c->payload.n == 0 || err_set(e, E_FORMAT, "payload: is for no role");
-	if (c->payload.n == 0)
-		return adds_nothing(c, e);
-	sha256(sum, buf_str(&c->payload), c->payload.n);
-	for (struct jiter it = jobj_first(c->meta->targets); it.val;
-	     it = jobj_next(c->meta->targets, it)) {
-		if (!tuf_target_parse(&t, it.key, it.val, e))
-			return false;
-		if (t.hashes.has_sha256 && memcmp(t.hashes.sha256, sum, sizeof(sum)) == 0)
-			return true;
-	}
-	return err_set(e, E_UNTRUSTED, "payload: the signed list does not have it");
+	if (is_delegated(c))
+		return ceremony_payload_check(c, e);
+	return c->payload.n == 0 || err_set(e, E_FORMAT, "payload: is for no role");
 }
 
 static bool check_file(struct ceremony *c, struct err *e)
@@ -480,7 +446,7 @@ static bool check_file(struct ceremony *c, struct err *e)
 	    (is_root(c) &&
 	     !add_need(c, "keys of the new root", tuf_role_get(c->meta, "root"), e)))
 		return false;
-	return no_strangers(c, e) && payload_is_listed(c, e);
+	return no_strangers(c, e) && check_payload(c, e);
 }
 
 bool ceremony_check(struct ceremony *c, const struct home *h, struct err *e)

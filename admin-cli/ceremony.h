@@ -16,7 +16,8 @@
  * Nothing in the file is believed because it is there.  ceremony_check walks the chain of roots,
  * holds it against the newest root that this home has seen (roots/REPOSITORY.root.json: the same
  * bytes at that version, never an older chain), verifies the previous version, and refuses the whole
- * file for one signature by a stranger or one that does not fit: somebody altered it. */
+ * file for one signature by a stranger or one that does not fit: somebody altered it.  So it does when the
+ * list of a delegated role has anything new besides the payload: what is signed is what is shown. */
 #ifndef VALISE_ADMIN_CLI_CEREMONY_H
 #define VALISE_ADMIN_CLI_CEREMONY_H
 
@@ -94,7 +95,7 @@ bool ceremony_changes(const struct ceremony *c, struct buf *out, struct err *e) 
 
 /* Sends it where it belongs.  A release is asked for again while the server verifies it.  E_UNTRUSTED when
  * signatures are missing: ceremony_send sends that too, and E_PENDING is then the server's word that it
- * waits there (a release). */
+ * waits there (a release or a bundle). */
 bool ceremony_send(const struct ceremony *c, struct remote *r, struct err *e) MUST_USE;
 bool ceremony_publish(const struct ceremony *c, struct remote *r, struct err *e) MUST_USE;
 

@@ -1,5 +1,5 @@
 /* What a ceremony's file changes, in words: the last look before a signature. */
-#include "admin-cli/ceremony.h"
+#include "admin-cli/ceremony_priv.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -91,9 +91,10 @@ static bool same_target(const struct tuf_meta *before, const struct tuf_target *
 	       memcmp(old.hashes.sha256, t->hashes.sha256, SHA256_SIZE) == 0;
 }
 
-static bool target_changes(const struct ceremony *c, struct buf *out, struct err *e)
+/* What is new or another one; below its path the payload, which is the one thing that can be shown. */
+static bool added_targets(const struct ceremony *c, const struct ceremony_payload *p,
+			  struct buf *out, struct err *e)
 {
-	const struct jval *old = base_of(c) ? base_of(c)->targets : NULL;
 	struct tuf_target t;
 	bool there;
 
@@ -104,9 +105,21 @@ static bool target_changes(const struct ceremony *c, struct buf *out, struct err
 		if (same_target(base_of(c), &t, &there))
 			continue;
 		if (!buf_printf(out, e, "%c %s, %" PRIu64 " bytes\n", there ? '!' : '+', t.path,
-				t.hashes.length))
+				t.hashes.length) ||
+		    (strcmp(t.path, p->path) == 0 && !ceremony_payload_show(p, c, out, e)))
 			return false;
 	}
+	return true;
+}
+
+static bool target_changes(const struct ceremony *c, struct buf *out, struct err *e)
+{
+	CLEANUP(ceremony_payload_done) struct ceremony_payload p = { .path = "" };
+	const struct jval *old = base_of(c) ? base_of(c)->targets : NULL;
+
+	if ((c->payload.n > 0 && !ceremony_payload_parse(&p, c, e)) ||
+	    !added_targets(c, &p, out, e))
+		return false;
 	if (!old)
 		return true;
 	for (struct jiter it = jobj_first(old); it.val; it = jobj_next(old, it)) {

@@ -2,6 +2,7 @@
 
 #include "admin-cli/ceremony.h"
 #include "base/rng.h"
+#include "proto/policy.h"
 #include "proto/sig.h"
 
 static struct err e;
@@ -228,6 +229,196 @@ static void a_chain_that_is_not_signed_is_refused(void **state)
 	org_free(o);
 }
 
+/* Root 2 has to be signed by who could make root 1, and not only by those whom it names. */
+static void a_root_that_its_predecessor_did_not_sign_is_refused(void **state)
+{
+	struct org *o = org_new(state);
+	CLEANUP(ceremony_done) struct ceremony c;
+	CLEANUP(buf_done) struct buf next = BUF_INIT(LIMIT_TUF_ROOT);
+
+	begin(&c, o);
+	make_root(&next, o, 2, 1, 2);
+	sign(&next, &o->keys[2]);
+	sign(&next, &o->keys[3]); /* of the old root only one of the two */
+	c.roots = reallocarray(c.roots, 2, sizeof(*c.roots));
+	assert_non_null(c.roots);
+	buf_init(&c.roots[1], LIMIT_TUF_ROOT);
+	c.n_roots = 2;
+	assert_ok(buf_add(&c.roots[1], next.p, next.n, &e), &e);
+	make_root(&c.file, o, 3, 1, 2);
+	assert_fails(ceremony_check(&c, &o->home, &e), &e, E_UNTRUSTED);
+	assert_non_null(strstr(e.text, "root 2 of the chain"));
+	org_free(o);
+}
+
+/* ---- policies ---- */
+
+static const char bundle_1[] =
+	"{\"_type\":\"policy\",\"format\":1,\"issued_at\":\"2026-11-22T00:00:00Z\",\"name\":\"base\","
+	"\"not_before\":\"2026-11-22T00:00:00Z\",\"settings\":{\"vm.vcpus_max\":2},\"version\":1}";
+static const char bundle_2[] =
+	"{\"_type\":\"policy\",\"format\":1,\"issued_at\":\"2026-11-22T00:00:00Z\",\"name\":\"base\","
+	"\"not_before\":\"2026-11-22T00:00:00Z\",\"settings\":{\"vm.vcpus_max\":4},\"version\":2}";
+
+static struct tuf_make_target target(const char *path, const char *text)
+{
+	struct tuf_make_target t = { .path = path, .length = strlen(text) };
+
+	sha256(t.sha256, text, strlen(text));
+	return t;
+}
+
+static void list(struct buf *out, uint64_t version, const struct tuf_make_target *t, size_t n)
+{
+	struct tuf_make_targets in = {
+		.version = version, .expires_s = YEAR, .add = t, .n_add = n
+	};
+
+	buf_reset(out);
+	assert_ok(tuf_make_targets(out, &in, &e), &e);
+}
+
+/* The image repository: all online and the targets role by keys 0 to 2, two of which must sign; policies by
+ * keys 0 and 1, both.  Version 1 of policies lists bundle_1. */
+static void begin_policies(struct ceremony *c, const struct org *o)
+{
+	const struct tuf_make_target one = target("policies/base/1.json", bundle_1);
+	static const char *const paths[] = { "policies/*/*" };
+	const struct tuf_make_role role = { .name = "policies",
+					    .keys = o->pubs,
+					    .n_keys = 2,
+					    .threshold = 2,
+					    .paths = paths,
+					    .n_paths = 1,
+					    .terminating = true };
+	struct tuf_make_targets in = {
+		.version = 1, .expires_s = YEAR, .roles = &role, .n_roles = 1
+	};
+	struct tuf_make_role roles[TUF_TYPES];
+
+	for (int t = 0; t < TUF_TYPES; t++)
+		roles[t] =
+			(struct tuf_make_role){ .keys = o->pubs, .n_keys = 3, .threshold = 2 };
+	ceremony_init(c, CEREMONY_IMAGE, "policies");
+	c->roots = calloc(1, sizeof(*c->roots));
+	assert_non_null(c->roots);
+	buf_init(&c->roots[0], LIMIT_TUF_ROOT);
+	c->n_roots = 1;
+	assert_ok(tuf_make_root(&c->roots[0], 1, YEAR, roles, &e), &e);
+	assert_ok(tuf_make_targets(&c->targets, &in, &e), &e);
+	list(&c->previous, 1, &one, 1);
+	for (int i = 0; i < 2; i++) {
+		sign(&c->roots[0], &o->keys[i]);
+		sign(&c->targets, &o->keys[i]);
+		sign(&c->previous, &o->keys[i]);
+	}
+}
+
+static void set_text(struct buf *b, const char *text)
+{
+	buf_reset(b);
+	assert_ok(buf_add_str(b, text, &e), &e);
+}
+
+static void who_signs_a_bundle_is_shown_its_settings(void **state)
+{
+	const struct tuf_make_target both[] = { target("policies/base/1.json", bundle_1),
+						target("policies/base/2.json", bundle_2) };
+	struct org *o = org_new(state);
+	CLEANUP(ceremony_done) struct ceremony c;
+	CLEANUP(buf_done) struct buf text = BUF_INIT(4096);
+
+	begin_policies(&c, o);
+	list(&c.file, 2, both, 2);
+	set_text(&c.payload, bundle_2);
+	assert_ok(ceremony_check(&c, &o->home, &e), &e);
+	assert_ok(ceremony_changes(&c, &text, &e), &e);
+	assert_non_null(strstr(buf_str(&text), "+ policies/base/2.json"));
+	assert_non_null(strstr(buf_str(&text), "bytes\n  vm.vcpus_max = 4\n"));
+	assert_null(strstr(buf_str(&text), "base/1.json"));
+	assert_ok(ceremony_sign(&c, &o->keys[1], &o->home, &e), &e);
+	assert_int_equal(ceremony_missing(&c), 1);
+	assert_fails(ceremony_sign(&c, &o->keys[2], &o->home, &e), &e, E_UNTRUSTED);
+	org_free(o);
+}
+
+static void a_list_with_more_than_what_is_shown_is_not_signed(void **state)
+{
+	const struct tuf_make_target all[] = { target("policies/base/1.json", bundle_1),
+					       target("policies/base/2.json", bundle_2),
+					       target("policies/base/3.json", bundle_2) };
+	const struct tuf_make_target changed[] = { target("policies/base/1.json", bundle_2),
+						   target("policies/base/2.json", bundle_2) };
+	const struct tuf_make_target like[] = { target("policies/base/1.json", bundle_1),
+						target("policies/base/2.json", bundle_2),
+						target("policies/base/2.jsonx", bundle_2) };
+	const struct tuf_make_target moved[] = { target("policies/base/1.json", bundle_1),
+						 target("policies/mail/2.json", bundle_2) };
+	struct org *o = org_new(state);
+	CLEANUP(ceremony_done) struct ceremony c;
+
+	begin_policies(&c, o);
+	set_text(&c.payload, bundle_2);
+	list(&c.file, 2, all, 3);
+	assert_fails(ceremony_check(&c, &o->home, &e), &e, E_UNTRUSTED);
+	assert_non_null(strstr(e.text, "policies/base/3.json is new as well"));
+	list(&c.file, 2, changed, 2);
+	assert_fails(ceremony_check(&c, &o->home, &e), &e, E_UNTRUSTED);
+	list(&c.file, 2, like, 3);
+	assert_fails(ceremony_check(&c, &o->home, &e), &e, E_UNTRUSTED);
+	list(&c.file, 2, moved, 2);
+	assert_fails(ceremony_check(&c, &o->home, &e), &e, E_UNTRUSTED);
+	assert_non_null(strstr(e.text, "does not have it as policies/base/2.json"));
+	/* What is shown is an old bundle that the list has, and another one is new. */
+	list(&c.file, 2, all, 2);
+	set_text(&c.payload, bundle_1);
+	assert_fails(ceremony_check(&c, &o->home, &e), &e, E_UNTRUSTED);
+	assert_non_null(strstr(e.text, "policies/base/2.json is new as well"));
+	/* Nothing is shown: then nothing may be new. */
+	buf_reset(&c.payload);
+	assert_fails(ceremony_check(&c, &o->home, &e), &e, E_UNTRUSTED);
+	assert_non_null(strstr(e.text, "payload: missing"));
+	list(&c.file, 2, all, 1);
+	assert_ok(ceremony_check(&c, &o->home, &e), &e);
+	set_text(&c.payload, "{\"name\":\"base\"}");
+	assert_fails(ceremony_check(&c, &o->home, &e), &e, E_FORMAT);
+	org_free(o);
+}
+
+static void a_delegation_that_its_people_did_not_sign_is_refused(void **state)
+{
+	const struct tuf_make_target one = target("policies/base/1.json", bundle_1);
+	struct org *o = org_new(state);
+	CLEANUP(ceremony_done) struct ceremony c;
+	struct tuf_make_targets in = { .version = 2, .expires_s = YEAR };
+
+	begin_policies(&c, o);
+	list(&c.file, 2, &one, 1);
+	assert_ok(ceremony_check(&c, &o->home, &e), &e);
+	/* The same roles, made again and signed by one of the two who have to. */
+	CLEANUP(buf_done) struct buf again = BUF_INIT(LIMIT_TUF_TARGETS);
+	in.old = c.targets.p;
+	in.old_n = c.targets.n;
+	assert_ok(tuf_make_targets(&again, &in, &e), &e);
+	sign(&again, &o->keys[0]);
+	buf_reset(&c.targets);
+	assert_ok(buf_add(&c.targets, again.p, again.n, &e), &e);
+	assert_fails(ceremony_check(&c, &o->home, &e), &e, E_UNTRUSTED);
+	assert_non_null(strstr(e.text, "targets: "));
+	org_free(o);
+}
+
+static void a_payload_is_for_roles_of_publishers_only(void **state)
+{
+	struct org *o = org_new(state);
+	CLEANUP(ceremony_done) struct ceremony c;
+
+	begin(&c, o);
+	set_text(&c.payload, bundle_1);
+	assert_fails(ceremony_check(&c, &o->home, &e), &e, E_FORMAT);
+	org_free(o);
+}
+
 static void files_of_another_shape_are_refused(void **state)
 {
 	static const char *const bad[] = {
@@ -266,6 +457,11 @@ int main(void)
 		TMPDIR_TEST(an_older_chain_and_another_organisation_are_refused),
 		TMPDIR_TEST(a_version_that_does_not_follow_is_refused),
 		TMPDIR_TEST(a_chain_that_is_not_signed_is_refused),
+		TMPDIR_TEST(a_root_that_its_predecessor_did_not_sign_is_refused),
+		TMPDIR_TEST(who_signs_a_bundle_is_shown_its_settings),
+		TMPDIR_TEST(a_list_with_more_than_what_is_shown_is_not_signed),
+		TMPDIR_TEST(a_delegation_that_its_people_did_not_sign_is_refused),
+		TMPDIR_TEST(a_payload_is_for_roles_of_publishers_only),
 		cmocka_unit_test(files_of_another_shape_are_refused),
 	};
 
