@@ -32,7 +32,8 @@ extern const struct cli_opt sign_opts[], root_edit_opts[], publisher_add_opts[],
 	audit_verify_opts[], image_check_opts[];
 extern const struct cli_opt init_opts[], login_opts[], publish_opts[], withdraw_opts[],
 	enrol_new_opts[], device_list_opts[], device_revoke_opts[], target_opts[],
-	policy_publish_opts[], token_new_opts[], key_new_opts[], key_import_opts[];
+	policy_publish_opts[], policy_list_opts[], token_new_opts[], key_new_opts[],
+	key_import_opts[];
 
 /* All pages of a list as a table or JSON.  `empty` is what people read when there is nothing. */
 bool cmd_print_list(struct remote *r, enum api_route_id route, const char *query,

@@ -22,6 +22,18 @@ const struct cli_opt policy_publish_opts[] = {
 	{ 0 },
 };
 
+static bool opt_pending;
+
+const struct cli_opt policy_list_opts[] = {
+	{ "pending", 0, NULL, "those that wait for signatures", CLI_FLAG, &opt_pending },
+	{ 0 },
+};
+
+static const struct out_col pending_cols[] = {
+	{ "NAME", "name", OUT_TEXT },      { "VERSION", "version", OUT_TEXT },
+	{ "STATE", "state", OUT_TEXT },    { "PROPOSED", "proposed_at", OUT_TEXT },
+	{ "BY", "proposed_by", OUT_TEXT }, { "UNTIL", "expires_at", OUT_TEXT },
+};
 static const struct out_col list_cols[] = {
 	{ "NAME", "name", OUT_TEXT },
 	{ "VERSION", "version", OUT_TEXT },
@@ -34,12 +46,19 @@ static const struct out_col list_cols[] = {
 static const struct out_col item_cols[] = {
 	{ "policy", "name", OUT_TEXT },
 	{ "version", "version", OUT_TEXT },
+	{ "state", "state", OUT_TEXT },
 	{ "target", "target", OUT_TARGET },
 	{ "devices that want it", "wanted", OUT_TEXT },
 	{ "delivered to", "delivered", OUT_TEXT },
 	{ "applied by", "applied", OUT_TEXT },
 	{ "published", "published_at", OUT_TEXT },
 	{ "by", "published_by", OUT_TEXT },
+	{ "proposed", "proposed_at", OUT_TEXT },
+	{ "by", "proposed_by", OUT_TEXT },
+	{ "until", "expires_at", OUT_TEXT },
+	{ "signatures needed", "signatures.threshold", OUT_TEXT },
+	{ "signed by keys", "signatures.signed", OUT_LIST },
+	{ "other keys", "signatures.missing", OUT_LIST },
 };
 
 static bool read_input(struct jdoc **ret, const char *path, struct err *e)
@@ -87,25 +106,71 @@ static bool choose_version(uint64_t *ret, struct remote *r, const char *name, st
 	       bundle_next_version(ret, role.meta, name, e);
 }
 
-static bool same_as_newest(bool *ret, struct remote *r, const char *name, const struct jval *in,
-			   struct err *e)
+/* The bundle that the server has, published or waiting; `text` stays empty when there is none with these
+ * settings. */
+static bool find_same(struct buf *text, struct remote *r, const struct remote_call *c,
+		      const struct jval *in, struct err *e)
 {
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
-	CLEANUP(jdoc_freep) struct jdoc *newest = NULL;
-	const char *const params[] = { name, NULL };
-	struct remote_call c = { .route = ROUTE_POLICY_GET, .params = params };
+	CLEANUP(jdoc_freep) struct jdoc *theirs = NULL;
 	const struct jval *a, *b;
-	const char *text;
+	const char *bundle;
+	bool same;
 	size_t n;
 
-	*ret = false;
-	if (!remote_do(r, &c, NULL, &d, e))
+	if (!remote_do(r, c, NULL, &d, e))
 		return e->code == E_NOT_FOUND;
-	if (!d || !jobj_text(&text, &n, jdoc_root(d), "bundle", LIMIT_POLICY_JSON, e) ||
-	    !jdoc_parse(&newest, text, n, e) ||
-	    !jobj_obj(&a, jdoc_root(newest), "settings", e) || !jobj_obj(&b, in, "settings", e))
-		return err_wrap(e, "newest version of policy %s", name);
-	return cjson_equal(ret, a, b, e);
+	if (!d || !jobj_text(&bundle, &n, jdoc_root(d), "bundle", LIMIT_POLICY_JSON, e) ||
+	    !jdoc_parse(&theirs, bundle, n, e) ||
+	    !jobj_obj(&a, jdoc_root(theirs), "settings", e) ||
+	    !jobj_obj(&b, in, "settings", e) || !cjson_equal(&same, a, b, e))
+		return err_wrap(e, "policy, as the server has it");
+	return !same || buf_add(text, bundle, n, e);
+}
+
+static bool is_newest(bool *ret, struct remote *r, const char *name, const struct jval *in,
+		      struct err *e)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_POLICY_JSON);
+	const char *const params[] = { name, NULL };
+	struct remote_call c = { .route = ROUTE_POLICY_GET, .params = params };
+
+	if (!find_same(&text, r, &c, in, e))
+		return false;
+	*ret = text.n > 0;
+	return true;
+}
+
+/* One that waits with these settings is the one that is meant: it is signed as it is, with its dates. */
+static bool find_waiting(struct buf *text, struct remote *r, const char *name, uint64_t version,
+			 const struct jval *in, struct err *e)
+{
+	char number[24];
+	const char *const params[] = { name, number, NULL };
+	struct remote_call c = { .route = ROUTE_POLICY_PROPOSAL, .params = params };
+
+	snprintf(number, sizeof(number), "%" PRIu64, version);
+	return find_same(text, r, &c, in, e);
+}
+
+/* The bundle of a file that leaves the version to us, once the server is known.  *ret_same: there is nothing
+ * to be done. */
+static bool number_it(struct buf *text, struct policy **p, bool *ret_same, struct remote *r,
+		      const struct jval *in, const char *path, struct err *e)
+{
+	uint64_t version;
+
+	if (!is_newest(ret_same, r, (*p)->name, in, e))
+		return false;
+	if (*ret_same)
+		return true;
+	buf_reset(text);
+	if (!choose_version(&version, r, (*p)->name, e) ||
+	    !find_waiting(text, r, (*p)->name, version, in, e))
+		return false;
+	policy_free(TAKE(*p));
+	return text->n > 0 ? policy_parse(p, text->p, text->n, e)
+			   : build(text, p, in, path, version, e);
 }
 
 /* Everything but the last step: the others sign the file, the last of them publishes it. */
@@ -193,25 +258,16 @@ bool cmd_policy_publish(int argc, char **argv, struct err *e)
 	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_POLICY_JSON);
 	CLEANUP(policy_freep) struct policy *p = NULL;
 	enum role_result result = ROLE_UPDATED;
-	uint64_t version = 1;
 	bool same = false;
 
 	/* Wrong settings are told before the network is asked anything. */
 	if (!read_input(&d, argv[0], e) || !build(&text, &p, jdoc_root(d), argv[0], 1, e) ||
-	    !remote_open(&r, REMOTE_TOKEN, e))
+	    !remote_open(&r, REMOTE_TOKEN, e) ||
+	    (!jobj_has(jdoc_root(d), "version") &&
+	     !number_it(&text, &p, &same, &r, jdoc_root(d), argv[0], e)))
 		return false;
-	if (!jobj_has(jdoc_root(d), "version")) {
-		if (!same_as_newest(&same, &r, p->name, jdoc_root(d), e))
-			return false;
-		if (same)
-			return print_published(p->name, 0, "unchanged", e);
-		if (!choose_version(&version, &r, p->name, e))
-			return false;
-		policy_free(TAKE(p));
-		buf_reset(&text);
-		if (!build(&text, &p, jdoc_root(d), argv[0], version, e))
-			return false;
-	}
+	if (same)
+		return print_published(p->name, 0, "unchanged", e);
 	if (!post_bundle(&r, p, &text, &result, e))
 		return false;
 	return opt_partial ||
@@ -246,38 +302,40 @@ bool cmd_policy_list(int argc, char **argv, struct err *e)
 {
 	CLEANUP(remote_done) struct remote r = { 0 };
 
-	return remote_open(&r, REMOTE_TOKEN, e) &&
-	       cmd_print_list(&r, ROUTE_POLICY_LIST, NULL, list_cols, ARRAY_SIZE(list_cols),
+	if (!remote_open(&r, REMOTE_TOKEN, e))
+		return false;
+	if (opt_pending)
+		return cmd_print_list(&r, ROUTE_POLICY_LIST, "state=pending", pending_cols,
+				      ARRAY_SIZE(pending_cols), "nothing waits for signatures",
+				      e);
+	return cmd_print_list(&r, ROUTE_POLICY_LIST, NULL, list_cols, ARRAY_SIZE(list_cols),
 			      "no policies; `valise policy publish FILE` makes one", e);
 }
 
-/* The settings of a bundle, one on a line. */
 static bool print_settings(const struct jval *item, struct err *e)
 {
-	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	CLEANUP(buf_done) struct buf b = BUF_INIT(4 * LIMIT_POLICY_JSON);
-	const struct jval *settings;
 	const char *text;
 	size_t n;
 
-	if (!jobj_text(&text, &n, item, "bundle", LIMIT_POLICY_JSON, e) ||
-	    !jdoc_parse(&d, text, n, e) || !jobj_obj(&settings, jdoc_root(d), "settings", e))
-		return false;
-	for (struct jiter it = jobj_first(settings); it.val; it = jobj_next(settings, it)) {
-		if (!buf_printf(&b, e, "  %s = ", it.key) ||
-		    !cjson_encode_json(&b, it.val, e) || !buf_add_str(&b, "\n", e))
-			return false;
-	}
-	return out_write(&b, e);
+	return jobj_text(&text, &n, item, "bundle", LIMIT_POLICY_JSON, e) &&
+	       bundle_settings(&b, text, n, e) && out_write(&b, e);
 }
 
 bool cmd_policy_show(int argc, char **argv, struct err *e)
 {
 	CLEANUP(remote_done) struct remote r = { 0 };
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	struct release_ref ref;
 	const char *const params[] = { argv[0], NULL };
+	const char *const both[] = { ref.product, ref.version, NULL };
 	struct remote_call c = { .route = ROUTE_POLICY_GET, .params = params };
 
+	if (strchr(argv[0], '/')) {
+		if (!release_ref_parse(&ref, argv[0], e))
+			return false;
+		c = (struct remote_call){ .route = ROUTE_POLICY_VERSION, .params = both };
+	}
 	if (!remote_open(&r, REMOTE_TOKEN, e) || !remote_do(&r, &c, NULL, &d, e))
 		return false;
 	if (!d)

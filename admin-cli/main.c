@@ -78,14 +78,22 @@ static const struct cli_command commands[] = {
 	  cmd_policy_check },
 	{ "policy publish", "FILE", "sign and publish a policy bundle", policy_publish_opts, 1,
 	  1, cmd_policy_publish,
-	  .long_help = "FILE is JSON with `name` and `settings`; `version` (the next one),\n"
-		       "`issued_at` and `not_before` (now) may be left out." },
-	{ "policy approve", "FILE", "sign a bundle that waits, and publish it", sign_opts, 1, 1,
-	  cmd_policy_approve },
+	  .long_help =
+		  "FILE is JSON with `name` and `settings`; `version` (the next one),\n"
+		  "`issued_at` and `not_before` (now) may be left out.  Where more than one\n"
+		  "has to sign, it waits on the server for the others." },
+	{ "policy approve", "NAME/VERSION|FILE", "sign a bundle that waits, and publish it",
+	  sign_opts, 1, 1, cmd_policy_approve,
+	  .long_help =
+		  "A bundle that wants more than one signature waits on the server after\n"
+		  "`valise policy publish`; FILE is what `valise policy publish --partial` left,\n"
+		  "for who signs without a server.  Shows the settings, asks, and adds the\n"
+		  "signature; with the last one that is needed the bundle is published." },
 	{ "policy assign", "NAME", "say to whom a policy applies", target_opts, 1, 1,
 	  cmd_policy_assign },
-	{ "policy list", "", "list policies", NULL, 0, 0, cmd_policy_list },
-	{ "policy show", "NAME", "one policy", NULL, 1, 1, cmd_policy_show },
+	{ "policy list", "", "list policies", policy_list_opts, 0, 0, cmd_policy_list },
+	{ "policy show", "NAME[/VERSION]", "one policy, also one that waits for signatures",
+	  NULL, 1, 1, cmd_policy_show, .long_help = "Without VERSION the newest." },
 	{ "policy explain", "DEVICE", "which bundle decides which setting of a handset", NULL,
 	  1, 1, cmd_policy_explain },
 

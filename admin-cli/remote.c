@@ -112,17 +112,16 @@ void remote_done(struct remote *r)
 }
 
 /* 202 is an error's text as well: it was understood, and somebody else has to do something first. */
-static bool not_yet(enum api_route_id route, const struct https_answer *a, struct err *e)
+static bool not_yet(const struct https_answer *a, struct err *e)
 {
+	static char hint[LIMIT_TEXT + 1]; /* err_hint does not copy */
 	struct api_error why;
 
 	if (!api_error_parse(&why, a->body.p, a->body.n, e))
 		return err_wrap(e, "answer 202");
+	snprintf(hint, sizeof(hint), "%s", why.hint);
 	err_from_name(e, why.code, "%s", why.message);
-	return route == ROUTE_RELEASE_NEW
-		       ? err_hint(e, "the holder of another key runs `valise release approve "
-				     "PRODUCT/VERSION`")
-		       : err_hint(e, "somebody else does the same with a token of their own");
+	return err_hint(e, hint);
 }
 
 static bool send_call(struct remote *r, const struct remote_call *c, struct https_answer *a,
@@ -150,7 +149,7 @@ static bool send_call(struct remote *r, const struct remote_call *c, struct http
 	}
 	r->retry_after_s = -1;
 	if (https_do(r->https, &q, a, e))
-		return a->status != 202 || not_yet(c->route, a, e);
+		return a->status != 202 || not_yet(a, e);
 	r->retry_after_s = a->retry_after_s;
 	return false;
 }

@@ -107,6 +107,10 @@ enum api_scope {
 	   "publish a policy bundle")                                                          \
 	XX(POLICY_LIST, GET, "/v1/policies", SCOPE_POLICY, 0, "list policies")                 \
 	XX(POLICY_GET, GET, "/v1/policies/{name}", SCOPE_POLICY, 0, "one policy")              \
+	XX(POLICY_VERSION, GET, "/v1/policies/{name}/{version}", SCOPE_POLICY, 0,              \
+	   "one policy in one version")                                                        \
+	XX(POLICY_PROPOSAL, GET, "/v1/policies/{name}/{version}/proposal", SCOPE_POLICY, 0,    \
+	   "a policy that waits for signatures, to sign it")                                   \
 	XX(POLICY_ASSIGN, PUT, "/v1/policies/{name}/assignment", SCOPE_POLICY,                 \
 	   LIMIT_SMALL_BODY, "say to whom a policy applies")                                   \
 	XX(TOKEN_NEW, POST, "/v1/tokens", SCOPE_ADMIN, LIMIT_SMALL_BODY, "make an API token")  \

@@ -47,6 +47,8 @@ API_HANDLER(api_release_withdraw);
 API_HANDLER(api_policy_new);
 API_HANDLER(api_policy_list);
 API_HANDLER(api_policy_get);
+API_HANDLER(api_policy_version);
+API_HANDLER(api_policy_proposal);
 API_HANDLER(api_policy_assign);
 /* api_tickets.c */
 API_HANDLER(api_ticket_new);

@@ -1,7 +1,8 @@
 /* server/api_releases.c - publishing, listing, withdrawing. */
 #include "server/api.h"
 #include "server/api_json.h"
-#include "server/repo.h"
+#include "server/api_proposals.h"
+#include "server/publication.h"
 #include "base/io.h"
 #include "base/text.h"
 #include "storage/objects.h"
@@ -63,6 +64,16 @@ static bool write_deltas(struct jw *w, struct req *r, const struct release_row *
 	return true;
 }
 
+/* Who signed the product's role; NULL: the newest one. */
+static bool write_signatures(struct jw *w, struct req *r, const char *product, const char *text,
+			     size_t n, struct err *e)
+{
+	char role[LIMIT_NAME + 16];
+
+	snprintf(role, sizeof(role), "releases.%s", product);
+	return publication_signatures(w, r->web, role, text, n, e);
+}
+
 static bool send_release(struct req *r, unsigned status, const char *product,
 			 const char *version, struct err *e)
 {
@@ -74,8 +85,7 @@ static bool send_release(struct req *r, unsigned status, const char *product,
 	reply_json(r, status, &w);
 	jw_obj(&w, NULL);
 	write_row(&w, &full.row);
-	if (!write_deltas(&w, r, &full.row, e) ||
-	    !repo_signatures(&w, r->web, product, NULL, 0, e))
+	if (!write_deltas(&w, r, &full.row, e) || !write_signatures(&w, r, product, NULL, 0, e))
 		return false;
 	jw_raw(&w, "release", full.manifest, full.row.manifest_size);
 	jw_end(&w);
@@ -84,16 +94,6 @@ static bool send_release(struct req *r, unsigned status, const char *product,
 
 /* ---- what waits for signatures ------------------------------------------------------------- */
 
-static void write_proposal(struct jw *w, const struct proposal *p)
-{
-	jw_str(w, "product", p->product);
-	jw_str(w, "version", p->version);
-	jw_str(w, "state", "pending");
-	jw_time(w, "proposed_at", p->proposed_at);
-	jw_str(w, "proposed_by", p->proposed_by);
-	jw_time(w, "expires_at", p->expires_at);
-}
-
 static bool send_proposal(struct req *r, struct err *e)
 {
 	CLEANUP(proposal_done) struct proposal p = { .number = 0 };
@@ -101,55 +101,29 @@ static bool send_proposal(struct req *r, struct err *e)
 	uint8_t sha[SHA256_SIZE];
 	struct jw w;
 
-	if (!proposals_get(r->web->store, r->params[0], r->params[1], &p, e) ||
-	    !release_parse(&rel, p.manifest, p.manifest_n, e))
+	if (!proposals_get(r->web->store, PROPOSAL_RELEASE, r->params[0], r->params[1], &p,
+			   e) ||
+	    !release_parse(&rel, p.text, p.text_n, e))
 		return false;
-	sha256(sha, p.manifest, p.manifest_n);
+	sha256(sha, p.text, p.text_n);
 	reply_json(r, 200, &w);
 	jw_obj(&w, NULL);
-	write_proposal(&w, &p);
+	jw_str(&w, "product", p.name);
+	jw_str(&w, "version", p.version);
+	api_proposal_write(&w, &p);
 	jw_u64(&w, "security_version", rel->security_version);
 	jw_u64(&w, "data_schema", rel->data_schema);
 	jw_hex(&w, "sha256", sha, sizeof(sha));
-	if (!repo_signatures(&w, r->web, p.product, p.role, p.role_n, e))
+	if (!write_signatures(&w, r, p.name, p.role, p.role_n, e))
 		return false;
-	jw_raw(&w, "release", p.manifest, p.manifest_n);
+	jw_raw(&w, "release", p.text, p.text_n);
 	jw_end(&w);
 	return reply_json_end(&w, e);
 }
 
-static bool list_proposals(struct req *r, const char *product, int64_t after, size_t limit,
-			   struct err *e)
-{
-	CLEANUP(proposal_page_done) struct proposal_page page = { 0 };
-	struct jw w;
-
-	if (!proposals_list(r->web->store, product, after, limit, &page, e))
-		return false;
-	reply_list(r, &w);
-	for (size_t i = 0; i < page.n; i++) {
-		jw_obj(&w, NULL);
-		write_proposal(&w, &page.items[i]);
-		jw_end(&w);
-	}
-	return reply_list_end_at(&w, page.more, 'n',
-				 page.n > 0 ? page.items[page.n - 1].number : 0, e);
-}
-
-/* As it was posted, with the signatures that came since. */
 bool api_release_proposal(struct req *r, struct err *e)
 {
-	CLEANUP(proposal_done) struct proposal p = { .number = 0 };
-	struct jw w;
-
-	if (!proposals_get(r->web->store, r->params[0], r->params[1], &p, e))
-		return false;
-	reply_json(r, 200, &w);
-	jw_obj(&w, NULL);
-	jw_strn(&w, "release", p.manifest, p.manifest_n);
-	jw_strn(&w, "targets", p.role, p.role_n);
-	jw_end(&w);
-	return reply_json_end(&w, e);
+	return api_proposal_send(r, PROPOSAL_RELEASE, e);
 }
 
 /* ---- lists --------------------------------------------------------------------------------- */
@@ -162,15 +136,15 @@ bool api_release_list(struct req *r, struct err *e)
 	size_t limit;
 	struct jw w;
 
-	if (!req_page_number(r, 'n', &after, &limit, e) ||
-	    !req_query(r, "product", product, sizeof(product), e) ||
+	if (!req_query(r, "product", product, sizeof(product), e) ||
 	    !req_query(r, "state", state, sizeof(state), e))
 		return false;
 	if (strcmp(state, "pending") == 0)
-		return list_proposals(r, product, after, limit, e);
+		return api_proposal_list(r, PROPOSAL_RELEASE, product, e);
 	if (state[0])
 		return err_set(e, E_FORMAT, "state: is pending, or not given");
-	if (!releases_list(r->web->store, product, after, limit, &page, e))
+	if (!req_page_number(r, 'n', &after, &limit, e) ||
+	    !releases_list(r->web->store, product, after, limit, &page, e))
 		return false;
 	reply_list(r, &w);
 	for (size_t i = 0; i < page.n; i++) {
@@ -204,9 +178,8 @@ bool api_release_withdraw(struct req *r, struct err *e)
 
 struct publish {
 	struct jdoc *doc;
-	const char *manifest, *role;
-	size_t manifest_n, role_n;
 	struct release *release;
+	struct publication p; /* borrows from both */
 };
 
 static void publish_done(struct publish *p)
@@ -218,14 +191,18 @@ static void publish_done(struct publish *p)
 static bool read_body(struct publish *p, struct req *r, struct err *e)
 {
 	static const char *const keys[] = { "release", "targets", NULL };
+	struct publication *to = &p->p;
 
-	return api_body(r, keys, false, &p->doc, e) &&
-	       jobj_text(&p->manifest, &p->manifest_n, jdoc_root(p->doc), "release",
-			 LIMIT_RELEASE_JSON, e) &&
-	       jobj_text(&p->role, &p->role_n, jdoc_root(p->doc), "targets", LIMIT_TUF_TARGETS,
-			 e) &&
-	       (release_parse(&p->release, p->manifest, p->manifest_n, e) ||
-		err_wrap(e, "release"));
+	if (!api_body(r, keys, false, &p->doc, e) ||
+	    !jobj_text(&to->text, &to->text_n, jdoc_root(p->doc), "release", LIMIT_RELEASE_JSON,
+		       e) ||
+	    !jobj_text(&to->role, &to->role_n, jdoc_root(p->doc), "targets", LIMIT_TUF_TARGETS,
+		       e))
+		return false;
+	if (!release_parse(&p->release, to->text, to->text_n, e))
+		return err_wrap(e, "release");
+	to->release = p->release;
+	return true;
 }
 
 /* A version is published once and for ever: *ret_same when this is it again. */
@@ -238,7 +215,7 @@ static bool look_for_same(struct req *r, const struct publish *p, bool *ret_same
 	*ret_same = false;
 	if (!releases_get(r->web->store, p->release->product, p->release->version, &full, e))
 		return e->code == E_NOT_FOUND;
-	sha256(sha, p->manifest, p->manifest_n);
+	sha256(sha, p->p.text, p->p.text_n);
 	if (memcmp(sha, full.row.manifest_sha256, SHA256_SIZE) != 0) {
 		hex_encode(hex, full.row.manifest_sha256, SHA256_SIZE);
 		return err_set(
@@ -358,36 +335,27 @@ static bool verify_objects(struct req *r, const struct release *rel, struct err 
 	return true;
 }
 
-static bool publish(struct req *r, struct publish *p, enum release_put *ret, struct err *e)
+static bool publish(struct req *r, struct publish *p, bool *ret_created, struct err *e)
 {
-	CLEANUP(buf_done) struct buf whole = BUF_INIT(LIMIT_TUF_TARGETS);
 	uint64_t missing;
 	bool same;
 
-	*ret = RELEASE_SAME;
+	*ret_created = false;
 	if (!look_for_same(r, p, &same, e) || same)
 		return same;
-	if (!repo_check_release(r->web, p->release, p->manifest, p->manifest_n, p->role,
-				p->role_n, &missing, e) ||
-	    !have_objects(r, p->release, e) || !verify_objects(r, p->release, e))
-		return false;
-	if (missing == 0)
-		return repo_publish_release(r->web, p->release, p->manifest, p->manifest_n,
-					    p->role, p->role_n, r->actor, ret, e);
-	return repo_propose_release(r->web, p->release, p->manifest, p->manifest_n, p->role,
-				    p->role_n, r->actor, &whole, e) &&
-	       repo_publish_release(r->web, p->release, p->manifest, p->manifest_n, whole.p,
-				    whole.n, r->actor, ret, e);
+	return publication_check(r->web, &p->p, &missing, e) &&
+	       have_objects(r, p->release, e) && verify_objects(r, p->release, e) &&
+	       publication_put(r->web, &p->p, missing, r->actor, ret_created, e);
 }
 
 bool api_release_new(struct req *r, struct err *e)
 {
 	CLEANUP(publish_done) struct publish p = { .doc = NULL };
-	enum release_put put;
+	bool created;
 
 	if (!read_body(&p, r, e))
 		return false;
-	if (!publish(r, &p, &put, e)) {
+	if (!publish(r, &p, &created, e)) {
 		err_wrap(e, "%s/%s", p.release->product, p.release->version);
 		if (e->code == E_PENDING)
 			log_info("release.waits", "id=%s actor=%s release=%s/%s", r->id,
@@ -398,9 +366,8 @@ bool api_release_new(struct req *r, struct err *e)
 		return false;
 	}
 	deltas_wake(r->web->deltas);
-	if (put == RELEASE_CREATED)
+	if (created)
 		log_info("release.published", "id=%s release=%s/%s actor=%s", r->id,
 			 p.release->product, p.release->version, r->actor);
-	return send_release(r, put == RELEASE_CREATED ? 201 : 200, p.release->product,
-			    p.release->version, e);
+	return send_release(r, created ? 201 : 200, p.release->product, p.release->version, e);
 }

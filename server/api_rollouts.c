@@ -1,7 +1,7 @@
 /* server/api_rollouts.c - giving a release to everybody, a group or one device. */
 #include "server/api.h"
 #include "server/api_json.h"
-#include "server/repo.h"
+#include "server/publication.h"
 #include "storage/rollouts.h"
 
 #include <inttypes.h>
@@ -41,7 +41,7 @@ static bool send_rollout(struct req *r, unsigned status, int64_t number, struct 
 static bool trusted_if_there(struct req *r, const char *product, const char *version,
 			     struct err *e)
 {
-	return repo_release_trusted(r->web, product, version, e) || e->code == E_NOT_FOUND;
+	return publication_trusted(r->web, product, version, e) || e->code == E_NOT_FOUND;
 }
 
 static bool second_if_all(struct req *r, const struct target *t, const char *product,

@@ -1,6 +1,7 @@
 /* server/api_tuf.c - metadata of the image repository and the director's roots, in and out. */
 #include "server/api.h"
 #include "server/online.h"
+#include "server/publication.h"
 #include "server/repo.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -152,7 +153,7 @@ bool api_image_role_put(struct req *r, struct err *e)
 	const char *role = r->params[0];
 	uint64_t version;
 
-	if (!repo_put_role(r->web, role, r->body.p, r->body.n, r->actor, &version, e))
+	if (!publication_renew(r->web, role, r->body.p, r->body.n, r->actor, &version, e))
 		return refused(r, "image repository", e);
 	return put_done(r, role, version, e);
 }

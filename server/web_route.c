@@ -53,6 +53,8 @@ const struct handler web_handlers[API_N_ROUTES] = {
 	ROW(POLICY_NEW, api_policy_new),
 	ROW(POLICY_LIST, api_policy_list),
 	ROW(POLICY_GET, api_policy_get),
+	ROW(POLICY_VERSION, api_policy_version),
+	ROW(POLICY_PROPOSAL, api_policy_proposal),
 	ROW(POLICY_ASSIGN, api_policy_assign),
 	ROW(TOKEN_NEW, api_token_new),
 	ROW(TOKEN_LIST, api_token_list),

@@ -3,6 +3,8 @@
 #include "storage/audit_priv.h"
 #include "storage/devices_priv.h"
 #include "storage/objects_priv.h"
+#include "storage/policies_priv.h"
+#include "storage/proposals_priv.h"
 #include "storage/store_priv.h"
 #include "storage/target_priv.h"
 #include "storage/tuf_priv.h"
@@ -19,7 +21,8 @@ struct publish {
 	enum policy_put put;
 };
 
-static bool look_for_same(struct db *db, const struct publish *p, bool *ret, struct err *e)
+bool policy_is_there(struct db *db, const struct policy_new *p,
+		     const uint8_t sha256[static SHA256_SIZE], bool *ret, struct err *e)
 {
 	CLEANUP(rows_done) struct rows r = { 0 };
 	uint8_t stored[SHA256_SIZE];
@@ -27,26 +30,26 @@ static bool look_for_same(struct db *db, const struct publish *p, bool *ret, str
 	bool found;
 
 	if (!db_one(db, &r, &found, e,
-		    "SELECT sha256 FROM policies WHERE name = ?1 AND version = ?2",
-		    S(p->p->name), I(p->p->version)))
+		    "SELECT sha256 FROM policies WHERE name = ?1 AND version = ?2", S(p->name),
+		    I(p->version)))
 		return false;
 	*ret = found;
 	if (found && !col_hash(&r, 0, stored, e))
 		return false;
-	if (found && memcmp(stored, p->sha256, SHA256_SIZE) != 0)
+	if (found && memcmp(stored, sha256, SHA256_SIZE) != 0)
 		return err_set(e, E_EXISTS,
 			       "policy %s version %" PRIu64
 			       " is published with another content",
-			       p->p->name, p->p->version);
+			       p->name, p->version);
 	if (found)
 		return true;
 	if (!db_int(db, &newest, e, "SELECT max(version) FROM policies WHERE name = ?1",
-		    S(p->p->name)))
+		    S(p->name)))
 		return false;
-	if (p->p->version < (uint64_t)newest)
+	if (p->version < (uint64_t)newest)
 		return err_set(e, E_ROLLBACK,
 			       "policy %s version %" PRIu64 " is below %" PRId64 ", the newest",
-			       p->p->name, p->p->version, newest);
+			       p->name, p->version, newest);
 	return true;
 }
 
@@ -88,11 +91,11 @@ static bool put_bundle(struct db *db, const struct publish *p, struct err *e)
 static bool publish(struct db *db, void *ctx, struct err *e)
 {
 	struct publish *p = ctx;
-	char subject[LIMIT_NAME + 24];
+	char subject[LIMIT_NAME + 24], version[24];
 	bool same, stored;
 	size_t added;
 
-	if (!look_for_same(db, p, &same, e))
+	if (!policy_is_there(db, p->p, p->sha256, &same, e))
 		return false;
 	p->put = same ? POLICY_SAME : POLICY_CREATED;
 	if (same)
@@ -102,12 +105,14 @@ static bool publish(struct db *db, void *ctx, struct err *e)
 	if (!stored)
 		return err_set(e, E_CONFLICT, "the bundle's object was removed meanwhile");
 	snprintf(subject, sizeof(subject), "%s/%" PRIu64, p->p->name, p->p->version);
+	snprintf(version, sizeof(version), "%" PRIu64, p->p->version);
 	return put_bundle(db, p, e) && mark_assigned(db, p->p->name, e) &&
+	       proposal_end(db, PROPOSAL_POLICY, p->p->name, version, e) &&
 	       tuf_files_put(db, p->p->tuf, p->p->tuf_n, p->now_s, &added, e) &&
 	       audit_row_add(db, p->now_s, p->actor, "policy.publish", subject, "", e);
 }
 
-static bool check_new(const struct policy_new *p, struct err *e)
+bool policy_new_check(const struct policy_new *p, struct err *e)
 {
 	if (!check_name("policy", p->name, e))
 		return false;
@@ -126,10 +131,10 @@ bool policies_publish(struct store *s, const struct policy_new *pn, const char *
 	CLEANUP(reader_put) struct reader rd = { 0 };
 	bool same;
 
-	if (!check_actor(actor, e) || !check_new(pn, e))
+	if (!check_actor(actor, e) || !policy_new_check(pn, e))
 		return false;
 	sha256(p.sha256, pn->text, pn->n);
-	if (!reader_get(&rd, s, e) || !look_for_same(rd.db, &p, &same, e))
+	if (!reader_get(&rd, s, e) || !policy_is_there(rd.db, pn, p.sha256, &same, e))
 		return false;
 	reader_put(&rd);
 	if (!same &&

@@ -20,7 +20,8 @@ struct policy_new {
 
 enum policy_put { POLICY_CREATED, POLICY_SAME };
 
-/* One step, as releases_publish; the text becomes an object too.
+/* One step, as releases_publish; the text becomes an object too, and what waited under this version
+ * (storage/proposals.h) waits no longer.
  *	POLICY_SAME: this version with the same text was there; nothing is written.
  *	E_EXISTS: this version has another text.  E_ROLLBACK: a newer version is published.
  *	E_CONFLICT: metadata (tuf_put).  E_FORMAT. */

@@ -2,6 +2,7 @@
 
 #include "storage/audit_priv.h"
 #include "storage/objects_priv.h"
+#include "storage/proposals_priv.h"
 #include "storage/releases_priv.h"
 #include "storage/store_priv.h"
 #include "storage/target_priv.h"
@@ -202,8 +203,7 @@ static bool publish(struct db *db, void *ctx, struct err *e)
 	snprintf(subject, sizeof(subject), "%s/%s", p->r->product, p->r->version);
 	hex_encode(hex, p->manifest_sha256, SHA256_SIZE);
 	return release_has_objects(db, p->r, e) && put_release(db, p, e) &&
-	       db_run(db, e, "DELETE FROM proposals WHERE product = ?1 AND version = ?2",
-		      S(p->r->product), S(p->r->version)) &&
+	       proposal_end(db, PROPOSAL_RELEASE, p->r->product, p->r->version, e) &&
 	       tuf_files_put(db, p->r->tuf, p->r->tuf_n, p->now_s, &added, e) &&
 	       audit_row_add(db, p->now_s, p->actor, "release.publish", subject, hex, e);
 }

@@ -86,7 +86,7 @@ say "policies need two as well, when it is said so"
 as rita key new second --role policy --no-passphrase >second.pub
 valise -y publisher add --policy policy ./second.pub --threshold 2
 echo '{"name": "base", "settings": {"vm.memory_max_mib": 512}}' >base.json
-fails 76 "1 of the 2" "$v" -q policy publish base.json
+fails 75 "1 of the 2" "$v" -q policy publish base.json
 valise policy publish --partial p.json base.json >/dev/null || die "policy partial"
 fails 78 "not published" as rita policy approve p.json
 valise policy approve p.json

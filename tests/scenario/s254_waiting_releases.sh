@@ -1,6 +1,6 @@
 #!/bin/bash
-# A release that needs two signatures waits on the server for the second one: nobody sees it, nobody can slip
-# anything under it, and the last signature publishes it.
+# A release, or a bundle, that needs two signatures waits on the server for the second one: nobody sees it,
+# nobody can slip anything under it, and the last signature publishes it.
 . "$TOP/tests/support/handset.sh"
 start_organisation
 v=$bin/valise
@@ -175,6 +175,91 @@ fails 76 "" as sam release approve acme/1.3
 fails 75 "signed by 1 of the 2" as ci publish --key ci phone-1.3
 as sam release approve acme/1.3 2>/dev/null || die "approve 1.3"
 
+say "a bundle that needs two signatures waits just so"
+person paul policy
+person petra policy
+valise -y publisher add --policy ./paul.pub ./petra.pub --threshold 2 2>/dev/null
+echo '{"name": "base", "settings": {"vm.memory_max_mib": 512}}' >base.json
+fails 75 "signed by 1 of the 2 keys that are needed" as paul policy publish --key paul base.json
+grep -qF "valise policy approve" err || die "$(cat err)"
+# bundle VERSION SIGNED MISSING: as `policy show` has it.
+bundle() {
+	as petra -o json policy show "base/$1" >bundle.json || die "show base/$1"
+	jq -e ".state == \"pending\" and .version == $1 and (.signatures.signed | length) == $2 and (.signatures.missing | length) == $3" \
+		bundle.json >/dev/null || die "$(cat bundle.json)"
+}
+bundle 1 1 1
+as petra policy show base/1 | grep -q 'vm.memory_max_mib = 512' || die "$(as petra policy show base/1)"
+as petra policy list --pending | grep -q '^base *1 *pending' || die "$(as petra policy list --pending)"
+
+say "nobody sees it, and nothing can be done with it"
+[ "$(as petra -o json policy list | jq '.items | length')" = 0 ] || die "it is listed"
+fails 66 "" as petra policy show base
+fails 66 "" as petra policy show base/2
+fails 66 "" as petra policy show base/0
+fails 66 "" "$v" -q -y policy assign base --all
+wants 404 GET "/tuf/image/targets/policies/base/$(jq -r .sha256 bundle.json).1.json"
+wants 404 GET /v1/tuf/image/policies
+fails 77 "" as rita policy approve base/1
+
+say "the same again is the same bundle, with the dates that it had; a stranger's key is none of those"
+sum=$(jq -r .sha256 bundle.json)
+fails 75 "signed by 1 of the 2" as paul policy publish --key paul base.json
+bundle 1 1 1
+[ "$(jq -r .sha256 bundle.json)" = "$sum" ] || die "it was made anew"
+fails 73 "has signed this already" as paul policy approve base/1 --key paul
+fails 76 "may not sign" as paul policy approve base/1 --key "$TMPDIR/home-mallory/keys/mallory.key"
+
+say "a list with more than the bundle is refused, also where the name only begins like the bundle's"
+api GET /v1/policies/base/1/proposal
+cp "$body" proposal.json
+for more in policies/base/1.jsonx policies/base/2.json policies/other/1.json; do
+	jq -r .targets proposal.json |
+		jq -c --arg p "$more" '.signed.targets[$p] = .signed.targets["policies/base/1.json"] | .signatures = []' >more.json
+	"$BUILD/tests/tools/evil" sign more.json home-paul/keys/paul.key >role.json
+	jq -cn --rawfile t role.json --slurpfile p proposal.json '{bundle: $p[0].bundle, targets: $t}' >body.json
+	api POST /v1/policies --data-binary @body.json -H 'Content-Type: application/json'
+	[ "$status" = 403 ] && grep -qF "$more: is not part of this publication" "$body" || die "$more: $status $(cat "$body")"
+done
+api GET /v1/policies/base/1/proposal
+cmp -s "$body" proposal.json || die "what waits has changed"
+
+say "the second one signs the settings that are shown, and it is published"
+env -u HOME VALISE_HOME="$TMPDIR/home-petra" "$v" -y policy approve base/1 >out 2>err || die "approve: $(cat err)"
+grep -A1 '^+ policies/base/1.json' err | grep -q '^  vm.memory_max_mib = 512' || die "not shown: $(cat err)"
+as petra -o json policy show base | jq -e '.state == "published" and (.signatures.signed | length) == 2' >/dev/null ||
+	die "$(as petra policy show base)"
+[ "$(as petra -o json policy list --pending | jq '.items | length')" = 0 ] || die "it waits still"
+fails 66 "waits for signatures" as petra policy approve base/1
+as paul policy publish --key paul base.json | grep -q unchanged || die "the same settings again"
+valise -o json audit list --subject base/1 | jq -e '[.items[].verb] == ["policy.propose", "policy.publish"]' >/dev/null ||
+	die "$(valise audit list --subject base/1)"
+"$v" -q -y policy assign base --all >/dev/null || die "assign"
+once 0
+once 0 # tells what it has
+[ "$(on_server '.policies[0].applied')" = 1 ] || die "the handset has $(on_server .policies)"
+
+say "other settings take the place of what waits, with no signature but their own"
+echo '{"name": "base", "settings": {"vm.memory_max_mib": 256}}' >base.json
+fails 75 "signed by 1 of the 2" as paul policy publish --key paul base.json
+echo '{"name": "base", "settings": {"vm.memory_max_mib": 128}}' >base.json
+fails 75 "signed by 1 of the 2" as petra policy publish --key petra base.json
+bundle 2 1 1
+[ "$(jq -r '.signatures.signed[0]' bundle.json)" = "$(keyid_of petra)" ] || die "who signed: $(cat bundle.json)"
+
+say "a version that is taken, or below the newest, does not wait"
+echo '{"name": "base", "version": 1, "settings": {"vm.memory_max_mib": 64}}' >taken.json
+fails 73 "other content" as paul policy publish --key paul taken.json
+echo '{"name": "base", "version": 5, "settings": {"vm.memory_max_mib": 64}}' >five.json
+fails 75 "" as paul policy publish --key paul five.json
+as petra policy approve base/5 2>/dev/null || die "approve 5"
+fails 76 "" as paul policy approve base/2 # begun before 5 was published
+echo '{"name": "base", "version": 4, "settings": {"vm.memory_max_mib": 64}}' >four.json
+fails 76 "below 5" as paul policy publish --key paul four.json
+echo '{"name": "base", "settings": {"vm.memory_max_mib": 96}}' >base.json
+fails 75 "" as paul policy publish --key paul base.json
+bundle 6 1 1
+
 say "another content takes the place of what waits, with no signature but its own"
 phone_of 1.5
 fails 75 "" as ci publish --key ci phone-1.5
@@ -203,3 +288,5 @@ url=https://127.0.0.1:$port
 wait_for 30 "the server" curl -fsk -o /dev/null "$url/healthz"
 wants 404 GET /v1/releases/acme/1.5
 wants 404 GET /v1/releases/acme/1.5/proposal
+wants 404 GET /v1/policies/base/6
+wants 404 GET /v1/policies/base/6/proposal
