@@ -220,7 +220,9 @@ static bool code_parts(struct coder *c, struct models *m, struct streams *t, str
 		at = x.at;
 		offset = x.offset;
 	}
-	return s->size - at <= image_size - offset || bad_stream(e);
+	if (s->size - at > image_size - offset)
+		return bad_stream(e);
+	return true;
 }
 
 bool code_table(struct coder *c, struct models *m, struct streams *t, uint32_t want,

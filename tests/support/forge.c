@@ -157,11 +157,17 @@ static struct runs forge_runs(const struct forge_piece *pieces, size_t n)
 	struct err e;
 
 	for (size_t i = 0; i < n; i++) {
-		must(runs_room(&r, pieces[i].piece.n_runs, &e));
-		for (uint32_t k = 0; k < pieces[i].piece.n_runs; k++)
-			r.v[r.n++] = (struct run){ .size = pieces[i].runs[k],
-						   .piece = k == pieces[i].out ? (uint32_t)i
-									       : RUN_DROPPED };
+		uint32_t n_runs = pieces[i].piece.n_runs;
+
+		/* What is to come out may be none of them. */
+		if (n_runs && pieces[i].out >= n_runs)
+			n_runs = pieces[i].out + 1;
+		must(runs_room(&r, n_runs, &e));
+		for (uint32_t k = 0; k < n_runs; k++)
+			r.v[r.n++] = (struct run){
+				.size = k < pieces[i].piece.n_runs ? pieces[i].runs[k] : 0,
+				.piece = k == pieces[i].out ? (uint32_t)i : RUN_DROPPED
+			};
 	}
 	r.n = 0;
 	return r;

@@ -477,6 +477,35 @@ static void inserts_in_bulk_that_do_not_unpack_are_refused(void **state UNUSED)
 	assert_true(refused > 90);
 }
 
+/* Long inserts of both kinds, in one frame. */
+static void long_inserts_come_out_in_bulk_and_one_by_one(void **state UNUSED)
+{
+	enum { N = CODE_BULK_MAX + 70000 };
+	static const struct op ops[] = { { .kind = OP_INSERT, .n = N },
+					 { .kind = OP_COPY, .n = 100, .from = 0 },
+					 { .kind = OP_INSERT, .n = CODE_BULK_MIN } };
+	static uint8_t image[N + 100 + CODE_BULK_MIN];
+	struct forge_piece p = { .piece = { .size = sizeof(image) }, .ops = ops, .n_ops = 3 };
+
+	for (size_t i = 0; i < sizeof(image); i++)
+		image[i] = (uint8_t)(i / 50);
+	memcpy(image + N, space, 100);
+	for (unsigned bulk = 0; bulk < 2; bulk++) {
+		struct forge f;
+		struct err e;
+
+		p.bulk = bulk;
+		forge_init(&f, space, SPACE_N, OLD_N, image, sizeof(image), 16);
+		forge_frame(&f, &p, 1);
+		CLEANUP(buf_done) struct buf b = forge_finish(&f);
+		assert_ok(apply_to(space, &b, image, &e), &e);
+		FAULT_EACH(n, FAULT_ALLOC) {
+			if (!apply_to(space, &b, image, &e))
+				assert_int_equal(e.code, E_NOMEM);
+		}
+	}
+}
+
 /* ---- the world around ---- */
 
 static struct buf usual(void)
@@ -500,6 +529,24 @@ static void files_that_are_not_there_are_told(void **state UNUSED)
 	assert_fails(apply_fds(fd, -1, 0, &s, &e), &e, E_SYSTEM);
 	assert_fails(delta_look(&info, -1, &e), &e, E_SYSTEM);
 	delta_free(NULL);
+}
+
+static void what_is_no_delta_or_for_another_image_is_refused(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf b = usual();
+	CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
+	CLEANUP(fd_closep) int longer = forge_memfile(space, OLD_N + 1);
+	CLEANUP(fd_closep) int none = forge_memfile("", 0);
+	struct buf part = { .p = b.p, .n = FORMAT_HEAD - 1 };
+	struct sink s = { .next = 0 };
+	struct err e;
+
+	assert_fails(apply(&part, &e), &e, E_FORMAT);
+	assert_fails(apply_fds(none, longer, 0, &s, &e), &e, E_FORMAT);
+	assert_fails(apply_fds(fd, longer, 0, &s, &e), &e, E_CORRUPT);
+	assert_fails(apply_fds(fd, none, 0, &s, &e), &e, E_CORRUPT);
+	b.p[0] ^= 1;
+	assert_fails(apply(&b, &e), &e, E_FORMAT);
 }
 
 /* A file may shrink after it was opened. */
@@ -628,6 +675,63 @@ static void work_goes_on_at_any_segment(void **state UNUSED)
 		assert_fails(delta_apply(d, first + 1, sink_emit, &sink, &e), &e, E_USAGE);
 		assert_fails(delta_apply(d, UINT64_C(1) << 40, sink_emit, &sink, &e), &e,
 			     E_USAGE);
+	}
+}
+
+/* A stream of several commands, longer than is decoded at a time, and bytes behind it: to begin there
+ * it is decoded, and not packed. */
+static void a_stream_before_what_is_wanted_is_only_decoded(void **state UNUSED)
+{
+	enum { N = 200000, BEHIND = 5000 };
+	static const struct op ops[] = { { .kind = OP_ADD, .n = 150000, .from = 0 },
+					 { .kind = OP_INSERT, .n = 1000 },
+					 { .kind = OP_ZERO, .n = N - 151000 } };
+	static const struct op copy = { .kind = OP_COPY, .n = BEHIND, .from = 0 };
+	static uint8_t old[N], plain[N], image[N];
+	z_stream z = {
+		.next_in = plain, .avail_in = N, .next_out = image, .avail_out = N - BEHIND
+	};
+	struct stream_pair s;
+	struct forge f;
+	struct err e;
+
+	make_stream(&s); /* for its recipe */
+	for (unsigned i = 0; i < N; i++)
+		old[i] = (uint8_t)(i * i / 1000);
+	memcpy(plain, old, 150000);
+	plain[100000] ^= 1;
+	memset(plain + 150000, 'p', 1000);
+	assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, -15, 8, 0), Z_OK);
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	size_t packed = z.total_out, n = packed + BEHIND;
+	deflateEnd(&z);
+	memcpy(image + packed, old, BEHIND);
+	const struct forge_piece p[] = {
+		{ .piece = { .size = packed, .plain_size = N, .transform = TRANSFORM_DEFLATE },
+		  .ops = ops,
+		  .n_ops = 3,
+		  .bytes = plain,
+		  .recipe = s.recipe,
+		  .recipe_n = s.recipe_n },
+		{ .piece = { .size = BEHIND }, .ops = &copy, .n_ops = 1 }
+	};
+	assert_true(packed > 8192);
+	forge_init(&f, old, N, N, image, n, 12);
+	forge_frame(&f, p, 2);
+	CLEANUP(buf_done) struct buf b = forge_finish(&f);
+	CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
+	CLEANUP(fd_closep) int old_fd = forge_memfile(old, N);
+	for (uint64_t first = 0; first < n; first += 4096) {
+		struct sink sink = { .want = image };
+
+		assert_ok(apply_fds(fd, old_fd, first, &sink, &e), &e);
+		assert_int_equal(sink.next, n);
+	}
+	FAULT_EACH(k, FAULT_READ) {
+		struct sink sink = { .want = image };
+
+		if (!apply_fds(fd, old_fd, n / 4096 * 4096, &sink, &e))
+			assert_int_equal(e.code, E_SYSTEM);
 	}
 }
 
@@ -874,6 +978,42 @@ static void bulk_without_memory_is_told(void **state UNUSED)
 	}
 }
 
+/* What was inserted before is guessed to come again, and of two such places the one with more in common. */
+static void inserts_that_repeat_cost_next_to_nothing(void **state UNUSED)
+{
+	enum { N = 200 };
+	uint8_t text[5 * N], to[5 * N];
+	size_t spent[2];
+
+	for (unsigned i = 0; i < 3 * N; i++)
+		text[i] = space[1000 + i % N];
+	text[N - 1] = text[3 * N - 1] = 'a'; /* as in the first and not the second */
+	text[2 * N - 1] = 'b';
+	memcpy(text + 3 * N, space + 5000, N);
+	memcpy(text + 4 * N, text, N);
+	for (unsigned k = 0; k < 2; k++) {
+		CLEANUP(models_freep) struct models *m = NULL, *m2 = NULL;
+		CLEANUP(buf_done) struct buf b = BUF_INIT(1 << 20);
+		size_t n = k ? 5 * N : N;
+		struct coder c;
+		struct err e;
+
+		assert_ok(models_new(&m, &e), &e);
+		assert_ok(models_new(&m2, &e), &e);
+		coder_encode_start(&c, &b, &e);
+		memcpy(to, text, n);
+		code_insert(&c, m, to, n);
+		coder_encode_end(&c);
+		spent[k] = b.n;
+		struct buf in = b;
+		coder_decode_start(&c, more_of, &in, &e);
+		memset(to, 0, n);
+		code_insert(&c, m2, to, n);
+		assert_memory_equal(to, text, n);
+	}
+	assert_true(spent[1] < 3 * spent[0]); /* two of five parts are new */
+}
+
 static void recipes_that_end_early_are_told(void **state UNUSED)
 {
 	static uint8_t text[50000];
@@ -913,11 +1053,14 @@ int main(void)
 		cmocka_unit_test(old_streams_are_read_as_their_plain_bytes),
 		cmocka_unit_test(old_streams_outside_the_image_are_refused),
 		cmocka_unit_test(inserts_in_bulk_that_do_not_unpack_are_refused),
+		cmocka_unit_test(long_inserts_come_out_in_bulk_and_one_by_one),
 		cmocka_unit_test(files_that_are_not_there_are_told),
+		cmocka_unit_test(what_is_no_delta_or_for_another_image_is_refused),
 		cmocka_unit_test(files_that_shrink_meanwhile_are_told),
 		cmocka_unit_test(coded_bytes_that_end_early_are_told),
 		cmocka_unit_test(memory_that_runs_out_anywhere_is_told),
 		cmocka_unit_test(work_goes_on_at_any_segment),
+		cmocka_unit_test(a_stream_before_what_is_wanted_is_only_decoded),
 		cmocka_unit_test(segments_that_are_there_are_known),
 		cmocka_unit_test(reads_that_fail_anywhere_are_told),
 		cmocka_unit_test(very_many_pieces_come_out),
@@ -925,6 +1068,7 @@ int main(void)
 		cmocka_unit_test(a_bomb_of_a_tebibyte_needs_no_memory),
 		cmocka_unit_test(bulk_of_impossible_sizes_is_refused),
 		cmocka_unit_test(bulk_without_memory_is_told),
+		cmocka_unit_test(inserts_that_repeat_cost_next_to_nothing),
 		cmocka_unit_test(recipes_that_end_early_are_told),
 	};
 	return cmocka_run_group_tests(tests, setup, NULL);

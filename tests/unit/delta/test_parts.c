@@ -277,17 +277,35 @@ static void impossible_runs_are_refused(void **state UNUSED)
 {
 	struct err e;
 
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 4; i++) {
 		cut_runs();
 		image_run(0);
 		struct forge_piece p = stream_piece(0);
 		uint32_t sizes[PARTS];
 		memcpy(sizes, run_sizes, sizeof(sizes));
-		sizes[1] = i == 0 ? 0 : i == 1 ? UINT32_MAX : sizes[1] + 1;
+		if (i == 3) /* all that is left before the last */
+			sizes[PARTS - 1] = 0;
+		else
+			sizes[1] = i == 0 ? 0 : i == 1 ? UINT32_MAX : sizes[1] + 1;
 		p.runs = sizes;
 		CLEANUP(buf_done) struct buf b = of_pieces(&p, 1);
 		assert_fails(apply(&b, 0, &e), &e, E_CORRUPT);
-		assert_non_null(strstr(e.text, i < 2 ? "impossible" : "packs to less"));
+		assert_non_null(strstr(e.text, i == 2 ? "packs to less" : "impossible"));
+	}
+}
+
+static void a_run_that_the_stream_has_not_cannot_come_out(void **state UNUSED)
+{
+	for (unsigned out = PARTS; out < PARTS + 70000; out += 30000) {
+		struct err e;
+
+		cut_runs();
+		image_run(0);
+		struct forge_piece p = stream_piece(0);
+		p.out = out;
+		CLEANUP(buf_done) struct buf b = of_pieces(&p, 1);
+		assert_fails(apply(&b, 0, &e), &e, E_CORRUPT);
+		assert_non_null(strstr(e.text, "impossible"));
 	}
 }
 
@@ -435,16 +453,14 @@ static void make_old(void)
 }
 
 /* The plain bytes of the old stream as a new image. */
-static bool apply_old(struct err *e)
+static struct buf delta_of_old(void)
 {
 	static const struct op ops[] = {
 		{ .kind = OP_COPY, .n = 5000, .from = BASE + PLAIN_N - 5000 },
 		{ .kind = OP_ADD, .n = PLAIN_N - 5000, .from = BASE },
 	};
 	const struct forge_piece p = { .piece = { .size = PLAIN_N }, .ops = ops, .n_ops = 2 };
-	CLEANUP(delta_freep) struct delta *d = NULL;
 	struct forge f;
-	struct sink s = { 0 };
 
 	memcpy(made.image, made.plain + PLAIN_N - 5000, 5000);
 	memcpy(made.image + 5000, made.plain, PLAIN_N - 5000);
@@ -452,9 +468,17 @@ static bool apply_old(struct err *e)
 	forge_init(&f, old.bytes, sizeof(old.bytes), OLD_N, made.image, PLAIN_N, 12);
 	forge_table(&f, &old.stream, 1, old.more, PARTS - 1);
 	forge_frame(&f, &p, 1);
-	CLEANUP(buf_done) struct buf b = forge_finish(&f);
+	return forge_finish(&f);
+}
+
+static bool apply_old(struct err *e)
+{
+	CLEANUP(delta_freep) struct delta *d = NULL;
+	CLEANUP(buf_done) struct buf b = delta_of_old();
 	CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
 	CLEANUP(fd_closep) int old_fd = forge_memfile(old.bytes, OLD_N);
+	struct sink s = { 0 };
+
 	return delta_open(&d, fd, old_fd, e) && delta_apply(d, 0, emit, &s, e);
 }
 
@@ -505,6 +529,16 @@ static void impossible_places_of_old_parts_are_refused(void **state UNUSED)
 		assert_int_equal(e.code, E_CORRUPT);
 		assert_non_null(strstr(e.text, "table"));
 	}
+}
+
+static void an_old_part_of_no_bytes_is_refused(void **state UNUSED)
+{
+	struct err e;
+
+	make_old();
+	old.more[1].at = old.more[0].at;
+	assert_fails(apply_old(&e), &e, E_CORRUPT);
+	assert_non_null(strstr(e.text, "a part of an old stream is impossible"));
 }
 
 /* They are only read, so they may overlap, and nothing ever goes around. */
@@ -569,6 +603,48 @@ static void memory_that_runs_out_among_parts_is_told(void **state UNUSED)
 	}
 }
 
+static void memory_that_runs_out_among_old_parts_is_told(void **state UNUSED)
+{
+	make_old();
+	CLEANUP(buf_done) struct buf b = delta_of_old();
+	CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
+	CLEANUP(fd_closep) int old_fd = forge_memfile(old.bytes, OLD_N);
+	FAULT_EACH(n, FAULT_ALLOC) {
+		CLEANUP(delta_freep) struct delta *d = NULL;
+		struct sink s = { 0 };
+		struct err e = { 0 };
+
+		if (!delta_open(&d, fd, old_fd, &e) || !delta_apply(d, 0, emit, &s, &e))
+			assert_int_equal(e.code, E_NOMEM);
+	}
+}
+
+static void a_stream_is_copied_with_its_parts(void **state UNUSED)
+{
+	CLEANUP(streams_done) struct streams from = { 0 };
+	struct err e;
+
+	make_old();
+	for (unsigned k = 0; k < 3; k++) {
+		old.stream.more = k * (PARTS - 1);
+		for (unsigned i = 0; i < PARTS - 1; i++)
+			assert_ok(streams_more(&from, &old.more[i], &e), &e);
+		assert_ok(streams_add(&from, &old.stream, &e), &e);
+	}
+	FAULT_EACH(n, FAULT_ALLOC) {
+		CLEANUP(streams_done) struct streams to = { 0 };
+
+		if (!streams_copy(&to, &from, 2, &e)) {
+			assert_int_equal(e.code, E_NOMEM);
+			assert_int_equal(to.n, 0);
+			continue;
+		}
+		assert_int_equal(to.n, 1);
+		assert_int_equal(to.n_more, PARTS - 1);
+		assert_memory_equal(to.more, old.more, sizeof(old.more));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -579,13 +655,17 @@ int main(void)
 		cmocka_unit_test(a_part_that_is_taken_twice_or_never_was_is_refused),
 		cmocka_unit_test(parts_beyond_their_frame_are_refused),
 		cmocka_unit_test(impossible_runs_are_refused),
+		cmocka_unit_test(a_run_that_the_stream_has_not_cannot_come_out),
 		cmocka_unit_test(more_runs_than_a_frame_may_have_are_refused),
 		cmocka_unit_test(what_is_kept_is_bounded),
 		cmocka_unit_test(old_streams_are_read_from_all_their_places),
 		cmocka_unit_test(impossible_places_of_old_parts_are_refused),
+		cmocka_unit_test(an_old_part_of_no_bytes_is_refused),
 		cmocka_unit_test(parts_that_overlap_unpack_to_nothing),
 		cmocka_unit_test(more_old_parts_than_fit_in_memory_are_refused),
 		cmocka_unit_test(memory_that_runs_out_among_parts_is_told),
+		cmocka_unit_test(memory_that_runs_out_among_old_parts_is_told),
+		cmocka_unit_test(a_stream_is_copied_with_its_parts),
 	};
 	return cmocka_run_group_tests(tests, setup, NULL);
 }
