@@ -56,6 +56,7 @@ struct agent {
 	struct trustdb trust;
 	uint32_t poll_s;
 	int64_t poll_due_ms;
+	uint64_t said_free_bytes;
 	struct backoff poll_backoff, stage_backoff;
 	struct stage_progress progress;
 	bool install_now; /* the user said so */

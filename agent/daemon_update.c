@@ -402,9 +402,10 @@ void agent_stage_ended(struct agent *a)
 
 /* ---- check-ins --------------------------------------------------------------------------- */
 
-static void fill_request(struct poll_job *j, const struct agent *a)
+static void fill_request(struct poll_job *j, struct agent *a)
 {
 	struct checkin_request *r = &j->request;
+	uint64_t free_bytes;
 	struct err ignored;
 
 	r->state = a->st.update;
@@ -423,7 +424,10 @@ static void fill_request(struct poll_job *j, const struct agent *a)
 		r->policies[r->n_policies++] =
 			(struct policy_version){ j->policy_names[i], p->version };
 	}
-	r->has_status = fs_free_bytes(a->state_dirfd, &r->free_bytes, &ignored);
+	r->has_status = fs_free_bytes(a->state_dirfd, &free_bytes, &ignored);
+	if (r->has_status)
+		r->free_bytes = a->said_free_bytes =
+			poll_free_bytes(a->said_free_bytes, free_bytes);
 	r->vm = vm_state_names[a->vm.state];
 }
 

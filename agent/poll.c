@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+enum { FREE_STEP_MIN = 4 << 20 };
+
 static bool send_checkin(struct poll_job *j, struct checkin_answer *ret,
 			 char nonce_hex[static HEX_SIZE(CHECKIN_NONCE)], struct err *e)
 {
@@ -57,6 +59,16 @@ static bool evaluate(struct poll_job *j, const struct checkin_answer *a, const c
 	return policyd_apply(&j->policy, &j->policy_changed, &j->policy_waits,
 			     j->policies_dirfd, j->server->https, j->wanted, j->wanted->now_s,
 			     e);
+}
+
+uint64_t poll_free_bytes(uint64_t said_bytes, uint64_t now_bytes)
+{
+	uint64_t moved =
+		said_bytes > now_bytes ? said_bytes - now_bytes : now_bytes - said_bytes;
+
+	if (said_bytes != 0 && (moved < said_bytes / 8 || moved < FREE_STEP_MIN))
+		return said_bytes;
+	return now_bytes;
 }
 
 #define OFFERS "offers.json"

@@ -55,6 +55,11 @@ struct poll_job {
 
 /* What the last answer with offers offered (want/offers.json): so that a download goes on by delta
  * after a restart.  Only a hint; without it, or with a damaged one, nothing is offered. */
+/* Free space as a check-in says it: the number said before (0: none) until it moved by an eighth of
+ * that, and by 4 MiB.  Each other number is a report that the server stores, and a guest that writes
+ * its log would make every poll one. */
+uint64_t poll_free_bytes(uint64_t said_bytes, uint64_t now_bytes);
+
 void poll_offers_load(struct checkin_answer *ret, int want_dirfd);
 
 void poll_job_run(void *poll_job);
