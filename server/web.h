@@ -5,6 +5,7 @@
  *	web_http.c      libmicrohttpd: connections, bodies, parking, answers
  *	web_guard.c     which requests are refused before anybody interprets them
  *	web_tls.c       certificates, session tickets
+ *	web_tls_io.c    the bytes below TLS: read ahead, heads that wait for their bodies
  *	slow.c          ends connections on which next to nothing moves
  *	web_route.c     path to handler, limits, who may
  *	web_auth.c      bearer tokens, device signatures

@@ -1,6 +1,7 @@
 #include "server/web_http.h"
 #include "server/web_guard.h"
 #include "server/web_route.h"
+#include "server/web_tls_io.h"
 #include "base/bytes.h"
 #include "base/text.h"
 
@@ -31,7 +32,7 @@ struct web_http {
 /* What hangs on a connection over TCP: its socket_context. */
 struct link {
 	struct slow_link slow;
-	struct web_tls_out *out; /* NULL without TLS */
+	struct web_tls_io *io; /* NULL without TLS */
 };
 
 /* What a request is waiting for. */
@@ -250,8 +251,8 @@ static struct MHD_Response *make_response(struct conn *c)
  * segments.  The record with the head waits for the one with the body. */
 static void hold_head(struct conn *c)
 {
-	if (c->link && c->link->out)
-		web_tls_hold(c->link->out);
+	if (c->link && c->link->io)
+		web_tls_io_hold(c->link->io);
 }
 
 static enum MHD_Result answer(struct conn *c)
@@ -503,9 +504,9 @@ static struct link *link_new(struct web_http *h, struct MHD_Connection *mhd)
 
 	if (!l)
 		return NULL;
-	l->out = NULL;
+	l->io = NULL;
 	if (h->tls && session && session->tls_session)
-		l->out = web_tls_session(h->tls, session->tls_session, fd->connect_fd);
+		l->io = web_tls_io_new(h->tls, session->tls_session, fd->connect_fd);
 	slow_add(h->web->slow, &l->slow, fd->connect_fd, clock_boot_ms(h->web->clock));
 	return l;
 }
@@ -515,7 +516,7 @@ static void link_free(struct web_http *h, struct link *l)
 	if (!l)
 		return;
 	slow_remove(h->web->slow, &l->slow);
-	web_tls_out_free(l->out);
+	web_tls_io_free(l->io);
 	free(l);
 }
 

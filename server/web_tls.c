@@ -11,8 +11,6 @@
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <inttypes.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 
 enum { PEM_MAX = 256 << 10, CHAIN_MAX = 16 };
 #define TEN_YEARS_S (INT64_C(3653) * 86400)
@@ -138,94 +136,6 @@ void web_tls_done(struct web_tls *t)
 	}
 	free(ticket);
 	*t = (struct web_tls){ .cert = NULL };
-}
-
-/* ---- the way out --------------------------------------------------------------------------- */
-
-enum { HELD_MAX = 4096 }; /* a head is at most a few hundred bytes; larger ones do not wait */
-
-struct web_tls_out {
-	gnutls_session_t session;
-	int fd;
-	bool hold;      /* the next record is to wait */
-	size_t n, sent; /* what waits, and how much of it went out already */
-	uint8_t held[HELD_MAX];
-};
-
-static ssize_t send_all_of(struct web_tls_out *o, const giovec_t *iov, int iov_n)
-{
-	struct iovec v[17];
-	struct msghdr m = { .msg_iov = v };
-	ssize_t n;
-
-	if (o->n > o->sent)
-		v[m.msg_iovlen++] = (struct iovec){ o->held + o->sent, o->n - o->sent };
-	for (int i = 0; i < iov_n && m.msg_iovlen < ARRAY_SIZE(v); i++)
-		v[m.msg_iovlen++] = (struct iovec){ iov[i].iov_base, iov[i].iov_len };
-	n = sendmsg(o->fd, &m, MSG_NOSIGNAL);
-	if (n < 0) {
-		gnutls_transport_set_errno(o->session, errno);
-		return -1;
-	}
-	/* First what waited; of the rest the caller is told. */
-	size_t waited = o->n - o->sent;
-	if ((size_t)n < waited) {
-		o->sent += (size_t)n;
-		gnutls_transport_set_errno(o->session, EAGAIN);
-		return -1;
-	}
-	o->n = o->sent = 0;
-	if ((size_t)n == waited && iov_n > 0) {
-		gnutls_transport_set_errno(o->session, EAGAIN);
-		return -1;
-	}
-	return n - (ssize_t)waited;
-}
-
-static ssize_t push(gnutls_transport_ptr_t ptr, const giovec_t *iov, int iov_n)
-{
-	struct web_tls_out *o = ptr;
-	size_t n = 0;
-
-	for (int i = 0; i < iov_n; i++)
-		n += iov[i].iov_len;
-	if (!o->hold || o->n > 0 || n > HELD_MAX)
-		return send_all_of(o, iov, iov_n);
-	o->hold = false;
-	for (int i = 0; i < iov_n; i++) {
-		memcpy(o->held + o->n, iov[i].iov_base, iov[i].iov_len);
-		o->n += iov[i].iov_len;
-	}
-	return (ssize_t)n;
-}
-
-void web_tls_hold(struct web_tls_out *o)
-{
-	o->hold = true;
-}
-
-void web_tls_out_free(struct web_tls_out *o)
-{
-	free(o);
-}
-
-struct web_tls_out *web_tls_session(const struct web_tls *t, void *gnutls_session, int fd)
-{
-	struct web_tls_out *o;
-
-	/* Without tickets every connection pays for a whole handshake; nothing else is lost. */
-	if (t->ticket_key)
-		(void)gnutls_session_ticket_enable_server(gnutls_session, t->ticket_key);
-	o = malloc(sizeof(*o));
-	if (!o)
-		return NULL; /* then as the library does it */
-	o->session = gnutls_session;
-	o->fd = fd;
-	o->hold = false;
-	o->n = o->sent = 0;
-	gnutls_transport_set_ptr2(gnutls_session, (gnutls_transport_ptr_t)(intptr_t)fd, o);
-	gnutls_transport_set_vec_push_function(gnutls_session, push);
-	return o;
 }
 
 /* ---- making ------------------------------------------------------------------------------- */

@@ -23,16 +23,6 @@ bool web_tls_load(struct web_tls *ret, int state_dir, const char *cert_path,
 		  const char *key_path, int64_t now_s, struct err *e) MUST_USE;
 void web_tls_done(struct web_tls *t);
 
-/* For a new connection: session tickets, which libmicrohttpd does not enable, and the way out. */
-struct web_tls_out;
-struct web_tls_out *web_tls_session(const struct web_tls *t, void *gnutls_session, int fd);
-void web_tls_out_free(struct web_tls_out *o); /* NULL is fine */
-
-/* The next record waits and leaves together with the one after it.  Only when another is sure to
- * follow: a response's head before a body of at most WEB_TLS_HELD_BODY bytes. */
-enum { WEB_TLS_HELD_BODY = 8192 };
-void web_tls_hold(struct web_tls_out *o);
-
 /* A key and a self-signed certificate for the names (DNS names or addresses), valid for ten years. */
 bool web_tls_make(struct buf *ret_cert, struct buf *ret_key, const char *const *names, size_t n,
 		  int64_t now_s, struct err *e) MUST_USE;
