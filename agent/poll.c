@@ -24,13 +24,15 @@ static bool send_checkin(struct poll_job *j, struct checkin_answer *ret,
 	r->director_ts = j->director_ts;
 	r->image_root = j->image_root;
 	r->director_root = j->director_root;
+	r->empty_ok = true;
 	if (!checkin_request_encode(r, &body, e))
 		return err_wrap(e, "check-in");
 	j->bytes_up = body.n;
 	bool ok = signed_post(j->server, "/v1/checkin", body.p, body.n,
 			      r->n_events ? SIGNED_BY_IDENTITY : SIGNED_BY_SESSION,
 			      LIMIT_CHECKIN_ANSWER, &a, e) &&
-		  checkin_answer_parse(ret, a.body.p, a.body.n, e);
+		  (a.status == 204 ? checkin_answer_empty(ret, a.retry_after_s, e)
+				   : checkin_answer_parse(ret, a.body.p, a.body.n, e));
 	j->retry_after_s = a.retry_after_s;
 	j->bytes_down = a.body.n;
 	return ok ? true : err_wrap(e, "check-in");

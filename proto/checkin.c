@@ -212,7 +212,8 @@ static bool read_request(struct checkin_request *r, const struct jval *o, struct
 		return false;
 	r->state = (enum update_state)state;
 	return read_roots(r, o, e) && read_policies(r, o, e) && read_events(r, o, e) &&
-	       read_status(r, o, e);
+	       read_status(r, o, e) &&
+	       (!jobj_has(o, "empty_ok") || jobj_bool(&r->empty_ok, o, "empty_ok", e));
 }
 
 void checkin_request_done(struct checkin_request *r)
@@ -275,6 +276,8 @@ bool checkin_request_encode(const struct checkin_request *r, struct buf *out, st
 		jw_str(&w, "vm", r->vm);
 		jw_end(&w);
 	}
+	if (r->empty_ok)
+		jw_bool(&w, "empty_ok", true);
 	jw_end(&w);
 	return jw_finish(&w, e);
 }
@@ -388,6 +391,20 @@ bool checkin_answer_parse(struct checkin_answer *ret, const void *p, size_t n, s
 		return false;
 	}
 	*ret = a;
+	return true;
+}
+
+bool checkin_answer_is_empty(const struct checkin_answer *a)
+{
+	return a->ack == 0 && a->image_ts == 0 && !a->timestamp.p && a->n_offers == 0;
+}
+
+bool checkin_answer_empty(struct checkin_answer *ret, int64_t retry_after_s, struct err *e)
+{
+	if (retry_after_s < 1 || retry_after_s > LIMIT_POLL_S)
+		return err_set(e, E_FORMAT, "an empty answer whose Retry-After is not 1 to %d",
+			       LIMIT_POLL_S);
+	*ret = (struct checkin_answer){ .poll_s = (uint32_t)retry_after_s };
 	return true;
 }
 

@@ -62,6 +62,7 @@ struct checkin_request {
 	bool has_status;
 	uint64_t free_bytes;
 	const char *vm; /* a name: stopped, starting, running, failed, ... */
+	bool empty_ok;  /* it understands checkin_answer_empty(); older agents do not */
 
 	struct jdoc *doc;
 };
@@ -110,5 +111,12 @@ bool checkin_answer_parse(struct checkin_answer *ret, const void *p, size_t n,
 bool checkin_answer_encode(const struct checkin_answer *a, struct buf *out,
 			   struct err *e) MUST_USE;
 void checkin_answer_done(struct checkin_answer *a); /* only for parsed ones; NULL is fine */
+
+/* An answer that says no more than when to poll again may come without a body, to who said empty_ok:
+ * 204 with the seconds in Retry-After.  Whether this one may, and what such an answer says
+ * (retry_after_s as the header field has it, -1 if it was absent). */
+bool checkin_answer_is_empty(const struct checkin_answer *a);
+bool checkin_answer_empty(struct checkin_answer *ret, int64_t retry_after_s,
+			  struct err *e) MUST_USE;
 
 #endif

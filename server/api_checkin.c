@@ -134,7 +134,8 @@ static bool make_director(struct req *r, const struct checkin_request *req, stru
 	return true;
 }
 
-static bool send(struct req *r, const struct plan *p, struct answer *a, struct err *e)
+static bool send(struct req *r, const struct plan *p, struct answer *a, bool empty_ok,
+		 struct err *e)
 {
 	struct web *w = r->web;
 	uint64_t now_ms = (uint64_t)clock_boot_ms(w->clock);
@@ -144,6 +145,10 @@ static bool send(struct req *r, const struct plan *p, struct answer *a, struct e
 	if (p->image)
 		a->wire.image_ts = r->device.image_ts;
 	devices_seen(w->store, r->device.number);
+	if (empty_ok && checkin_answer_is_empty(&a->wire)) {
+		reply_header(&r->reply, "Retry-After", "%u", a->wire.poll_s);
+		return reply_empty(r, 204);
+	}
 	r->reply.status = 200;
 	r->reply.type = "application/json";
 	return checkin_answer_encode(&a->wire, &r->reply.body, e);
@@ -159,7 +164,7 @@ static bool answer_fully(struct req *r, const struct checkin_request *req, const
 		return false;
 	if (p->director && !make_director(r, req, &a, e))
 		return false;
-	return send(r, p, &a, e);
+	return send(r, p, &a, req->empty_ok, e);
 }
 
 /* All of it: what it says is read, and what follows from it decided. */
@@ -179,9 +184,9 @@ static bool read_and_answer(struct req *r, uint64_t hash, struct err *e)
 	if (p.report || p.director)
 		return r->in_pool ? answer_fully(r, &req, &p, sha, e) : req_again_in_pool(r);
 	if (!p.image)
-		idle_put(r->web->idle, &r->device, &r->stamp, hash);
+		idle_put(r->web->idle, &r->device, &r->stamp, hash, req.empty_ok);
 	metric_add(&r->web->metrics.checkins_idle, 1);
-	return send(r, &p, &idle, e);
+	return send(r, &p, &idle, req.empty_ok, e);
 }
 
 bool api_checkin(struct req *r, struct err *e)
@@ -189,11 +194,12 @@ bool api_checkin(struct req *r, struct err *e)
 	CLEANUP(answer_done) struct answer idle = { .offers = NULL };
 	uint64_t hash = idle_hash(r->web->idle, r->body.p, r->body.n);
 	struct plan nothing = { .report = false };
+	bool empty_ok;
 
 	/* Only the lease moves with time alone. */
-	if (!idle_is_known(r->web->idle, r->device.id, &r->stamp, hash) ||
+	if (!idle_is_known(r->web->idle, r->device.id, &r->stamp, hash, &empty_ok) ||
 	    clock_wall_s(r->web->clock) >= r->device.director_refresh_at)
 		return read_and_answer(r, hash, e);
 	metric_add(&r->web->metrics.checkins_idle, 1);
-	return send(r, &nothing, &idle, e);
+	return send(r, &nothing, &idle, empty_ok, e);
 }

@@ -6,7 +6,7 @@
 enum { LOCKS = 64, NONCE_AT = 16, NONCE_N = 32 };
 
 struct place {
-	bool used;
+	bool used, empty_ok;
 	struct device_stamp stamp;
 	uint64_t hash; /* 0: only the row is known */
 	struct device_checkin row;
@@ -105,7 +105,7 @@ uint64_t idle_hash(const struct idle *c, const void *body, size_t n)
 }
 
 bool idle_is_known(struct idle *c, const char *id, const struct device_stamp *stamp,
-		   uint64_t hash)
+		   uint64_t hash, bool *ret_empty_ok)
 {
 	pthread_mutex_t *lock;
 	struct place *p;
@@ -115,12 +115,14 @@ bool idle_is_known(struct idle *c, const char *id, const struct device_stamp *st
 		return false;
 	p = lock_place(c, id, &lock);
 	known = is_of(p, id, stamp) && p->hash == hash;
+	if (known)
+		*ret_empty_ok = p->empty_ok;
 	pthread_mutex_unlock(lock);
 	return known;
 }
 
 void idle_put(struct idle *c, const struct device_checkin *row,
-	      const struct device_stamp *stamp, uint64_t hash)
+	      const struct device_stamp *stamp, uint64_t hash, bool empty_ok)
 {
 	pthread_mutex_t *lock;
 	struct place *p = lock_place(c, row->id, &lock);
@@ -128,6 +130,7 @@ void idle_put(struct idle *c, const struct device_checkin *row,
 	p->used = true;
 	p->stamp = *stamp;
 	p->hash = hash;
+	p->empty_ok = empty_ok;
 	p->row = *row;
 	pthread_mutex_unlock(lock);
 }

@@ -23,11 +23,11 @@ bool idle_row(struct idle *c, struct store *s, const char *id, struct device_che
 
 /* Hash of a check-in's body without its nonce; 0 when it has none in the usual place. */
 uint64_t idle_hash(const struct idle *c, const void *body, size_t n);
-/* Whether this body was answered with nothing to do under this stamp. */
+/* Whether this body was answered with nothing to do under this stamp, and what idle_put was told. */
 bool idle_is_known(struct idle *c, const char *id, const struct device_stamp *stamp,
-		   uint64_t hash);
-/* Remembers that it was. */
+		   uint64_t hash, bool *ret_empty_ok);
+/* Remembers that it was; empty_ok stands in the body (proto/checkin.h). */
 void idle_put(struct idle *c, const struct device_checkin *row,
-	      const struct device_stamp *stamp, uint64_t hash);
+	      const struct device_stamp *stamp, uint64_t hash, bool empty_ok);
 
 #endif

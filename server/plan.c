@@ -26,6 +26,7 @@ bool plan_report_hash(uint8_t ret[static SHA256_SIZE], const struct checkin_requ
 	bare.events = NULL;
 	bare.n_events = 0;
 	bare.doc = NULL;
+	bare.empty_ok = false; /* about the answer, not the device */
 	if (!checkin_request_encode(&bare, &text, e))
 		return false;
 	sha256(ret, text.p, text.n);

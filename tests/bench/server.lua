@@ -28,7 +28,7 @@ function request()
 	local from = at * length
 	at = at + 1
 	if at > last then
-		at = last -- used up: these are replays and will be counted as errors
+		from = 0 -- used up: these are replays and will be counted as errors
 	end
 	return string.sub(all, from + 1, from + length)
 end

@@ -1,6 +1,7 @@
 #!/bin/bash
 # valised against nginx serving static files over TLS, on this machine, in the same minutes: idle signed
-# check-ins against a static answer of the same size, objects against the same file.  Runs are interleaved,
+# check-ins against a file as long as the answer that they get with a body, and against answers of nginx without
+# one (`return 204`); objects against the same file.  Runs are interleaved,
 # medians compared: requests a second, which the load generator's own work and other jobs of the machine weigh on
 # too, and processor time that the server took for one, which they do not.  SECONDS_EACH (4), ROUNDS (3), CONNECTIONS (32), OBJECT_MIB (256).
 set -eu
@@ -35,7 +36,7 @@ www=$TMPDIR/www
 mkdir -p "$www/objects" "$TMPDIR/nginx"
 handset a checkin >/dev/null
 handset a checkin >/dev/null
-handset a checkin | tr -d '\n' >"$www/answer.json"
+handset a checkin body=always | tr -d '\n' >"$www/answer.json"
 mv "$TMPDIR/object" "$www/objects/$sha"
 cp "$state/tls/cert.pem" "$state/tls/key.pem" "$TMPDIR/nginx/"
 nginx_port=$((20000 + $$ % 20000))
@@ -60,6 +61,7 @@ http {
 		ssl_certificate_key $TMPDIR/nginx/key.pem;
 		ssl_protocols TLSv1.2 TLSv1.3;
 		root $www;
+		location = /none { return 204; }
 	}
 }
 EOT
@@ -99,12 +101,12 @@ wrk_get() { # WHOSE NAME URL [OPTION...]
 	wrk -t $THREADS -c "$connections" -d "${each}s" "$@" "$url" >"$TMPDIR/wrk.out" 2>&1
 	rate "$TMPDIR/wrk.out" "$whose.$name.cpu" $(($(ticks $(${whose}_pids)) - before)) >>"$whose.$name"
 }
-# Requests are signed in advance, enough for the run; each is good once.
+# wrk_checkins NAME [FIELD...]: requests are signed in advance, enough for the run; each is good once.
 wrk_checkins() {
-	export REQUESTS=$TMPDIR/requests COUNT=$((each * ${EXPECT_RATE:-90000}))
-	LENGTH=$(handset a sign "$COUNT" "$REQUESTS")
+	export REQUESTS=$TMPDIR/requests COUNT=$((each * ${EXPECT_RATE:-130000}))
+	LENGTH=$(handset a sign "$COUNT" "$REQUESTS" "${@:2}")
 	export LENGTH
-	wrk_get ours checkin "$url" -s "$TOP/tests/bench/server.lua"
+	wrk_get ours "$1" "$url" -s "$TOP/tests/bench/server.lua"
 	unset REQUESTS
 }
 mbs() { # URL: one connection, whole object, MB/s
@@ -120,8 +122,10 @@ report_cpu() { # NAME OURS THEIRS: less is better, so the ratio is theirs to our
 }
 range=(-H "Range: bytes=1048576-2097151")
 for _ in $(seq "$rounds"); do
-	wrk_checkins
+	wrk_checkins body body=always
+	wrk_checkins checkin
 	wrk_get theirs checkin "$nginx_url/answer.json"
+	wrk_get theirs none "$nginx_url/none"
 	wrk_get ours health "$url/healthz"
 	mbs "$url/objects/$sha" >>ours.object
 	mbs "$nginx_url/objects/$sha" >>theirs.object
@@ -131,9 +135,13 @@ done
 echo "against nginx with static files over $tls, $connections kept connections; ratio above 1: we are better"
 report "idle signed check-ins" "/s" ours.checkin theirs.checkin
 report_cpu "   processor time for one" ours.checkin theirs.checkin
+report "   to \`return 204\`" "/s" ours.checkin theirs.none
+report_cpu "   processor time for one" ours.checkin theirs.none
+report "   with a body, as older agents" "/s" ours.body theirs.checkin
+report_cpu "   processor time for one" ours.body theirs.checkin
 report "healthz (the HTTP part alone)" "/s" ours.health theirs.checkin
 report_cpu "   processor time for one" ours.health theirs.checkin
 report "one object, one connection" "MB/s" ours.object theirs.object
 report "ranges of 1 MiB" "/s" ours.ranges theirs.ranges
 report_cpu "   processor time for one" ours.ranges theirs.ranges
-echo "idle check-in: $LENGTH bytes up, $(stat -c %s "$www/answer.json") bytes of body down"
+echo "idle check-in: $LENGTH bytes up; the file of nginx has $(stat -c %s "$www/answer.json") bytes"

@@ -11,7 +11,7 @@ other=$device device=$victim
 handset other sign 2 requests >length
 split -b "$(cat length)" -a 1 requests request.
 send_raw request.a answer.1
-grep -q '^HTTP/1.1 200' answer.1 || die "the first time: $(head -n 1 answer.1)"
+grep -q '^HTTP/1.1 204' answer.1 || die "the first time: $(head -n 1 answer.1)"
 send_raw request.a answer.2
 grep -q '^HTTP/1.1 401' answer.2 || die "the second time: $(head -n 1 answer.2)"
 grep -q 'seen before' answer.2 || die "no reason: $(cat answer.2)"

@@ -143,6 +143,6 @@ json .code | grep -qx too_big
 say "a request that was signed is sent once: the replay is refused"
 handset a sign 1 request >/dev/null
 send_raw request first
-head -n 1 first | grep -q '^HTTP/1.1 200' || die "the first: $(cat first)"
+head -n 1 first | grep -q '^HTTP/1.1 204' || die "the first: $(cat first)"
 send_raw request second
 head -n 1 second | grep -q '^HTTP/1.1 401' || die "the second: $(cat second)"

@@ -3,7 +3,7 @@
 # nothing and are small.
 . "$TOP/tests/support/lib.sh"
 init_valised
-start_valised limit.device_rate=2 limit.device_burst=40
+start_valised limit.device_rate=2 limit.device_burst=200
 init_organisation acme
 make_release v1 acme 1.0.0
 "$bin/valise" publish v1 -q >/dev/null 2>&1 || die publish
@@ -86,33 +86,47 @@ v2=$(jq '.director.timestamp | fromjson | .signed.version' c4.json)
 jq -e '.director.targets | fromjson | .signed.targets == {}' c4.json >/dev/null || die "$(cat c4.json)"
 
 say "idle check-ins write nothing, sign nothing, and are small"
-n=20
+n=10
 counted() {
 	echo "rows $(metric store_row_changes_total) commits $(metric store_commits_total)" \
 		"pages $(metric store_wal_frames_total) signed $(metric checkins_director_total)"
 }
+# idle_checkins STATUS: those of idle.raw, with this answer to each.
 idle_checkins() {
 	local i idle
 	idle=$(metric checkins_idle_total)
 	for i in $(seq 0 $((n - 1))); do
 		part idle.raw $((i * length)) "$length" >one.raw
 		send_raw one.raw answer.$i
-		grep -q '^HTTP/1.1 200' answer.$i || die "$i: $(cat answer.$i)"
+		grep -q "^HTTP/1.1 $1" answer.$i || die "$i: $(cat answer.$i)"
 		[ "$(stat -c %s answer.$i)" -le 1024 ] || die "an idle answer of $(stat -c %s answer.$i) bytes"
 	done
 	[ "$(metric checkins_idle_total)" = $((idle + n)) ] || die "idle: $(metric checkins_idle_total), wanted $((idle + n))"
 }
-# The server's own timers write too, now and then; not three times in a row.
-for round in 1 2 3; do
-	length=$(handset a sign $n idle.raw) || die "sign"
-	[ "$length" -le 1024 ] || die "an idle request of $length bytes"
-	before=$(counted)
-	idle_checkins
-	after=$(counted)
-	[ "$before" != "$after" ] || break
-	[ $round != 3 ] || die "before $before; after $after"
+# write_nothing STATUS FIELD...: ten check-ins with these fields.
+write_nothing() {
+	local status=$1 round before after
+	shift
+	# The server's own timers write too, now and then; not three times in a row.
+	for round in 1 2 3; do
+		length=$(handset a sign $n idle.raw "$@") || die "sign"
+		[ "$length" -le 1024 ] || die "an idle request of $length bytes"
+		before=$(counted)
+		idle_checkins "$status"
+		after=$(counted)
+		[ "$before" != "$after" ] || break
+		[ $round != 3 ] || die "before $before; after $after"
+	done
+	echo "an idle request is $length bytes, an idle answer $(stat -c %s answer.0)"
+}
+# To agents that read no answer without a body, one with a body.
+write_nothing 200 body=always
+tail -n 1 answer.0 | jq -e 'keys == ["poll_s", "v"]' >/dev/null || die "$(cat answer.0)"
+write_nothing 204
+for i in $(seq 0 $((n - 1))); do
+	grep -qE $'^Retry-After: [1-9][0-9]*\r$' answer.$i || die "$i: $(cat answer.$i)"
+	[ "$(tail -c 4 answer.$i | od -An -tx1)" = " 0d 0a 0d 0a" ] || die "$i has a body: $(cat answer.$i)"
 done
-echo "an idle request is $length bytes, an idle answer $(stat -c %s answer.0)"
 
 say "a replay is refused; an altered request too"
 part idle.raw 0 "$length" >one.raw

@@ -28,9 +28,9 @@ reused=$(sed -n "s/.* staged .* reused_bytes=\([0-9]*\) .*/\1/p" agent.log)
 say "an idle check-in"
 : >front-access.txt
 start_agent
-idle() { awk '$2 == "/v1/checkin" && $3 == 200 { n++ } END { exit n < 6 }' front-access.txt; }
+idle() { awk '$2 == "/v1/checkin" && $3 == 204 { n++ } END { exit n < 6 }' front-access.txt; }
 wait_for 30 "polls" idle
 stop_agent
-awk '$2 == "/v1/checkin" && $3 == 200 { up = $4; down = $5 }
+awk '$2 == "/v1/checkin" && $3 == 204 { up = $4; down = $5 }
 	END { print "up " up " bytes, down " down " bytes"; exit up > 1024 || down > 1024 }' front-access.txt ||
 	die "more than 1 KiB"

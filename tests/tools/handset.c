@@ -5,9 +5,10 @@
  *	handset STATE URL PIN sign N FILE [FIELD=VALUE...]  N signed check-ins as raw requests, all of
  *	                                                    one length (printed), each good once
  *
+ * An answer without a body is printed as the one that it stands for.
  * STATE is a folder with the identity key's seed and the last versions seen.  Fields: by=identity,
  * state=WORD, release=PRODUCT/VERSION, slot=a, policy=NAME:VERSION, event=SEQ:STATE:REASON,
- * free=BYTES, skew=SECONDS (of this handset's clock). */
+ * free=BYTES, skew=SECONDS (of this handset's clock), body=always (as older agents). */
 #include "base/file.h"
 #include "base/io.h"
 #include "base/text.h"
@@ -191,6 +192,8 @@ static bool set_field(struct handset *h, char *arg)
 	*value++ = 0;
 	if (strcmp(arg, "by") == 0) {
 		h->by = SIGNED_BY_IDENTITY;
+	} else if (strcmp(arg, "body") == 0) {
+		h->req.empty_ok = false;
 	} else if (strcmp(arg, "skew") == 0 && sscanf(value, "%lld", (long long *)&n) == 1) {
 		h->clock.skew_s = (int64_t)n;
 	} else if (strcmp(arg, "slot") == 0) {
@@ -229,6 +232,7 @@ static bool set_fields(struct handset *h, int argc, char **argv)
 	h->req.agent = "0.1.0";
 	h->req.state = UPDATE_IDLE;
 	h->req.image_root = h->req.director_root = 1;
+	h->req.empty_ok = true;
 	load_versions(h);
 	for (int i = 0; i < argc; i++) {
 		if (!set_field(h, argv[i])) {
@@ -246,13 +250,15 @@ static bool body_of(struct handset *h, struct buf *out, struct err *e)
 	return checkin_request_encode(&h->req, out, e);
 }
 
-static bool read_answer(struct handset *h, const struct https_answer *a, struct err *e)
+static bool read_answer(struct handset *h, struct https_answer *a, struct err *e)
 {
 	CLEANUP(checkin_answer_done) struct checkin_answer answer = { .doc = NULL };
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	const struct jval *signed_part;
 
-	if (!checkin_answer_parse(&answer, a->body.p, a->body.n, e))
+	if (a->status == 204 ? !checkin_answer_empty(&answer, a->retry_after_s, e) ||
+				       !checkin_answer_encode(&answer, &a->body, e)
+			     : !checkin_answer_parse(&answer, a->body.p, a->body.n, e))
 		return false;
 	if (answer.image_ts)
 		h->req.image_ts = answer.image_ts;

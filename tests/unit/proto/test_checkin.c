@@ -18,7 +18,8 @@ static void load(struct buf *ret, const char *name)
 
 static void requests_come_back_byte_for_byte(void **state)
 {
-	static const char *const files[] = { "idle.json", "first.json", "report.json" };
+	static const char *const files[] = { "idle.json", "empty.json", "first.json",
+					     "report.json" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		CLEANUP(buf_done) struct buf in = BUF_INIT(65536);
@@ -75,6 +76,60 @@ static void a_report_says_what_happened(void **state)
 	assert_int_equal(r.free_bytes, 123456789012);
 }
 
+static void only_who_says_so_gets_an_empty_answer(void **state)
+{
+	static const struct {
+		const char *file;
+		bool ok;
+	} cases[] = { { "idle.json", false }, { "empty.json", true } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP(buf_done) struct buf in = BUF_INIT(65536);
+		CLEANUP(checkin_request_done) struct checkin_request r = { .n_events = 0 };
+		struct err e;
+
+		load(&in, cases[i].file);
+		assert_ok(checkin_request_parse(&r, in.p, in.n, &e), &e);
+		assert_int_equal(r.empty_ok, cases[i].ok);
+	}
+}
+
+static void an_answer_is_empty_when_it_only_says_when_to_poll(void **state)
+{
+	struct offer offer = { .component = "system" };
+	struct checkin_answer a = { .poll_s = 60 };
+
+	assert_true(checkin_answer_is_empty(&a));
+	a.ack = 1;
+	assert_false(checkin_answer_is_empty(&a));
+	a = (struct checkin_answer){ .poll_s = 60, .image_ts = 1 };
+	assert_false(checkin_answer_is_empty(&a));
+	a = (struct checkin_answer){ .poll_s = 60, .timestamp = { "{}", 2 } };
+	assert_false(checkin_answer_is_empty(&a));
+	a = (struct checkin_answer){ .poll_s = 60, .offers = &offer, .n_offers = 1 };
+	assert_false(checkin_answer_is_empty(&a));
+}
+
+static void an_empty_answer_needs_a_time_within_the_limits(void **state)
+{
+	static const int64_t bad[] = {
+		INT64_MIN, -1, 0, LIMIT_POLL_S + 1, INT32_MAX, INT64_MAX
+	};
+	static const int64_t good[] = { 1, 60, LIMIT_POLL_S };
+	struct checkin_answer a = { .poll_s = 7, .ack = 3 };
+	struct err e;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_fails(checkin_answer_empty(&a, bad[i], &e), &e, E_FORMAT);
+		assert_int_equal(a.poll_s, 7);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		assert_ok(checkin_answer_empty(&a, good[i], &e), &e);
+		assert_int_equal(a.poll_s, good[i]);
+		assert_true(checkin_answer_is_empty(&a));
+	}
+}
+
 /* With the longest names that there may be, below what is left of 1 KiB by a request's headers. */
 static void an_idle_check_in_is_small(void **state)
 {
@@ -85,6 +140,7 @@ static void an_idle_check_in_is_small(void **state)
 	memset(r.release.product, 'p', LIMIT_NAME);
 	memset(r.release.version, '1', LIMIT_VERSION);
 	r.image_ts = r.director_ts = r.image_root = r.director_root = J_INT_MAX;
+	r.empty_ok = true;
 	assert_ok(checkin_request_encode(&r, &out, &e), &e);
 	assert_in_range(out.n, 100, 400);
 }
@@ -114,6 +170,7 @@ static void a_bad_request_is_refused_with_the_place(void **state)
 		{ "\"agent\":\"0.1.0\",", "", "agent: missing" },
 		{ "\"state\":\"rolled_back\"", "\"state\":\"dancing\"",
 		  "state: \"dancing\" is none of" },
+		{ "\"root\":[1,2]", "\"root\":[1,2],\"empty_ok\":1", "empty_ok: " },
 		{ "\"slot\":\"b\"", "\"slot\":\"c\"", "slot: \"c\" is none of a, b" },
 		{ "acme-phone/1.0.0", "acme-phone",
 		  "release: \"acme-phone\" is no product/version" },
@@ -239,6 +296,9 @@ int main(void)
 		cmocka_unit_test(requests_come_back_byte_for_byte),
 		cmocka_unit_test(answers_come_back_byte_for_byte),
 		cmocka_unit_test(a_report_says_what_happened),
+		cmocka_unit_test(only_who_says_so_gets_an_empty_answer),
+		cmocka_unit_test(an_answer_is_empty_when_it_only_says_when_to_poll),
+		cmocka_unit_test(an_empty_answer_needs_a_time_within_the_limits),
 		cmocka_unit_test(an_idle_check_in_is_small),
 		cmocka_unit_test(a_bad_request_is_refused_with_the_place),
 		cmocka_unit_test(a_bad_answer_is_refused_with_the_place),

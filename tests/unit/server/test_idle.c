@@ -310,6 +310,7 @@ static void compare(struct world *w, struct store *s, struct idle *idle, struct 
 	*ret_changed = false;
 	for (unsigned i = 0; i < HANDSETS; i++) {
 		const char *id = w->handsets[i].id;
+		bool empty_ok;
 
 		if (!w->known[i])
 			continue;
@@ -319,11 +320,12 @@ static void compare(struct world *w, struct store *s, struct idle *idle, struct 
 			fail_msg("after \"%s\": device %u is not what memory says", after, i);
 		if (!seen->there[i] || !same_row(&fresh, &seen->row[i]))
 			*ret_changed = true;
-		if (idle_is_known(idle, id, &stamp, i + 1)) {
+		if (idle_is_known(idle, id, &stamp, i + 1, &empty_ok)) {
+			assert_int_equal(empty_ok, i % 2);
 			seen->hits++;
 			assert_true(same_row(&fresh, &seen->row[i]));
 		}
-		idle_put(idle, &memory, &stamp, i + 1);
+		idle_put(idle, &memory, &stamp, i + 1, i % 2);
 		seen->row[i] = fresh;
 		seen->there[i] = true;
 	}

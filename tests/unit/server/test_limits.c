@@ -222,18 +222,25 @@ static void what_was_idle_is_forgotten_with_its_stamp(void **state)
 	struct device_checkin a = { .id = "00000000000000000000000000000001" };
 	struct device_stamp stamp = { 1, 2 }, other = { 1, 3 }, later = { 2, 2 };
 	struct idle *c;
+	bool empty_ok = true;
 	struct err e;
 
 	(void)state;
 	assert_ok(idle_new(&c, 1, 5, &e), &e);
-	assert_false(idle_is_known(c, a.id, &stamp, 7));
-	idle_put(c, &a, &stamp, 7);
-	assert_true(idle_is_known(c, a.id, &stamp, 7));
-	assert_false(idle_is_known(c, a.id, &stamp, 8));
-	assert_false(idle_is_known(c, a.id, &stamp, 0));
-	assert_false(idle_is_known(c, a.id, &other, 7));
-	assert_false(idle_is_known(c, a.id, &later, 7));
-	assert_false(idle_is_known(c, "00000000000000000000000000000002", &stamp, 7));
+	assert_false(idle_is_known(c, a.id, &stamp, 7, &empty_ok));
+	assert_true(empty_ok);
+	idle_put(c, &a, &stamp, 7, false);
+	assert_true(idle_is_known(c, a.id, &stamp, 7, &empty_ok));
+	assert_false(empty_ok);
+	idle_put(c, &a, &stamp, 7, true);
+	assert_true(idle_is_known(c, a.id, &stamp, 7, &empty_ok));
+	assert_true(empty_ok);
+	assert_false(idle_is_known(c, a.id, &stamp, 8, &empty_ok));
+	assert_false(idle_is_known(c, a.id, &stamp, 0, &empty_ok));
+	assert_false(idle_is_known(c, a.id, &other, 7, &empty_ok));
+	assert_false(idle_is_known(c, a.id, &later, 7, &empty_ok));
+	assert_false(
+		idle_is_known(c, "00000000000000000000000000000002", &stamp, 7, &empty_ok));
 	idle_free(c);
 }
 
@@ -258,8 +265,9 @@ static void an_idle_checkin_needs_nothing_and_each_change_its_own(void **state)
 	memcpy(row.report_sha256, sha, sizeof(sha));
 	p = plan_checkin(&row, &req, sha, 99);
 	assert_false(p.report || p.director || p.image);
-	/* The nonce makes no report new; anything else does. */
+	/* Nonce and the kind of answer make no report new; anything else does. */
 	memset(req.nonce, 9, sizeof(req.nonce));
+	req.empty_ok = true;
 	assert_ok(plan_report_hash(sha, &req, &e), &e);
 	assert_false(plan_checkin(&row, &req, sha, 99).report);
 	req.state = UPDATE_FETCHING;
