@@ -42,7 +42,7 @@ ask() {
 	} 2>/dev/null | {
 		timeout 40 openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$port" >answer 2>/dev/null || true
 		touch gone
-	}
+	} || true # who is refused early does not get rid of all its request
 }
 
 # statuses: of the responses in `answer`, read as a client does: head, then as many bytes as it says.
