@@ -61,7 +61,7 @@ bool api_enrol(struct req *r, struct err *e)
 		return false;
 	if (!store_it(r, &req, &done, e)) {
 		log_warn("enrol.refused", "id=%s device=%.32s peer=%s %s", r->id, r->device.id,
-			 r->peer, log_err(e).s);
+			 r->peer.text, log_err(e).s);
 		return false;
 	}
 	a = (struct enrol_answer){

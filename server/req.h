@@ -32,6 +32,13 @@ struct reply {
 	bool close; /* end the connection */
 };
 
+/* Who is at the other end. */
+struct peer {
+	char text[64];   /* address, for people */
+	uint8_t key[17]; /* family and address, for limits */
+	bool local;      /* a program on this machine, not through a proxy */
+};
+
 struct req {
 	struct web *web;
 	char id[17]; /* hex; in the log and in X-Request-Id */
@@ -41,11 +48,9 @@ struct req {
 	bool known_method;
 	char *uri; /* as sent, heap */
 	const char *path,
-		*query;       /* in uri, cut apart; query without '?', NULL if there is none */
-	const char *host;     /* as sent; NULL if there was none */
-	char peer[64];        /* address of the client, for people */
-	uint8_t peer_key[17]; /* family and address, for limits */
-	bool local;           /* a program on this machine, not through a proxy */
+		*query;   /* in uri, cut apart; query without '?', NULL if there is none */
+	const char *host; /* as sent; NULL if there was none */
+	struct peer peer;
 
 	const struct api_route *route; /* NULL: none */
 	unsigned route_id;

@@ -29,12 +29,6 @@ struct web_http {
 	bool is_unix;
 };
 
-/* What hangs on a connection over TCP: its socket_context. */
-struct link {
-	struct slow_link slow;
-	struct web_tls_io *io; /* NULL without TLS */
-};
-
 /* What a request is waiting for. */
 enum phase {
 	HEAD,  /* the header fields are in */
@@ -46,11 +40,15 @@ enum phase {
 	ANSWER,
 };
 
+/* A connection, its socket_context, and the request that it brings now. */
 struct conn {
-	struct req req;
 	struct web_http *http;
 	struct MHD_Connection *mhd;
-	struct link *link; /* NULL on the Unix socket */
+	struct slow_link slow; /* not on the Unix socket: the proxy sees to slow clients */
+	struct web_tls_io *io; /* NULL without TLS */
+	struct peer peer;      /* of the socket */
+
+	struct req req;
 	enum phase phase;
 	const char *target; /* the library's own text of req.uri, later changed by it */
 	size_t target_n;
@@ -84,7 +82,7 @@ static void write_id(char out[static 17], uint64_t n)
 	hex_encode(out, bytes, sizeof(bytes));
 }
 
-static struct link *link_of(struct MHD_Connection *mhd)
+static struct conn *conn_of(struct MHD_Connection *mhd)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
@@ -95,22 +93,20 @@ static struct link *link_of(struct MHD_Connection *mhd)
 static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 {
 	struct web_http *h = cls;
-	struct conn *c = malloc(sizeof(*c));
+	struct conn *c = conn_of(mhd);
 
 	if (!c)
 		return NULL; /* on_request answers that */
 	memset(&c->req, 0, offsetof(struct req, reply));
 	reply_init(&c->req.reply);
 	c->req.web = h->web;
+	c->req.peer = c->peer;
 	c->req.conn = c;
 	c->req.started_us = now_us();
 	c->req.route_id = API_N_ROUTES;
 	c->req.uri = strdup(uri);
 	c->target = uri;
 	c->target_n = strlen(uri);
-	c->http = h;
-	c->mhd = mhd;
-	c->link = link_of(mhd);
 	c->phase = HEAD;
 	c->received = c->swallowed = 0;
 	write_id(c->req.id, __atomic_add_fetch(&h->web->next_request, 1, __ATOMIC_RELAXED));
@@ -131,26 +127,26 @@ static enum MHD_Result feed_guard(void *cls, enum MHD_ValueKind kind, const char
 	return MHD_YES;
 }
 
-static void peer_from(struct req *r, const struct sockaddr *sa)
+static void peer_from(struct peer *p, const struct sockaddr *sa)
 {
 	const struct sockaddr_in *v4 = (const void *)sa;
 	const struct sockaddr_in6 *v6 = (const void *)sa;
 
 	if (sa->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
-		inet_ntop(AF_INET, v6->sin6_addr.s6_addr + 12, r->peer, sizeof(r->peer));
-		r->peer_key[0] = 4;
-		memcpy(r->peer_key + 1, v6->sin6_addr.s6_addr + 12, 4);
-		r->local = v6->sin6_addr.s6_addr[12] == 127;
+		inet_ntop(AF_INET, v6->sin6_addr.s6_addr + 12, p->text, sizeof(p->text));
+		p->key[0] = 4;
+		memcpy(p->key + 1, v6->sin6_addr.s6_addr + 12, 4);
+		p->local = v6->sin6_addr.s6_addr[12] == 127;
 	} else if (sa->sa_family == AF_INET6) {
-		inet_ntop(AF_INET6, &v6->sin6_addr, r->peer, sizeof(r->peer));
-		r->peer_key[0] = 6;
-		memcpy(r->peer_key + 1, v6->sin6_addr.s6_addr, 8); /* a /64 is one customer */
-		r->local = IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+		inet_ntop(AF_INET6, &v6->sin6_addr, p->text, sizeof(p->text));
+		p->key[0] = 6;
+		memcpy(p->key + 1, v6->sin6_addr.s6_addr, 8); /* a /64 is one customer */
+		p->local = IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 	} else if (sa->sa_family == AF_INET) {
-		inet_ntop(AF_INET, &v4->sin_addr, r->peer, sizeof(r->peer));
-		r->peer_key[0] = 4;
-		memcpy(r->peer_key + 1, &v4->sin_addr, 4);
-		r->local = (ntohl(v4->sin_addr.s_addr) >> 24) == 127;
+		inet_ntop(AF_INET, &v4->sin_addr, p->text, sizeof(p->text));
+		p->key[0] = 4;
+		memcpy(p->key + 1, &v4->sin_addr, 4);
+		p->local = (ntohl(v4->sin_addr.s_addr) >> 24) == 127;
 	}
 }
 
@@ -171,25 +167,18 @@ static void peer_from_proxy(struct req *r)
 	else if (ip && inet_pton(AF_INET6, ip, &a.v6.sin6_addr) == 1)
 		a.sa.sa_family = AF_INET6;
 	if (a.sa.sa_family)
-		peer_from(r, &a.sa);
+		peer_from(&r->peer, &a.sa);
 	else
-		snprintf(r->peer, sizeof(r->peer), "unix");
-	r->local = false;
+		snprintf(r->peer.text, sizeof(r->peer.text), "unix");
+	r->peer.local = false;
 }
 
 static void find_peer(struct conn *c, const struct guard *g)
 {
-	const union MHD_ConnectionInfo *info;
-
-	if (c->http->is_unix) {
+	if (c->http->is_unix)
 		peer_from_proxy(&c->req);
-		return;
-	}
-	info = MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	if (info && info->client_addr)
-		peer_from(&c->req, info->client_addr);
-	if (g->proxied > 0 || g->real_ip > 0)
-		c->req.local = false;
+	else if (g->proxied > 0 || g->real_ip > 0)
+		c->req.peer.local = false;
 }
 
 static bool split_uri(struct req *r, struct err *e)
@@ -251,8 +240,8 @@ static struct MHD_Response *make_response(struct conn *c)
  * segments.  The record with the head waits for the one with the body. */
 static void hold_head(struct conn *c)
 {
-	if (c->link && c->link->io)
-		web_tls_io_hold(c->link->io);
+	if (c->io)
+		web_tls_io_hold(c->io);
 }
 
 static enum MHD_Result answer(struct conn *c)
@@ -286,8 +275,7 @@ static enum MHD_Result answer(struct conn *c)
 
 static void resume(struct conn *c)
 {
-	if (c->link)
-		slow_waits(&c->link->slow, false);
+	slow_waits(&c->slow, false);
 	MHD_resume_connection(c->mhd);
 }
 
@@ -311,8 +299,7 @@ static enum MHD_Result park(struct conn *c, enum phase phase)
 	struct err e;
 
 	c->phase = phase;
-	if (c->link)
-		slow_waits(&c->link->slow, true);
+	slow_waits(&c->slow, true);
 	MHD_suspend_connection(c->mhd);
 	if (pool_run(c->req.web->pool, in_pool, c, &e))
 		return MHD_YES;
@@ -459,7 +446,7 @@ static void log_request(const struct conn *c, unsigned status, uint64_t took_us)
 	log_debug("http.request",
 		  "id=%s peer=%s method=%s route=%s status=%u us=%" PRIu64 " in=%" PRIu64
 		  " actor=%s",
-		  r->id, r->peer, r->known_method ? api_method_names[r->method] : "other",
+		  r->id, r->peer.text, r->known_method ? api_method_names[r->method] : "other",
 		  r->route ? r->route->id : "none", status, took_us, c->received,
 		  r->actor[0] ? r->actor : "none");
 }
@@ -478,8 +465,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
 		return;
 	*con_cls = NULL;
 	w = c->req.web;
-	if (c->link)
-		slow_ended(&c->link->slow);
+	slow_ended(&c->slow);
 	if (c->req.stream)
 		web_route_cut(&c->req);
 	took = now_us() - c->req.started_us;
@@ -490,34 +476,40 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
 	reply_done(&c->req.reply);
 	buf_done(&c->req.body);
 	free(c->req.uri);
-	free(c);
 }
 
-/* Without memory a connection goes without: nothing that it needs. */
-static struct link *link_new(struct web_http *h, struct MHD_Connection *mhd)
+static struct conn *conn_new(struct web_http *h, struct MHD_Connection *mhd)
 {
 	const union MHD_ConnectionInfo *fd =
 		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
 	const union MHD_ConnectionInfo *session =
 		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-	struct link *l = fd ? malloc(sizeof(*l)) : NULL;
+	const union MHD_ConnectionInfo *client =
+		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	struct conn *c = fd ? calloc(1, sizeof(*c)) : NULL;
 
-	if (!l)
+	if (!c)
 		return NULL;
-	l->io = NULL;
+	c->http = h;
+	c->mhd = mhd;
 	if (h->tls && session && session->tls_session)
-		l->io = web_tls_io_new(h->tls, session->tls_session, fd->connect_fd);
-	slow_add(h->web->slow, &l->slow, fd->connect_fd, clock_boot_ms(h->web->clock));
-	return l;
+		c->io = web_tls_io_new(h->tls, session->tls_session, fd->connect_fd);
+	if (h->is_unix)
+		return c;
+	if (client && client->client_addr)
+		peer_from(&c->peer, client->client_addr);
+	slow_add(h->web->slow, &c->slow, fd->connect_fd, clock_boot_ms(h->web->clock));
+	return c;
 }
 
-static void link_free(struct web_http *h, struct link *l)
+static void conn_free(struct web_http *h, struct conn *c)
 {
-	if (!l)
+	if (!c)
 		return;
-	slow_remove(h->web->slow, &l->slow);
-	web_tls_io_free(l->io);
-	free(l);
+	if (!h->is_unix)
+		slow_remove(h->web->slow, &c->slow);
+	web_tls_io_free(c->io);
+	free(c);
 }
 
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
@@ -527,15 +519,13 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_c
 
 	if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
 		metric_sub(&h->web->metrics.connections_open, 1);
-		link_free(h, *socket_context);
+		conn_free(h, *socket_context);
 		*socket_context = NULL;
 		return;
 	}
 	metric_add(&h->web->metrics.connections, 1);
 	metric_add(&h->web->metrics.connections_open, 1);
-	/* On the Unix socket the proxy sees to slow clients. */
-	if (!h->is_unix)
-		*socket_context = link_new(h, mhd);
+	*socket_context = conn_new(h, mhd);
 }
 
 /* libmicrohttpd's own complaints are about single connections: nothing an operator acts on. */

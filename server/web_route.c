@@ -170,7 +170,7 @@ static bool within_rate(struct req *r, struct err *e)
 	const struct settings *s = r->web->settings;
 	uint32_t wait_s;
 
-	if (rates_take(r->web->clients, r->peer_key, sizeof(r->peer_key), s->client_rate,
+	if (rates_take(r->web->clients, r->peer.key, sizeof(r->peer.key), s->client_rate,
 		       s->client_burst, clock_boot_ms(r->web->clock), &wait_s))
 		return true;
 	metric_add(&r->web->metrics.refused_rate, 1);
@@ -195,7 +195,7 @@ static bool may(struct req *r, struct err *e)
 	if (scopes == SCOPE_NONE || (scopes & SIGNATURE_SCOPES))
 		return true;
 	if (scopes == SCOPE_LOCAL)
-		return r->local || web_auth_token(r, SCOPE_ADMIN, e);
+		return r->peer.local || web_auth_token(r, SCOPE_ADMIN, e);
 	return web_auth_token(
 		r, scopes & SCOPE_ANY ? (unsigned)SCOPE_ANY : scopes & TOKEN_SCOPES, e);
 }
