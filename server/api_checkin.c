@@ -146,7 +146,7 @@ static bool send(struct req *r, const struct plan *p, struct answer *a, bool emp
 		a->wire.image_ts = r->device.image_ts;
 	devices_seen(w->store, r->device.number);
 	if (empty_ok && checkin_answer_is_empty(&a->wire)) {
-		reply_header(&r->reply, "Retry-After", "%u", a->wire.poll_s);
+		r->reply.wait_s = a->wire.poll_s;
 		return reply_empty(r, 204);
 	}
 	r->reply.status = 200;

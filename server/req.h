@@ -29,7 +29,8 @@ struct reply {
 		char value[128];
 	} headers[8];
 	size_t headers_n;
-	bool close; /* end the connection */
+	uint32_t wait_s; /* Retry-After; 0: none */
+	bool close;      /* end the connection */
 };
 
 /* Who is at the other end. */

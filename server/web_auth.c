@@ -129,7 +129,7 @@ static bool check_once(struct req *r, const struct signed_req *s, struct err *e)
 		       set->device_burst, now_ms, &wait_s))
 		return true;
 	metric_add(&r->web->metrics.refused_rate, 1);
-	reply_header(&r->reply, "Retry-After", "%u", wait_s);
+	r->reply.wait_s = wait_s;
 	return err_set(e, E_RATE, "this device asks too often");
 }
 

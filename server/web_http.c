@@ -11,6 +11,7 @@
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -22,8 +23,18 @@ enum {
 	SWALLOW_MAX = 1 << 20,     /* rest of a refused body that is still read */
 };
 
+/* What handsets of a fleet at rest are answered, again and again: 204 and when to poll next.  Made once
+ * for each time and kept, without a request's id. */
+enum { WAITS = 64 };
+struct wait {
+	uint32_t wait_s;
+	struct MHD_Response *response; /* NULL: none yet */
+};
+
 struct web_http {
 	struct MHD_Daemon *daemon;
+	pthread_mutex_t waits_lock;
+	struct wait waits[WAITS]; /* each at its time modulo WAITS */
 	struct web *web;
 	const struct web_tls *tls;
 	bool is_unix;
@@ -244,8 +255,63 @@ static void hold_head(struct conn *c)
 		web_tls_io_hold(c->io);
 }
 
+static bool add_wait(struct MHD_Response *m, uint32_t wait_s)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", wait_s);
+	return MHD_add_response_header(m, "Retry-After", text) == MHD_YES;
+}
+
+static bool is_draining(const struct conn *c)
+{
+	return __atomic_load_n(&c->http->web->draining, __ATOMIC_RELAXED);
+}
+
+static bool is_wait(const struct conn *c)
+{
+	const struct reply *p = &c->req.reply;
+
+	return p->status == 204 && p->wait_s > 0 && p->headers_n == 0 && !p->close &&
+	       !is_draining(c);
+}
+
+static void make_wait(struct wait *w, uint32_t wait_s)
+{
+	struct MHD_Response *m =
+		MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
+
+	if (w->response)
+		MHD_destroy_response(w->response); /* connections that send it hold it */
+	if (m && !add_wait(m, wait_s)) {
+		MHD_destroy_response(m);
+		m = NULL;
+	}
+	*w = (struct wait){ .wait_s = wait_s, .response = m };
+}
+
+static enum MHD_Result answer_wait(struct conn *c)
+{
+	struct web_http *h = c->http;
+	uint32_t wait_s = c->req.reply.wait_s;
+	struct wait *w = &h->waits[wait_s % WAITS];
+	enum MHD_Result rc = MHD_NO;
+
+	c->phase = ANSWER;
+	pthread_mutex_lock(&h->waits_lock);
+	if (!w->response || w->wait_s != wait_s)
+		make_wait(w, wait_s);
+	if (w->response)
+		rc = MHD_queue_response(c->mhd, 204, w->response);
+	pthread_mutex_unlock(&h->waits_lock);
+	return rc;
+}
+
 static enum MHD_Result answer(struct conn *c)
 {
+	if (is_wait(c))
+		return answer_wait(c);
+
 	struct reply *p = &c->req.reply;
 	struct MHD_Response *m = make_response(c);
 	bool small = p->fd < 0 && p->n == 0 && p->body.n > 0 && p->body.n <= WEB_TLS_HELD_BODY;
@@ -254,13 +320,15 @@ static enum MHD_Result answer(struct conn *c)
 
 	c->phase = ANSWER;
 	metric_add(&c->req.web->metrics.bytes_out, p->fd >= 0 || p->n > 0 ? p->n : p->body.n);
-	if (p->close || __atomic_load_n(&c->req.web->draining, __ATOMIC_RELAXED))
+	if (p->close || is_draining(c))
 		ok = ok && MHD_add_response_header(m, "Connection", "close") == MHD_YES;
 	if (p->type && (p->body.n > 0 || p->n > 0))
 		ok = ok && MHD_add_response_header(m, "Content-Type", p->type) == MHD_YES;
 	for (size_t i = 0; i < p->headers_n; i++)
 		ok = ok && MHD_add_response_header(m, p->headers[i].name,
 						   p->headers[i].value) == MHD_YES;
+	if (p->wait_s > 0)
+		ok = ok && add_wait(m, p->wait_s);
 	ok = ok && MHD_add_response_header(m, "X-Request-Id", c->req.id) == MHD_YES;
 	if (ok)
 		rc = MHD_queue_response(c->mhd, p->status, m);
@@ -549,6 +617,16 @@ static unsigned threads_wanted(const struct settings *s)
 	return n < 2 ? 2 : (unsigned)n; /* a pool of one is no pool for libmicrohttpd */
 }
 
+static void http_free(struct web_http *h)
+{
+	for (int i = 0; i < WAITS; i++) {
+		if (h->waits[i].response)
+			MHD_destroy_response(h->waits[i].response);
+	}
+	pthread_mutex_destroy(&h->waits_lock);
+	free(h);
+}
+
 bool web_http_start(struct web_http **ret, struct web *w, int listen_fd,
 		    const struct web_tls *tls, bool is_unix, struct err *e)
 {
@@ -572,6 +650,7 @@ bool web_http_start(struct web_http **ret, struct web *w, int listen_fd,
 	h->web = w;
 	h->tls = tls;
 	h->is_unix = is_unix;
+	pthread_mutex_init(&h->waits_lock, NULL);
 	/* The error log has to be set first, or its own start is logged to standard error. */
 	h->daemon = MHD_start_daemon(
 		flags, 0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
@@ -586,7 +665,7 @@ bool web_http_start(struct web_http **ret, struct web *w, int listen_fd,
 		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY,
 		tls ? tls_options : none, MHD_OPTION_END);
 	if (!h->daemon) {
-		free(h);
+		http_free(h);
 		return err_set(e, E_CONFIG, "the HTTP server could not start");
 	}
 	*ret = h;
@@ -605,5 +684,5 @@ void web_http_stop(struct web_http *h)
 	if (!h)
 		return;
 	MHD_stop_daemon(h->daemon);
-	free(h);
+	http_free(h);
 }

@@ -11,6 +11,7 @@ void reply_init(struct reply *p)
 {
 	memset(p, 0, offsetof(struct reply, headers));
 	p->headers_n = 0;
+	p->wait_s = 0;
 	p->close = false;
 	p->fd = -1;
 	buf_init(&p->body, ANSWER_MAX);
@@ -90,7 +91,7 @@ static void fill_error(struct req *r, const struct err *why, int64_t server_time
 	if (p->status == 401)
 		reply_header(p, "WWW-Authenticate", "Bearer realm=\"valise\"");
 	if (why->code == E_BUSY || why->code == E_NO_SPACE || why->code == E_NOMEM)
-		reply_header(p, "Retry-After", "5");
+		p->wait_s = 5;
 }
 
 void reply_error(struct req *r, const struct err *e)

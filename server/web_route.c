@@ -174,7 +174,7 @@ static bool within_rate(struct req *r, struct err *e)
 		       s->client_burst, clock_boot_ms(r->web->clock), &wait_s))
 		return true;
 	metric_add(&r->web->metrics.refused_rate, 1);
-	reply_header(&r->reply, "Retry-After", "%u", wait_s);
+	r->reply.wait_s = wait_s;
 	return err_set(e, E_RATE, "too many requests from this address");
 }
 

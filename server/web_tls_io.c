@@ -68,7 +68,8 @@ static ssize_t send_all_of(struct web_tls_io *o, const giovec_t *iov, int iov_n)
 		v[m.msg_iovlen++] = (struct iovec){ o->held + o->sent, o->n - o->sent };
 	for (int i = 0; i < iov_n && m.msg_iovlen < ARRAY_SIZE(v); i++)
 		v[m.msg_iovlen++] = (struct iovec){ iov[i].iov_base, iov[i].iov_len };
-	n = sendmsg(o->fd, &m, MSG_NOSIGNAL);
+	n = m.msg_iovlen == 1 ? send(o->fd, v[0].iov_base, v[0].iov_len, MSG_NOSIGNAL)
+			      : sendmsg(o->fd, &m, MSG_NOSIGNAL);
 	if (n < 0) {
 		gnutls_transport_set_errno(o->session, errno);
 		return -1;
