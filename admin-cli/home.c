@@ -36,8 +36,10 @@ static bool default_path(char **ret, struct err *e)
 		n = asprintf(ret, "%s/valise", xdg);
 	else if (user && *user == '/')
 		n = asprintf(ret, "%s/.config/valise", user);
-	else
-		return err_set(e, E_CONFIG, "no HOME in the environment; give --home");
+	else {
+		err_set(e, E_CONFIG, "no folder for keys: HOME is not set to an absolute path");
+		return err_hint(e, "set HOME, or name the folder: --home DIR");
+	}
 	if (n < 0) {
 		*ret = NULL;
 		return err_nomem(e);

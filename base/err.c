@@ -88,9 +88,38 @@ static enum err_code code_of_errno(int sys)
 	}
 }
 
+/* What to do about those that people cause; NULL: what the code says. */
+static const char *hint_of_errno(int sys)
+{
+	switch (sys) {
+	case EACCES:
+	case EPERM:
+		return "who runs this may not: look at owner and mode, or run it as who may";
+	case EISDIR:
+		return "name a file, not a folder";
+	case ENOTDIR:
+		return "a part of the path is no folder; check the name";
+	case ENAMETOOLONG:
+	case ELOOP:
+		return "check the name";
+	case EROFS:
+		return "the file system is mounted read-only; name another place";
+	case EMFILE:
+	case ENFILE:
+		return "raise the limit of open files (ulimit -n)";
+	case EBADF:
+		return "the descriptor is closed; start it with standard input and output";
+	case EIO:
+		return "the disk reports an error: look at the kernel's log (dmesg)";
+	default:
+		return NULL;
+	}
+}
+
 bool err_sys(struct err *e, int sys, const char *fmt, ...)
 {
 	enum err_code code = code_of_errno(sys);
+	const char *hint = hint_of_errno(sys);
 	char words[80];
 	va_list ap;
 	size_t n;
@@ -100,6 +129,8 @@ bool err_sys(struct err *e, int sys, const char *fmt, ...)
 	va_end(ap);
 	if (code == E_SYSTEM || code == E_NO_SPACE)
 		e->sys = sys;
+	if (hint)
+		e->hint = hint;
 	n = strlen(e->text);
 	snprintf(e->text + n, sizeof(e->text) - n, ": %s",
 		 strerror_r(sys, words, sizeof(words)));

@@ -68,7 +68,7 @@ struct err {
 
 /* All return false, so that failing is one line.  err_sys maps ENOSPC and EDQUOT to E_NO_SPACE,
  * ENOMEM to E_NOMEM, ENOENT to E_NOT_FOUND and all others to E_SYSTEM, and appends the system's
- * words for the errno. */
+ * words for the errno; what people can do something about has a hint of its own. */
 bool err_set(struct err *e, enum err_code code, const char *fmt, ...) PRINTF(3, 4);
 bool err_sys(struct err *e, int sys, const char *fmt, ...) PRINTF(3, 4);
 bool err_nomem(struct err *e);

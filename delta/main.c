@@ -4,6 +4,7 @@
 #include "base/progress.h"
 #include "base/sandbox.h"
 #include "delta/delta.h"
+#include "delta/tasks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,8 +23,12 @@ static uint64_t opt_threads;
 
 static bool open_file(int *ret, const char *path, int flags, struct err *e)
 {
+	struct stat st;
+
 	*ret = open(path, flags | O_CLOEXEC, 0644);
-	return *ret >= 0 || err_sys(e, errno, "%s", path);
+	if (*ret < 0 || fstat(*ret, &st) != 0)
+		return err_sys(e, errno, "%s", path);
+	return !S_ISDIR(st.st_mode) || err_sys(e, EISDIR, "%s", path);
 }
 
 /* What is written must not be what is read: it would be gone before it was looked at. */
@@ -131,27 +136,38 @@ static int scratch_beside(const char *path)
 	return open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 }
 
+static bool threads(unsigned *ret, struct err *e)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (opt_threads > TASKS_THREADS_MAX)
+		return err_set(e, E_USAGE, "--threads: at most %d", TASKS_THREADS_MAX);
+	*ret = opt_threads                 ? (unsigned)opt_threads
+	       : cores > TASKS_THREADS_MAX ? TASKS_THREADS_MAX
+					   : (unsigned)cores;
+	return true;
+}
+
 static bool create_files(const char *old, const char *new, const char *out,
 			 struct delta_info *ret, struct err *e)
 {
 	CLEANUP(fd_closep) int old_fd = -1, new_fd = -1, out_fd = -1;
 	CLEANUP(fd_closep) int scratch = scratch_beside(out);
 	struct telling t = { .begun = false };
+	unsigned n = 1;
 
-	if (!open_file(&old_fd, old, O_RDONLY, e) || !open_file(&new_fd, new, O_RDONLY, e) ||
-	    !is_another(out, old, old_fd, e) || !is_another(out, new, new_fd, e) ||
+	if (!threads(&n, e) || !open_file(&old_fd, old, O_RDONLY, e) ||
+	    !open_file(&new_fd, new, O_RDONLY, e) || !is_another(out, old, old_fd, e) ||
+	    !is_another(out, new, new_fd, e) ||
 	    !open_file(&out_fd, out, O_RDWR | O_CREAT | O_TRUNC, e))
 		return false;
-	struct delta_job job = {
-		.old_fd = old_fd,
-		.new_fd = new_fd,
-		.out_fd = out_fd,
-		.scratch_fd = scratch,
-		.threads = (unsigned)(opt_threads ? opt_threads
-						  : (uint64_t)sysconf(_SC_NPROCESSORS_ONLN)),
-		.progress = tell_create,
-		.ctx = &t
-	};
+	struct delta_job job = { .old_fd = old_fd,
+				 .new_fd = new_fd,
+				 .out_fd = out_fd,
+				 .scratch_fd = scratch,
+				 .threads = n,
+				 .progress = tell_create,
+				 .ctx = &t };
 	bool ok = delta_create(&job, ret, e);
 	if (t.begun)
 		progress_end(&t.bar, ok);

@@ -14,11 +14,23 @@ static bool probe;
 
 static bool run_probe(struct err *e)
 {
-	if (!kvm_probe(e))
-		return err_wrap(e, "KVM cannot be used") &&
-		       err_hint(e, "phones run under QEMU's emulation here: slower, as safe");
+	if (!kvm_probe(e)) {
+		err_wrap(e, "KVM cannot be used");
+		return err_hint(e, "phones run under QEMU's emulation here: slower, as safe");
+	}
 	puts("KVM runs a stock kernel here");
 	return true;
+}
+
+static bool read_spec(struct launch_spec *ret, struct buf *text, struct err *e)
+{
+	if (!read_fd((int)spec_fd, text, e))
+		return err_wrap(e, "launch spec");
+	if (text->n == 0) {
+		err_set(e, E_USAGE, "no launch spec on descriptor %d", (int)spec_fd);
+		return err_hint(e, "valise-agent starts this with one; people use --probe");
+	}
+	return launch_spec_parse(ret, text->p, text->n, e);
 }
 
 static bool run_phone(struct err *e)
@@ -28,9 +40,7 @@ static bool run_phone(struct err *e)
 
 	if (!spec)
 		return err_nomem(e);
-	bool ok = read_fd((int)spec_fd, &text, e) &&
-		  launch_spec_parse(spec, text.p, text.n, e) &&
-		  monitor_run(spec, clock_system(), e);
+	bool ok = read_spec(spec, &text, e) && monitor_run(spec, clock_system(), e);
 	free(spec);
 	return ok;
 }

@@ -114,6 +114,10 @@ fails 64 'name another file' "$tool" create old new ./new
 fails 64 'name another file' "$tool" apply old delta old
 fails 64 'name another file' "$tool" apply old delta delta
 fails 64 'table or json' "$tool" create -o xml old new d
+fails 64 'at most 64' "$tool" create -t 99999999999 old new d
+mkdir folder
+fails 71 'folder: Is a directory' "$tool" create folder new d
+fails 71 'folder: Is a directory' "$tool" create old folder d
 [ ! -e d ] || die "a refused option leaves a file"
 fails 64 'needs OLD NEW DELTA' "$tool" create old new
 cp delta keep

@@ -50,6 +50,13 @@ wants 78 "valise login URL" status
 wants 78 "valise login URL" -s https://127.0.0.1:9 status
 wants 66 "no key \"x\"" key export x
 
+echo "# no home, a folder for a file, what to do is said"
+HOME= wants 78 "--home DIR" key list
+HOME=relative wants 78 "--home DIR" key list
+mkdir folder
+wants 71 "hint: name a file" policy check folder
+rmdir folder
+
 echo "# no server is 69, within the time that a person waits"
 export VALISE_TOKEN=vt_x
 wants 69 "https://127.0.0.1:9" -s https://127.0.0.1:9 --pin "$(printf '%064d' 0)" status

@@ -52,6 +52,6 @@ rc=0
 timeout 60 "$bin/valise-vmm" --probe >"$dir/here" 2>&1 || rc=$?
 case $rc in
 0) grep -q 'KVM runs' "$dir/here" ;;
-66 | 69 | 71 | 77) grep -q 'KVM cannot be used: .' "$dir/here" && grep -q 'hint: .' "$dir/here" ;;
+66 | 69 | 71 | 77) grep -q 'KVM cannot be used: .' "$dir/here" && grep -q 'hint: phones run under QEMU' "$dir/here" ;;
 *) cat "$dir/here"; exit 1 ;;
 esac

@@ -69,6 +69,10 @@ static void errnos_are_mapped(void **state)
 		assert_int_equal(e.code, rows[i].code);
 		assert_int_equal(e.sys, rows[i].kept);
 	}
+	err_sys(&e, EISDIR, "f");
+	assert_string_equal(e.hint, "name a file, not a folder");
+	err_sys(&e, EACCES, "f");
+	assert_non_null(strstr(e.hint, "owner and mode"));
 	err_sys(&e, EIO, "slot.%d", 0);
 	assert_string_equal(e.text, "slot.0: Input/output error");
 }

@@ -107,9 +107,10 @@ static void errors_become_pairs(void **state)
 	struct err e;
 
 	err_sys(&e, EIO, "a \"b\"");
-	assert_string_equal(log_err(&e).s,
-			    "error=system text=\"a \\\"b\\\": Input/output error\" "
-			    "hint=\"look at the system error in the text\"");
+	assert_string_equal(
+		log_err(&e).s,
+		"error=system text=\"a \\\"b\\\": Input/output error\" "
+		"hint=\"the disk reports an error: look at the kernel's log (dmesg)\"");
 	memset(big, '"', sizeof(big) - 1);
 	big[sizeof(big) - 1] = 0;
 	err_set(&e, E_FORMAT, "%s", big);
