@@ -217,7 +217,6 @@ static bool wait_for_it(struct making *k, struct err *e)
 	CLEANUP(buf_done) struct buf buf = BUF_INIT(IPC_HEADER + IPC_MAX);
 	struct ipc_msg m;
 
-	k->looked_ms = clock_boot_ms(k->d->clock);
 	while (may_go_on(k, e)) {
 		if (!ipc_recv(&m, k->channel, &buf, accept, HEAR_MS, e)) {
 			if (e->code == E_TIMEOUT)
@@ -353,6 +352,7 @@ static void make_one(struct maker *m, const struct delta_task *t, struct outcome
 	struct making k = { .d = d, .m = m, .task = t, .channel = -1 };
 	int64_t began = clock_boot_ms(d->clock);
 
+	k.looked_ms = began;
 	for (int i = 0; i < DELTA_FILES; i++)
 		k.files[i] = -1;
 	count(d, &d->stats.started);

@@ -256,7 +256,8 @@ static void damage(struct store *s, const uint8_t sha[static SHA256_SIZE])
 
 	object_path(&path, sha);
 	assert_ok(dir_open_at(&dir, s->objects_fd, path.dir, 0750, &e), &e);
-	fd = openat(dir, path.name, O_RDWR);
+	assert_int_equal(fchmodat(dir, path.name, 0600, 0), 0); /* not everybody is root */
+	fd = openat(dir, path.name, O_RDWR | O_CLOEXEC);
 	assert_true(fd >= 0);
 	assert_int_equal(pread(fd, &byte, 1, 0), 1);
 	byte ^= 4;
