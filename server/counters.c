@@ -121,8 +121,10 @@ static bool advance(int fd, bool director, uint64_t above, uint64_t step, uint64
 	(void)locked;
 	if (!read_record(&r, fd, e))
 		return false;
-	if (above > *n && above - *n > COUNTERS_JUMP_MAX)
-		return err_set(e, E_DENIED, "version %" PRIu64 " is too far ahead of %" PRIu64,
+	if (above > *n && above - *n > (*n == 0 ? COUNTERS_FIRST_MAX : COUNTERS_JUMP_MAX))
+		return err_set(e, E_DENIED,
+			       "version %" PRIu64 " is too far ahead of %" PRIu64
+			       "; if keys/counters is from an older backup, remove it",
 			       above, *n);
 	if (above > *n)
 		*n = above;

@@ -21,9 +21,11 @@
 #include "base/err.h"
 
 enum { COUNTERS_BLOCK = 1024 };
-/* How far a number may be moved ahead to pass what is stored (a restored backup): a process
- * that was taken over cannot use numbers up. */
-#define COUNTERS_JUMP_MAX (UINT64_C(1) << 32)
+/* How far a number may be moved ahead to pass what is stored: a new file (the old one was lost, or removed by
+ * hand) follows any database, a number in use only one that is a little ahead.  So a process that was
+ * taken over cannot use numbers up: with 500 signatures a second it would take it four years. */
+#define COUNTERS_FIRST_MAX (UINT64_C(1) << 48)
+#define COUNTERS_JUMP_MAX (UINT64_C(1) << 16)
 #define COUNTERS_MAX (UINT64_C(1) << 52)
 
 struct counters {

@@ -1,6 +1,8 @@
 #include "tests/support/unit.h"
 
+#include "base/bytes.h"
 #include "base/io.h"
+#include "base/sha256.h"
 #include "server/counters.h"
 
 #include <fcntl.h>
@@ -93,6 +95,19 @@ static void numbers_pass_what_a_restored_database_has(void **state)
 	assert_true(n > 70500);
 }
 
+static void a_new_file_follows_any_database(void **state)
+{
+	CLEANUP(fd_closep) int fd = open_file(state);
+	struct counters c;
+	uint64_t n;
+	struct err e;
+
+	assert_int_equal(image(fd, COUNTERS_FIRST_MAX), COUNTERS_FIRST_MAX + 1);
+	assert_ok(counters_open(&c, fd, &e), &e);
+	assert_ok(counters_director(&c, COUNTERS_FIRST_MAX, &n, &e), &e);
+	assert_int_equal(n, COUNTERS_FIRST_MAX + 1);
+}
+
 static void a_jump_that_would_use_numbers_up_is_refused(void **state)
 {
 	CLEANUP(fd_closep) int fd = open_file(state);
@@ -101,10 +116,38 @@ static void a_jump_that_would_use_numbers_up_is_refused(void **state)
 	struct err e;
 
 	assert_ok(counters_open(&c, fd, &e), &e);
-	assert_fails(counters_image(&c, COUNTERS_JUMP_MAX + 1, &n, &e), &e, E_DENIED);
+	assert_fails(counters_image(&c, COUNTERS_FIRST_MAX + 1, &n, &e), &e, E_DENIED);
 	assert_fails(counters_director(&c, UINT64_MAX, &n, &e), &e, E_DENIED);
 	assert_int_equal(n, 77);
 	assert_int_equal(image(fd, 0), 1); /* nothing was moved */
+	assert_int_equal(image(fd, 1 + COUNTERS_JUMP_MAX), 2 + COUNTERS_JUMP_MAX);
+	n = 77;
+	assert_fails(counters_image(&c, 3 + 2 * COUNTERS_JUMP_MAX, &n, &e), &e, E_DENIED);
+	assert_non_null(strstr(e.text, "remove it"));
+	assert_int_equal(n, 77);
+	assert_int_equal(image(fd, 0), 3 + COUNTERS_JUMP_MAX);
+}
+
+/* What a metadata version may be (2^53 - 1 in JSON) is never passed. */
+static void the_last_numbers_are_not_given(void **state)
+{
+	CLEANUP(fd_closep) int fd = open_file(state);
+	uint8_t record[32] = "VCN1", sum[SHA256_SIZE];
+	struct counters c;
+	uint64_t n = 77;
+	struct err e;
+
+	put_le32(record + 4, 1);
+	put_le64(record + 8, COUNTERS_MAX - 1);
+	put_le64(record + 16, COUNTERS_MAX - COUNTERS_BLOCK + 1);
+	sha256(sum, record, 24);
+	memcpy(record + 24, sum, 8);
+	assert_ok(pwrite_all(fd, record, sizeof(record), 0, &e), &e);
+	assert_ok(counters_open(&c, fd, &e), &e);
+	assert_fails(counters_director(&c, 0, &n, &e), &e, E_DENIED);
+	assert_int_equal(image(fd, 0), COUNTERS_MAX);
+	assert_fails(counters_image(&c, 0, &n, &e), &e, E_DENIED);
+	assert_int_equal(n, 77);
 }
 
 static void a_write_torn_anywhere_leaves_the_old_number_or_the_new(void **state)
@@ -166,6 +209,8 @@ int main(void)
 		TMPDIR_TEST(director_numbers_rise_over_restarts_and_blocks),
 		TMPDIR_TEST(two_processes_take_different_numbers),
 		TMPDIR_TEST(numbers_pass_what_a_restored_database_has),
+		TMPDIR_TEST(a_new_file_follows_any_database),
+		TMPDIR_TEST(the_last_numbers_are_not_given),
 		TMPDIR_TEST(a_jump_that_would_use_numbers_up_is_refused),
 		TMPDIR_TEST(a_write_torn_anywhere_leaves_the_old_number_or_the_new),
 		TMPDIR_TEST(two_damaged_copies_need_a_person),
