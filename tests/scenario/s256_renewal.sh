@@ -91,6 +91,8 @@ post "was published and is missing" 'del(.targets["releases/acme/1.1/release.jso
 post "does not follow" '.version += 1'
 post "does not follow" '.version -= 2'
 post "expired at" '.expires = "2001-01-02T00:00:00Z"'
+api GET /v1/tuf/image/targets
+post "may not delegate further" ".delegations = $(jq -c .signed.delegations "$body")"
 keys=("${keys[@]:0:1}")
 post "signed by 1 of the 2 keys that are needed" .
 for r in root snapshot timestamp releases.other; do

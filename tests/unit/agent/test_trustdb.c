@@ -304,6 +304,45 @@ static void a_manifest_that_is_not_the_signed_one_is_refused(void **state)
 	world_free(w);
 }
 
+/* Both repositories agree on a release, and its manifest is of another one. */
+static void a_manifest_of_another_release_is_refused(void **state)
+{
+	static const struct {
+		const char *role, *path, *custom;
+	} cases[] = {
+		{ "releases.acme", "releases/acme/1.1/release.json",
+		  "{\"valise\":{\"kind\":\"release\",\"product\":\"acme\",\"security_version\":1,"
+		  "\"version\":\"1.1\"}}" },
+		{ "releases.acme", PATH_1,
+		  "{\"valise\":{\"kind\":\"release\",\"product\":\"acme\",\"security_version\":2,"
+		  "\"version\":\"1.0\"}}" },
+		{ "releases.mail", "releases/mail/1.0/release.json",
+		  "{\"valise\":{\"kind\":\"release\",\"product\":\"mail\",\"security_version\":1,"
+		  "\"version\":\"1.0\"}}" },
+	};
+
+	CLEANUP(wanted_freep) struct wanted *x = NULL;
+	struct world *w = world_new(state);
+	struct err e;
+
+	anchor(w);
+	repo_delegate(&w->image, "targets", "releases.mail", 5, "releases/mail/*/*");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		w->image.n_targets = 0;
+		w->director.n_targets = 0;
+		repo_target(&w->image, cases[i].role, cases[i].path, w->manifest,
+			    cases[i].custom);
+		repo_target(&w->director, "targets", cases[i].path, w->manifest,
+			    cases[i].custom);
+		repo_publish_all(&w->image);
+		repo_publish_all(&w->director);
+		struct trustdb_input in = fresh(w);
+		assert_fails(trustdb_evaluate(&x, &w->db, &in, &e), &e, E_UNTRUSTED);
+		assert_non_null(strstr(e.text, "the manifest is of acme/1.0"));
+	}
+	world_free(w);
+}
+
 static void below_the_stored_floor_nothing_is_wanted(void **state)
 {
 	CLEANUP(wanted_freep) struct wanted *x = NULL;
@@ -380,6 +419,7 @@ int main(void)
 		TMPDIR_TEST(what_only_one_repository_says_does_not_count),
 		TMPDIR_TEST(a_flipped_bit_of_the_directors_texts_is_refused),
 		TMPDIR_TEST(a_manifest_that_is_not_the_signed_one_is_refused),
+		TMPDIR_TEST(a_manifest_of_another_release_is_refused),
 		TMPDIR_TEST(below_the_stored_floor_nothing_is_wanted),
 		TMPDIR_TEST(new_keys_of_the_director_end_a_time_that_ran_ahead),
 	};

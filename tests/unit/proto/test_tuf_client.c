@@ -1180,6 +1180,22 @@ static void running_out_of_memory_is_an_error_like_others(void **state)
 	assert_true(ok);
 }
 
+/* The stored file is what protects from rollback: without memory to read it there is no going on. */
+static void an_older_timestamp_is_refused_also_when_memory_is_short(void **state)
+{
+	REPO(r);
+
+	repo_publish(&r, "timestamp");
+	assert_ok(repo_refresh(&r, &e), &e);
+	repo_role(&r, "timestamp")->version = 0;
+	repo_publish(&r, "timestamp");
+	FAULT_EACH(n, FAULT_ALLOC) {
+		assert_false(repo_refresh(&r, &e));
+	}
+	assert_int_equal(e.code, E_ROLLBACK);
+	assert_int_equal(repo_local_version(&r, "timestamp"), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1243,6 +1259,7 @@ int main(void)
 		cmocka_unit_test(consistent_targets_have_their_hash_in_the_name),
 		cmocka_unit_test(what_is_trusted_can_be_looked_at),
 		cmocka_unit_test(the_time_may_be_set_between_the_roots_and_the_rest),
+		cmocka_unit_test(an_older_timestamp_is_refused_also_when_memory_is_short),
 		cmocka_unit_test(running_out_of_memory_is_an_error_like_others),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

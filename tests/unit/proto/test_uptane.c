@@ -357,6 +357,8 @@ static void the_directors_own_field_is_checked(void **state)
 		{ "{}", "device: missing" },
 		{ "{\"device\":\"d\"}", "lease_s: missing" },
 		{ "{\"device\":\"d\",\"lease_s\":0}", "lease_s" },
+		{ "{\"device\":\"d\",\"lease_s\":31622401}",
+		  "lease_s" }, /* a year and a second */
 		{ "{\"device\":\"d\",\"lease_s\":1}", "security_version_floor: missing" },
 		{ "{\"device\":\"d\",\"lease_s\":1,\"security_version_floor\":0}",
 		  "commands: missing" },
@@ -376,6 +378,33 @@ static void the_directors_own_field_is_checked(void **state)
 		assert_fails(verify(&b, &check, &e), &e, E_FORMAT);
 		check_words(&e, cases[i].words);
 		check_words(&e, "director");
+	}
+}
+
+static void more_commands_than_a_handset_reads_are_refused(void **state)
+{
+	for (int n = 64; n <= 65; n++) {
+		CLEANUP(buf_done) struct buf s = BUF_INIT(4096);
+		CLEANUP(both_done) struct both b;
+		struct err e;
+
+		both_init(&b);
+		assert_ok(buf_add_str(&s,
+				      "{\"device\":\"" DEVICE
+				      "\",\"lease_s\":1,\"security_version_floor\":0,"
+				      "\"nonce\":\"" NONCE "\",\"commands\":[0",
+				      &e),
+			  &e);
+		for (int i = 1; i < n; i++)
+			assert_ok(buf_add_str(&s, ",0", &e), &e);
+		assert_ok(buf_add_str(&s, "]}", &e), &e);
+		repo_role(&b.director, "targets")->valise = buf_str(&s);
+		if (n == 64) {
+			assert_ok(verify(&b, &check, &e), &e);
+			continue;
+		}
+		assert_fails(verify(&b, &check, &e), &e, E_TOO_BIG);
+		check_words(&e, "commands");
 	}
 }
 
@@ -483,6 +512,7 @@ int main(void)
 		cmocka_unit_test(the_floor_is_the_higher_of_both),
 		cmocka_unit_test(a_director_that_delegates_is_refused),
 		cmocka_unit_test(the_directors_own_field_is_checked),
+		cmocka_unit_test(more_commands_than_a_handset_reads_are_refused),
 		cmocka_unit_test(a_malformed_entry_is_refused_again),
 		cmocka_unit_test(too_many_policies_are_refused),
 		cmocka_unit_test(a_broken_image_repository_is_an_error),

@@ -783,6 +783,29 @@ static void an_assignment_taken_away_is_planned_away(void **state)
 	assert_fails(policies_assign(f.s, "base", &t, "token:k1", &e), &e, E_FORMAT);
 }
 
+/* Until it is planned anew it wants nothing of what was meant for it before. */
+static void re_enrolment_forgets_the_policies_that_were_wanted(void **state)
+{
+	FIXTURE(f, state);
+	struct policy_info info;
+	struct enrolled got;
+	struct handset a;
+	struct err e;
+
+	enrol(f.s, &a, 1, "sales");
+	bundle(f.s, "base", 1);
+	assign(f.s, "base", TARGET_GROUP, "sales");
+	plan_of(f.s, &a);
+	assert_ok(policies_get(f.s, "base", 0, &info, NULL, &e), &e);
+	assert_int_equal(info.wanted, 1);
+	ticket_make(f.s, "lab", false, a.token);
+	assert_ok(devices_enrol(f.s, &a.in, &got, &e), &e);
+	assert_true(got.known);
+	assert_ok(policies_get(f.s, "base", 0, &info, NULL, &e), &e);
+	assert_int_equal(info.wanted, 0);
+	assert_int_equal(info.delivered, 0);
+}
+
 static void policies_are_listed_by_name_newest_version(void **state)
 {
 	FIXTURE(f, state);
@@ -1105,6 +1128,7 @@ int main(void)
 		TMPDIR_TEST(policy_versions_only_rise),
 		TMPDIR_TEST(policies_show_wanted_delivered_applied),
 		TMPDIR_TEST(an_assignment_taken_away_is_planned_away),
+		TMPDIR_TEST(re_enrolment_forgets_the_policies_that_were_wanted),
 		TMPDIR_TEST(policies_are_listed_by_name_newest_version),
 		TMPDIR_TEST(an_idle_checkin_writes_nothing),
 		TMPDIR_TEST(a_row_kept_under_its_stamp_is_never_an_old_one),

@@ -105,6 +105,26 @@ static void last_used_is_noted_without_a_write_and_flushed_rarely(void **state)
 	assert_int_equal(page.items[0].last_used_at, NOW);
 }
 
+static void what_is_no_token_is_not_made(void **state)
+{
+	FIXTURE(f, state);
+	char text[TOKEN_TEXT_SIZE] = "";
+	struct token t;
+	struct err e;
+
+	assert_fails(tokens_create(f.s, "ci", SCOPE_ADMIN, TOKENS_TTL_MAX_S + 1, "console", &t,
+				   text, &e),
+		     &e, E_FORMAT);
+	assert_fails(tokens_create(f.s, "ci", SCOPE_ADMIN, -1, "console", &t, text, &e), &e,
+		     E_FORMAT);
+	assert_fails(tokens_create(f.s, "ci", 0, 0, "console", &t, text, &e), &e, E_FORMAT);
+	assert_fails(tokens_create(f.s, "../ci", SCOPE_ADMIN, 0, "console", &t, text, &e), &e,
+		     E_FORMAT);
+	assert_fails(tokens_create(f.s, "ci", SCOPE_ADMIN, 0, "", &t, text, &e), &e, E_FORMAT);
+	assert_string_equal(text, "");
+	make(f.s, SCOPE_ADMIN, TOKENS_TTL_MAX_S, text);
+}
+
 static void scopes_open_what_they_say(void **state)
 {
 	assert_true(scope_allows(SCOPE_PUBLISH, SCOPE_PUBLISH));
@@ -137,6 +157,7 @@ int main(void)
 		TMPDIR_TEST(tokens_are_unlike_each_other_and_not_in_the_files),
 		TMPDIR_TEST(expiry_and_revocation_close_it),
 		TMPDIR_TEST(last_used_is_noted_without_a_write_and_flushed_rarely),
+		TMPDIR_TEST(what_is_no_token_is_not_made),
 		cmocka_unit_test(scopes_open_what_they_say),
 		TMPDIR_TEST(impossible_tokens_are_refused),
 	};
