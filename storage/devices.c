@@ -182,7 +182,8 @@ bool devices_flush(struct store *s, struct err *e)
 	" d.enrolled_at, d.last_seen_at, d.agent, d.update_state, d.slot,"              \
 	" (SELECT product || '/' || version FROM releases WHERE number = d.wanted),"    \
 	" (SELECT product || '/' || version FROM releases WHERE number = d.delivered)," \
-	" d.applied_text, d.rollout, d.security_floor"
+	" d.applied_text, d.rollout, d.security_floor, d.key_since,"                    \
+	" (SELECT count(*) FROM former_keys WHERE device = d.number)"
 
 static bool load_groups(struct db *db, struct device_row *row, struct err *e)
 {
@@ -214,6 +215,8 @@ static bool load_row(struct store *s, struct db *db, struct rows *r, struct devi
 	d->last_seen_at = seen_latest(s->devices_seen, d->number, col_int(r, 9));
 	d->rollout = col_int(r, 16);
 	d->security_floor = (uint64_t)col_int(r, 17);
+	d->key_since = col_int(r, 18);
+	d->key_changes = (uint64_t)col_int(r, 19);
 	if (!col_text(r, 1, d->id, sizeof(d->id), e) || !col_hash(r, 3, d->identity, e) ||
 	    !col_hash(r, 4, d->sealing, e) || !col_text(r, 5, d->name, sizeof(d->name), e) ||
 	    !col_text(r, 6, d->model, sizeof(d->model), e) ||
@@ -323,8 +326,8 @@ bool devices_get(struct store *s, const char *id, struct device_full *ret, struc
 		return false;
 	if (!found)
 		return err_set(e, E_NOT_FOUND, "no device %.*s", DEVICE_ID_SIZE - 1, id);
-	if (!load_row(s, rd.db, &r, &d.row, e) || !col_dup(&r, 18, &d.attributes, NULL, e) ||
-	    !col_dup(&r, 19, &d.status, NULL, e) || !load_policies(rd.db, &d, e))
+	if (!load_row(s, rd.db, &r, &d.row, e) || !col_dup(&r, 20, &d.attributes, NULL, e) ||
+	    !col_dup(&r, 21, &d.status, NULL, e) || !load_policies(rd.db, &d, e))
 		return false;
 	*ret = d;
 	d = (struct device_full){ 0 };

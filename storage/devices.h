@@ -29,6 +29,7 @@
 #include "storage/store.h"
 #include "storage/target.h"
 #include "proto/enrol.h" /* enum device_state, DEVICE_ID_SIZE, device_id_of */
+#include "proto/rotation.h"
 
 enum { DEVICE_KEY_SIZE = 32 };
 #define DEVICES_GROUPS_MAX 32 /* of one device */
@@ -62,7 +63,7 @@ struct enrolled {
  * token is now, unless the token is another ticket that is still good: then this is a
  * re-enrolment (new groups and approval, sealing key and attributes; plan and queue start anew).
  *	E_AUTH: no such token.  E_EXPIRED.  E_GONE: used up, or revoked, or tried too often.
- *	E_DENIED: this key was revoked; or the serial differs (a try: TICKETS_TRIES of them end the ticket).
+ *	E_DENIED: this key was revoked or replaced; or the serial differs (a try: TICKETS_TRIES of them end the ticket).
  *	E_FORMAT: names or sizes.
  * Failures on a ticket that exists are counted and audited, durably. */
 bool devices_enrol(struct store *s, const struct enrolment *in, struct enrolled *ret,
@@ -75,6 +76,19 @@ bool devices_revoke(struct store *s, const char *id, const char *reason, const c
 /* Replaces the groups of a device.  E_FORMAT, E_NOT_FOUND. */
 bool devices_set_groups(struct store *s, const char *id, const char *const *groups, size_t n,
 			const char *actor, struct err *e) MUST_USE;
+
+/* The device's own keys change, in one atomic step with an audit row; its id and all that is known of
+ * it stay.  The key it had is kept among the former ones: it is never taken again, neither for this
+ * device nor for another.  Nothing here looks at signatures: rotation_verify and the request's, by the new
+ * key, were right.  The same change again is quietly done (*ret_changed: false).
+ *	E_NOT_FOUND.  E_DENIED: not approved, or revoked.  E_CONFLICT: the device's key is neither the old one
+ *	nor, by this change, the new one.  E_EXISTS: some device has or had the new key.
+ *	E_RATE: LIMIT_ROTATIONS_DAY within a day. */
+bool devices_rotate_key(struct store *s, const struct rotation *in, bool *ret_changed,
+			struct err *e) MUST_USE;
+/* The key that a device had before the present one. */
+bool devices_former_key(struct store *s, int64_t number, uint8_t ret[static DEVICE_KEY_SIZE],
+			bool *ret_found, struct err *e) MUST_USE;
 
 /* Everything that authenticates and answers one request of a device: one indexed statement. */
 struct device_checkin {
@@ -164,6 +178,8 @@ struct device_row {
 	uint8_t identity[DEVICE_KEY_SIZE], sealing[DEVICE_KEY_SIZE];
 	char name[LIMIT_NAME * 2 + 1], model[LIMIT_NAME + 1], serial[LIMIT_NAME + 1];
 	int64_t enrolled_at, last_seen_at; /* memory counts */
+	int64_t key_since;                 /* when it came with the keys that it has */
+	uint64_t key_changes;              /* how many it had before */
 	char agent[LIMIT_NAME + 1];
 	char update[DEVICE_UPDATE_SIZE];
 	char slot;

@@ -9,6 +9,10 @@
 bool device_find(struct db *db, const char *id, int64_t *ret_number,
 		 enum device_state *ret_state, struct err *e) MUST_USE;
 
+/* Whether some device had this key and has another one now. */
+bool device_key_is_former(struct db *db, const uint8_t *identity, bool *ret,
+			  struct err *e) MUST_USE;
+
 /* Stores those beyond the highest number stored, raises that, forgets old ones. */
 bool events_add(struct db *db, int64_t device, const struct event_new *events, size_t n,
 		int64_t now_s, uint64_t *ret_ack, struct err *e) MUST_USE;

@@ -22,23 +22,36 @@ struct enrol {
 };
 
 struct known {
-	bool found;
+	bool found, former; /* its key is a device's, or was one's */
 	int64_t number;
 	enum device_state state;
 };
 
+/* A device whose keys changed keeps the id of its first one. */
 static bool find_known(struct db *db, const struct enrolment *in, struct known *ret,
-		       struct err *e)
+		       char ret_id[static DEVICE_ID_SIZE], struct err *e)
 {
 	CLEANUP(rows_done) struct rows r = { 0 };
 
-	if (!db_one(db, &r, &ret->found, e,
-		    "SELECT number, state FROM devices WHERE identity = ?1",
+	if (!device_key_is_former(db, in->identity, &ret->former, e) ||
+	    !db_one(db, &r, &ret->found, e,
+		    "SELECT number, state, id FROM devices WHERE identity = ?1",
 		    B(in->identity, DEVICE_KEY_SIZE)))
 		return false;
 	ret->number = ret->found ? col_int(&r, 0) : 0;
 	ret->state = ret->found ? (enum device_state)col_int(&r, 1) : DEVICE_PENDING;
-	return true;
+	device_id_of(ret_id, in->identity);
+	return !ret->found || col_text(&r, 2, ret_id, DEVICE_ID_SIZE, e);
+}
+
+static bool is_welcome(const struct known *known, struct err *why)
+{
+	if (known->found && known->state == DEVICE_REVOKED)
+		return err_set(why, E_DENIED, "this device's key was revoked");
+	if (!known->former)
+		return true;
+	err_set(why, E_DENIED, "this key was replaced by a newer one of its device");
+	return err_hint(why, "make new keys: enrol with --again --new-keys");
 }
 
 static bool refuse_if_not_open(const struct ticket_row *t, struct err *why)
@@ -83,7 +96,8 @@ static bool insert_device(struct db *db, const struct enrol *n, const struct tic
 
 	if (!db_run(db, e,
 		    "INSERT INTO devices (id, state, identity, sealing, model, name, serial, ticket,"
-		    " enrolled_at, attributes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+		    " enrolled_at, key_since, attributes)"
+		    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)",
 		    S(n->out.id), I(n->out.state), B(in->identity, DEVICE_KEY_SIZE),
 		    B(in->sealing, DEVICE_KEY_SIZE), S(in->model), S(in->name), S(in->serial),
 		    I(t->number), I(n->now_s), S(in->attributes)))
@@ -139,7 +153,7 @@ static bool enrol(struct db *db, void *ctx, struct err *e)
 	int64_t number;
 
 	n->refused = false;
-	if (!find_known(db, n->in, &known, e) ||
+	if (!find_known(db, n->in, &known, n->out.id, e) ||
 	    !ticket_find(db, n->in->token, n->now_s, &t, &found, e))
 		return false;
 	good = found && accepts(&t, n->in, &n->why);
@@ -147,8 +161,7 @@ static bool enrol(struct db *db, void *ctx, struct err *e)
 	n->out.state = t.manual ? DEVICE_PENDING : DEVICE_ACTIVE;
 	number = known.number;
 
-	if (known.found && known.state == DEVICE_REVOKED) {
-		err_set(&n->why, E_DENIED, "this device's key was revoked");
+	if (!is_welcome(&known, &n->why)) {
 		if (found)
 			return write_refusal(db, n, &t, e);
 		n->refused = true;
@@ -182,7 +195,7 @@ bool devices_enrol(struct store *s, const struct enrolment *in, struct enrolled 
 
 	if (!check_enrolment(in, e))
 		return false;
-	device_id_of(n.out.id, in->identity);
+	/* The id is found out on the way, before whoever changed is told. */
 	if (!store_write_device(s, n.out.id, enrol, &n, e))
 		return false;
 	if (n.refused) {
