@@ -31,6 +31,8 @@ static const struct out_col list_cols[] = {
 static const struct out_col item_cols[] = {
 	{ "id", "id", OUT_TEXT },
 	{ "fingerprint", "fingerprint", OUT_TEXT },
+	{ "keys since", "key_since", OUT_TEXT },
+	{ "keys changed", "key_changes", OUT_TEXT },
 	{ "state", "state", OUT_TEXT },
 	{ "name", "name", OUT_TEXT },
 	{ "model", "model", OUT_TEXT },

@@ -56,6 +56,8 @@ enum api_scope {
 	XX(ENROL, POST, "/v1/enrol", SCOPE_ENROL, LIMIT_ENROL_BODY, "enrol a handset")         \
 	XX(SESSION, POST, "/v1/session", SCOPE_DEVICE, LIMIT_SESSION_BODY,                     \
 	   "get a session key")                                                                \
+	XX(DEVICE_KEY, POST, "/v1/device/key", SCOPE_ENROL, LIMIT_ROTATION_BODY,               \
+	   "change a handset's own keys")                                                      \
 	XX(CHECKIN, POST, "/v1/checkin", SCOPE_SESSION, LIMIT_CHECKIN_BODY, "report and poll") \
 	XX(STATUS, GET, "/v1/status", SCOPE_ANY, 0, "counts, versions, roots, uptime")         \
 	XX(KEYS_ONLINE, GET, "/v1/keys/online", SCOPE_ADMIN, 0,                                \

@@ -26,6 +26,7 @@ API_HANDLER(api_image_role_get);
 API_HANDLER(api_image_role_put);
 /* api_enrol.c */
 API_HANDLER(api_enrol);
+API_HANDLER(api_device_key);
 API_HANDLER(api_session);
 /* api_checkin.c */
 API_HANDLER(api_checkin);

@@ -19,6 +19,8 @@ static void write_row(struct jw *w, const struct device_row *d)
 	fingerprint_of(fingerprint, d->identity, d->sealing);
 	jw_str(w, "id", d->id);
 	jw_str(w, "fingerprint", fingerprint);
+	jw_time(w, "key_since", d->key_since);
+	jw_u64(w, "key_changes", d->key_changes);
 	jw_str(w, "state", device_state_names[d->state]);
 	jw_str(w, "name", d->name);
 	jw_str(w, "model", d->model);

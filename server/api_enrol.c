@@ -1,4 +1,4 @@
-/* server/api_enrol.c - becoming a device, and session keys. */
+/* server/api_enrol.c - becoming a device, its new keys, and session keys. */
 #include "server/api.h"
 #include "server/plan.h"
 #include "server/session.h"
@@ -79,6 +79,28 @@ bool api_enrol(struct req *r, struct err *e)
 	return enrol_answer_encode(&a, &r->reply.body, e);
 }
 
+bool api_device_key(struct req *r, struct err *e)
+{
+	char fingerprint[FINGERPRINT_SIZE];
+	bool is_answered, changed;
+	struct rotation rot;
+
+	if (!rotation_parse(&rot, r->body.p, r->body.n, e) ||
+	    !web_auth_rotation(r, &rot, &is_answered, e))
+		return false;
+	if (!devices_rotate_key(r->web->store, &rot, &changed, e)) {
+		log_warn("device.key_refused", "id=%s device=%s peer=%s %s", r->id, rot.device,
+			 r->peer.text, log_err(e).s);
+		return false;
+	}
+	fingerprint_of(fingerprint, rot.identity, rot.sealing);
+	log_info("device.key", "id=%s device=%s fingerprint=%s changed=%s", r->id, rot.device,
+		 fingerprint, changed ? "yes" : "no");
+	r->reply.status = 200;
+	r->reply.type = "application/json";
+	return rotation_answer_encode(fingerprint, &r->reply.body, e);
+}
+
 bool api_session(struct req *r, struct err *e)
 {
 	struct web *w = r->web;
@@ -89,7 +111,7 @@ bool api_session(struct req *r, struct err *e)
 	if (!session_request_parse(r->body.p, r->body.n, e))
 		return false;
 	session_make(a.session, r->device.id, a.server_time_s + a.expires_s, w->rng);
-	session_key(a.key, w->session_secret, a.session);
+	session_key(a.key, w->session_secret, r->device.identity, a.session);
 	r->reply.status = 200;
 	r->reply.type = "application/json";
 	reply_header(&r->reply, "Cache-Control", "no-store");

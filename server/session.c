@@ -15,13 +15,16 @@ void session_make(char id[static SESSION_ID_SIZE], const char *device, int64_t e
 		 (uint64_t)expires_s & UINT64_C(0xffffffffff), r);
 }
 
-void session_key(uint8_t out[static SESSION_KEY], const struct secret *secret, const char *id)
+void session_key(uint8_t out[static SESSION_KEY], const struct secret *secret,
+		 const uint8_t identity[static IDENTITY_KEY], const char *id)
 {
-	char text[17 + SESSION_ID_SIZE] = "valise-session-1";
+	enum { TAG = 17 };
+	uint8_t text[TAG + IDENTITY_KEY + SESSION_ID_SIZE] = "valise-session-2";
 	size_t n = strnlen(id, SESSION_ID_SIZE - 1);
 
-	memcpy(text + 17, id, n);
-	hmac_sha256(out, secret->p, secret->n, text, 17 + n);
+	memcpy(text + TAG, identity, IDENTITY_KEY);
+	memcpy(text + TAG + IDENTITY_KEY, id, n);
+	hmac_sha256(out, secret->p, secret->n, text, TAG + IDENTITY_KEY + n);
 }
 
 bool session_parse(char ret_device[static DEVICE_ID_SIZE], const char *id, int64_t now_s,

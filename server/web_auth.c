@@ -148,6 +148,15 @@ static bool is_served(const struct req *r, struct err *e)
 	}
 }
 
+/* Said only to who has the secret of that key. */
+static bool replaced(const struct req *r, struct err *e)
+{
+	log_warn("device.old_key", "id=%s device=%s peer=%s", r->id, r->device.id,
+		 r->peer.text);
+	err_set(e, E_DENIED, "this key was replaced by a newer one of its device");
+	return err_hint(e, "make new keys: valise-agent enrol --again --new-keys TICKET");
+}
+
 static bool verify_own(struct req *r, const struct signed_req *s, const uint8_t *identity,
 		       struct err *e)
 {
@@ -164,10 +173,16 @@ static bool verify_session(struct req *r, const struct signed_req *s, struct err
 	struct httpsig_key key = { .alg = HTTPSIG_HMAC_SHA256, .secret = &secret };
 	bool ok;
 
-	session_key(bytes, r->web->session_secret, s->sig.keyid);
+	session_key(bytes, r->web->session_secret, r->device.identity, s->sig.keyid);
 	ok = httpsig_verify(&s->sig, &s->msg, &key, e);
 	wipe(bytes, sizeof(bytes));
 	return ok;
+}
+
+/* In the words of httpsig_verify: whether an id exists is nobody's business. */
+static bool not_by(const char *id, struct err *e)
+{
+	return err_set(e, E_AUTH, "the signature is not by key %s", id);
 }
 
 static bool find_device(struct req *r, const char *id, struct err *e)
@@ -176,9 +191,37 @@ static bool find_device(struct req *r, const char *id, struct err *e)
 		return err_set(e, E_AUTH, "keyid: not a device");
 	if (idle_row(r->web->idle, r->web->store, id, &r->device, &r->stamp, e))
 		return true;
-	/* Whether an id exists is nobody's business. */
-	return e->code == E_NOT_FOUND ? err_set(e, E_AUTH, "the signature is not right")
-				      : false;
+	return e->code == E_NOT_FOUND ? not_by(id, e) : false;
+}
+
+/* A signature that is not the present key's is refused; with the true reason if it is the former
+ * key's: a handset of which an older copy was put back, or somebody who took the key from it. */
+static bool look_at_former(struct req *r, const struct signed_req *s, struct err *e)
+{
+	uint8_t former[DEVICE_KEY_SIZE];
+	struct err ignored;
+	bool found;
+
+	if (devices_former_key(r->web->store, r->device.number, former, &found, &ignored) &&
+	    found && verify_own(r, s, former, &ignored))
+		return replaced(r, e);
+	return false;
+}
+
+/* Whether the device has the old key still, or the new one already. */
+static bool continues(struct req *r, const struct rotation *rot, struct err *e)
+{
+	uint8_t former[DEVICE_KEY_SIZE];
+	bool found;
+
+	if (memcmp(r->device.identity, rot->old, IDENTITY_KEY) == 0 ||
+	    memcmp(r->device.identity, rot->identity, IDENTITY_KEY) == 0)
+		return true;
+	if (!devices_former_key(r->web->store, r->device.number, former, &found, e))
+		return false;
+	if (found && memcmp(former, rot->old, sizeof(former)) == 0)
+		return replaced(r, e);
+	return not_by(rot->device, e);
 }
 
 static bool refused(struct req *r, const struct err *e)
@@ -201,11 +244,11 @@ bool web_auth_device(struct req *r, bool session, bool *ret_answered, struct err
 	if (by_session && !session)
 		return err_set(e, E_AUTH, "this has to be signed with the device's own key");
 	if (by_session) {
-		/* The cheap proof first: only who holds the key makes us read the database. */
 		ok = session_parse(id, s.sig.keyid, clock_wall_s(r->web->clock), e) &&
-		     verify_session(r, &s, e) && find_device(r, id, e);
+		     find_device(r, id, e) && verify_session(r, &s, e);
 	} else {
-		ok = find_device(r, s.sig.keyid, e) && verify_own(r, &s, r->device.identity, e);
+		ok = find_device(r, s.sig.keyid, e) &&
+		     (verify_own(r, &s, r->device.identity, e) || look_at_former(r, &s, e));
 	}
 	if (!ok)
 		return refused(r, e);
@@ -230,4 +273,22 @@ bool web_auth_key(struct req *r, const uint8_t *identity, bool *ret_answered, st
 	memcpy(r->device.id, id, sizeof(id));
 	set_actor(r, id);
 	return check_once(r, &s, e);
+}
+
+bool web_auth_rotation(struct req *r, const struct rotation *rot, bool *ret_answered,
+		       struct err *e)
+{
+	struct signed_req s;
+
+	*ret_answered = false;
+	if (!read_signature(r, &s, e) || !check_frame(r, &s, ret_answered, e))
+		return *ret_answered ? false : refused(r, e);
+	if (s.sig.alg != HTTPSIG_ED25519 || strcmp(s.sig.keyid, rot->device) != 0)
+		return err_set(e, E_AUTH, "keyid: not the device in the body");
+	/* All of it before the device's share of requests is touched: nobody else uses that up. */
+	if (!verify_own(r, &s, rot->identity, e) || !rotation_verify(rot, e) ||
+	    !find_device(r, rot->device, e) || !continues(r, rot, e))
+		return refused(r, e);
+	set_actor(r, r->device.id);
+	return check_once(r, &s, e) && is_served(r, e);
 }

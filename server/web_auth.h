@@ -2,7 +2,7 @@
  *
  * Tokens are looked up when the header fields are in, so that nobody without one gets to send a
  * body.  Device signatures cover the body and are checked when it is in, before anything in it
- * is interpreted (enrolment: its key is in the body). */
+ * is interpreted (enrolment and new keys: the key is in the body). */
 #ifndef VALISE_SERVER_WEB_AUTH_H
 #define VALISE_SERVER_WEB_AUTH_H
 
@@ -19,5 +19,11 @@ bool web_auth_device(struct req *r, bool session, bool *ret_answered, struct err
 /* The same with a key that came along in the body: proves that its owner sent it. */
 bool web_auth_key(struct req *r, const uint8_t *identity, bool *ret_answered,
 		  struct err *e) MUST_USE;
+
+/* New keys of a device: signed by the new one, which is in the body, in the device's name, and vouched for by
+ * the old one (proto/rotation.h).  One of the two is the device's present key.  Fills device and actor.
+ * E_DENIED also for a key that was replaced. */
+bool web_auth_rotation(struct req *r, const struct rotation *rot, bool *ret_answered,
+		       struct err *e) MUST_USE;
 
 #endif

@@ -17,6 +17,7 @@ const struct handler web_handlers[API_N_ROUTES] = {
 	FAST(TUF_IMAGE, api_image_file),
 	FAST(TUF_DIRECTOR, api_director_file),
 	ROW(ENROL, api_enrol),
+	ROW(DEVICE_KEY, api_device_key),
 	FAST(SESSION, api_session),
 	FAST(CHECKIN, api_checkin),
 	ROW(STATUS, api_status),
@@ -264,7 +265,7 @@ static bool signature_ok(struct req *r, bool *ret_answered, struct err *e)
 		return true; /* was checked when it ran in the event thread */
 	if (scopes & (SCOPE_DEVICE | SCOPE_SESSION))
 		return web_auth_device(r, scopes & SCOPE_SESSION, ret_answered, e);
-	return true; /* enrolment: api_enrol calls web_auth_key */
+	return true; /* the key is in the body: api_enrol and api_device_key look there */
 }
 
 bool web_route_run(struct req *r)

@@ -154,9 +154,9 @@ static void sessions_name_their_device_and_their_end(void **state)
 	bad[0] = 0;
 }
 
-static void session_keys_hang_on_every_byte_of_the_id(void **state)
+static void session_keys_hang_on_every_byte_of_id_and_identity(void **state)
 {
-	uint8_t raw[32] = { 1 }, a[SESSION_KEY], b[SESSION_KEY];
+	uint8_t raw[32] = { 1 }, own[IDENTITY_KEY] = { 2 }, a[SESSION_KEY], b[SESSION_KEY];
 	struct secret secret = { raw, sizeof(raw) };
 	char id[SESSION_ID_SIZE];
 	struct rng_fake rng;
@@ -164,17 +164,23 @@ static void session_keys_hang_on_every_byte_of_the_id(void **state)
 	(void)state;
 	rng_fake_init(&rng, 1);
 	session_make(id, "0123456789abcdef0123456789abcdef", 5, &rng.base);
-	session_key(a, &secret, id);
-	session_key(b, &secret, id);
+	session_key(a, &secret, own, id);
+	session_key(b, &secret, own, id);
 	assert_memory_equal(a, b, sizeof(a));
 	for (size_t i = 0; i < strlen(id); i++) {
 		id[i] ^= 1;
-		session_key(b, &secret, id);
+		session_key(b, &secret, own, id);
 		assert_memory_not_equal(a, b, sizeof(a));
 		id[i] ^= 1;
 	}
+	for (size_t i = 0; i < sizeof(own); i++) {
+		own[i] ^= 1;
+		session_key(b, &secret, own, id);
+		assert_memory_not_equal(a, b, sizeof(a));
+		own[i] ^= 1;
+	}
 	raw[31] ^= 1;
-	session_key(b, &secret, id);
+	session_key(b, &secret, own, id);
 	assert_memory_not_equal(a, b, sizeof(a));
 }
 
@@ -324,7 +330,7 @@ int main(void)
 		cmocka_unit_test(a_full_table_of_nonces_fails_closed),
 		cmocka_unit_test(nonces_without_memory_fail_closed),
 		cmocka_unit_test(sessions_name_their_device_and_their_end),
-		cmocka_unit_test(session_keys_hang_on_every_byte_of_the_id),
+		cmocka_unit_test(session_keys_hang_on_every_byte_of_id_and_identity),
 		cmocka_unit_test(the_hash_of_a_checkin_leaves_out_the_nonce_and_nothing_else),
 		cmocka_unit_test(what_was_idle_is_forgotten_with_its_stamp),
 		cmocka_unit_test(an_idle_checkin_needs_nothing_and_each_change_its_own),
