@@ -15,8 +15,8 @@
 
 #define SOCKET_NAME "control"
 
-const char *const control_verb_names[] = { "status",   "start",   "stop", "install",
-					   "check-in", "console", NULL };
+const char *const control_verb_names[] = { "status",   "start",      "stop",    "install",
+					   "check-in", "rotate-key", "console", NULL };
 
 /* Below the limit of sun_path whatever the state folder's length. */
 static void address_of(struct sockaddr_un *a, int dirfd)

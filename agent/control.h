@@ -3,13 +3,13 @@
  * One JSON object a line, both ways, at most LIMIT_CONTROL_LINE bytes:
  *
  *	{"cmd": "status"}   → {"ok": true, "status": {...}}     (`valise-agent status -o json` prints it)
- *	{"cmd": "start"}, {"cmd": "stop"}, {"cmd": "install"}, {"cmd": "check-in"}
+ *	{"cmd": "start"}, {"cmd": "stop"}, {"cmd": "install"}, {"cmd": "check-in"}, {"cmd": "rotate-key"}
  *	                    → {"ok": true}
  *	{"cmd": "console"}  → {"ok": true}, and from then on the guest's serial port, raw, both ways
  *	anything else       → {"ok": false, "code": "usage", "message": "...", "hint": "..."}
  *
- * Whoever may open the socket may do these five things, and none of them touches anything but the
- * virtual phone.  There is no verb for the personal side, and none that could be made into one. */
+ * Whoever may open the socket may do these things, and none of them touches anything but the virtual
+ * phone and the handset's keys with its server.  There is no verb for the personal side, and none that could be made into one. */
 #ifndef VALISE_AGENT_CONTROL_H
 #define VALISE_AGENT_CONTROL_H
 
@@ -24,6 +24,7 @@ enum control_verb {
 	CONTROL_STOP,
 	CONTROL_INSTALL,
 	CONTROL_CHECK_IN,
+	CONTROL_ROTATE_KEY,
 	CONTROL_CONSOLE,
 };
 extern const char *const control_verb_names[];

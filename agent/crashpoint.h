@@ -12,6 +12,11 @@
  *	delta-half            as stage-half, by a delta
  *	stage-10 ... stage-90 that many percent of an update's bytes are written
  *	stage-done            all are, and the record does not know
+ *	keys-made             the next keys are there, nobody is asked to take them yet
+ *	keys-asked            it is written down that the server is asked, which it is not yet
+ *	keys-answered         the server has them, and that is not written down
+ *	keys-recorded         it is; no file has its new name
+ *	keys-half-moved       one of the two has
  *	trial-booting         the trial's monitor has just been started */
 #ifndef VALISE_AGENT_CRASHPOINT_H
 #define VALISE_AGENT_CRASHPOINT_H

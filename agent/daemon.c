@@ -25,6 +25,8 @@ enum {
 	STAGE_BACKOFF_MAX_MS = 3600000,
 	VM_BACKOFF_MS = 1000,
 	VM_BACKOFF_MAX_MS = 300000,
+	REKEY_BACKOFF_MS = 2000,
+	REKEY_BACKOFF_MAX_MS = 3600000,
 	ONCE_REPORTS = 8, /* a server that acknowledges nothing ends the cycle too */
 };
 
@@ -78,11 +80,14 @@ static bool open_dirs(struct agent *a, struct err *e)
 
 static bool connect_server(struct agent *a, struct err *e)
 {
-	return enrolment_connect(&a->poll_https, &a->enrolment, a->set, &a->poll_worker.cancel,
-				 e) &&
-	       enrolment_connect(&a->stage_https, &a->enrolment, a->set,
-				 &a->stage_worker.cancel, e) &&
-	       signed_init(&a->server, a->poll_https, a->identity.signing, a->clock, a->rng, e);
+	if (!enrolment_connect(&a->poll_https, &a->enrolment, a->set, &a->poll_worker.cancel,
+			       e) ||
+	    !enrolment_connect(&a->stage_https, &a->enrolment, a->set, &a->stage_worker.cancel,
+			       e))
+		return false;
+	signed_init(&a->server, a->poll_https, a->enrolment.device, a->identity.signing,
+		    a->clock, a->rng);
+	return true;
 }
 
 /* What was known before the restart, without asking anybody: downloads go on and policies hold.  The
@@ -91,7 +96,7 @@ static bool connect_server(struct agent *a, struct err *e)
 static void recall(struct agent *a)
 {
 	struct trustdb_input in = { .now_s = ttime_now_s(&a->time),
-				    .device = a->identity.device,
+				    .device = a->enrolment.device,
 				    .floor = a->st.floor };
 	struct applied *policy = NULL;
 	bool changed, waits = false;
@@ -133,6 +138,7 @@ static bool start(struct agent *a, struct err *e)
 	a->poll_backoff = BACKOFF_INIT(POLL_BACKOFF_MS, POLL_BACKOFF_MAX_MS);
 	a->stage_backoff = BACKOFF_INIT(STAGE_BACKOFF_MS, STAGE_BACKOFF_MAX_MS);
 	a->vm_backoff = BACKOFF_INIT(VM_BACKOFF_MS, VM_BACKOFF_MAX_MS);
+	a->rekey_backoff = BACKOFF_INIT(REKEY_BACKOFF_MS, REKEY_BACKOFF_MAX_MS);
 	a->vm_wanted = a->set->vm_autostart;
 	a->poll_due_ms = agent_now_ms(a);
 	if (a->mode == DAEMON_RUN)
@@ -181,6 +187,7 @@ static void reload(struct agent *a)
 	char *file = a->set->network_file;
 	a->set->network = fresh.network;
 	a->set->network_file = fresh.network_file;
+	a->set->key_max_age_s = fresh.key_max_age_s;
 	a->set->log_level = fresh.log_level;
 	fresh.network_file = file;
 	log_set_level((enum log_level)a->set->log_level);
@@ -352,7 +359,7 @@ static void save_time(struct agent *a)
 static void run_loop(struct agent *a)
 {
 	log_info("start", "device=%s server=%s active=%s state=%s release=%s",
-		 a->identity.device, log_quote(a->enrolment.url).s, slot_name(a->st.active),
+		 a->enrolment.device, log_quote(a->enrolment.url).s, slot_name(a->st.active),
 		 update_state_names[a->st.update],
 		 a->st.active == SLOT_NONE ? "none"
 					   : release_id_text(&a->st.slot[a->st.active]).s);

@@ -1,5 +1,6 @@
 #include "agent/daemon_priv.h"
 
+#include "agent/rekey.h"
 #include "base/cli.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -55,6 +56,16 @@ static void write_vm(struct jw *w, const struct agent *a)
 	jw_end(w);
 }
 
+static void write_keys(struct jw *w, const struct agent *a)
+{
+	jw_obj(w, "keys");
+	jw_time(w, "since", a->identity.since_s);
+	jw_bool(w, "changing",
+		a->rekey_now || rekey_is_asked(&a->identity, a->enrolment.director_root));
+	jw_lossy(w, "error", a->rekey_error, strlen(a->rekey_error));
+	jw_end(w);
+}
+
 static void write_policies(struct jw *w, const struct agent *a)
 {
 	jw_obj(w, "policies");
@@ -71,8 +82,9 @@ bool agent_status(const struct agent *a, struct buf *out, struct err *e)
 	jw_init(&w, out);
 	jw_obj(&w, NULL);
 	jw_str(&w, "agent", VALISE_VERSION);
-	jw_str(&w, "device", a->identity.device);
+	jw_str(&w, "device", a->enrolment.device);
 	jw_str(&w, "fingerprint", a->identity.fingerprint);
+	write_keys(&w, a);
 	jw_str(&w, "server", a->enrolment.url);
 	jw_str(&w, "enrolment", a->enrolment.pending ? "pending" : "active");
 	jw_str(&w, "model", a->enrolment.model);
@@ -123,6 +135,19 @@ static bool do_install(struct agent *a, struct err *e)
 	return true;
 }
 
+/* With the next check-in, which is now. */
+static bool do_rotate_key(struct agent *a, struct err *e)
+{
+	if (a->enrolment.pending)
+		return err_set(e, E_PENDING,
+			       "this handset waits for an administrator's approval");
+	a->rekey_now = true;
+	backoff_ok(&a->rekey_backoff);
+	a->rekey_error[0] = '\0';
+	a->poll_due_ms = agent_now_ms(a);
+	return true;
+}
+
 static bool do_console(struct agent *a, struct control_client *client, struct err *e)
 {
 	if (a->vm.console_fd < 0)
@@ -146,6 +171,8 @@ static bool obey(struct agent *a, struct control_client *client, enum control_ve
 	case CONTROL_CHECK_IN:
 		a->poll_due_ms = agent_now_ms(a);
 		return true;
+	case CONTROL_ROTATE_KEY:
+		return do_rotate_key(a, e);
 	case CONTROL_CONSOLE:
 		return do_console(a, client, e);
 	}

@@ -60,6 +60,9 @@ struct agent {
 	struct backoff poll_backoff, stage_backoff;
 	struct stage_progress progress;
 	bool install_now; /* the user said so */
+	bool rekey_now;   /* so too */
+	struct backoff rekey_backoff;
+	char rekey_error[ERR_TEXT_MAX]; /* of the last try, for status */
 
 	struct vm vm;
 	bool vm_wanted;        /* by the user or by vm.autostart */

@@ -1,6 +1,7 @@
 #include "agent/daemon_priv.h"
 
 #include "agent/crashpoint.h"
+#include "agent/rekey.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "client/fetch.h"
@@ -431,6 +432,17 @@ static void fill_request(struct poll_job *j, struct agent *a)
 	r->vm = vm_state_names[a->vm.state];
 }
 
+/* Due by their age, or by somebody's word; not more often than failures allow. */
+static void want_keys(struct poll_job *j, const struct agent *a)
+{
+	bool may = backoff_wait_ms(&a->rekey_backoff, a->clock) == 0;
+
+	j->finish_rekey = may && rekey_is_asked(&a->identity, a->enrolment.director_root);
+	j->begin_rekey =
+		may && (a->rekey_now || identity_is_due(&a->identity, a->set->key_max_age_s,
+							ttime_now_s(&a->time)));
+}
+
 static bool make_poll_job(struct poll_job **ret, struct agent *a, struct err *e)
 {
 	CLEANUP(poll_job_freep) struct poll_job *j = calloc(1, sizeof(*j));
@@ -458,6 +470,7 @@ static bool make_poll_job(struct poll_job **ret, struct agent *a, struct err *e)
 		j->image_root = a->wanted->image_root;
 		j->director_root = a->wanted->director_root;
 	}
+	want_keys(j, a);
 	fill_request(j, a);
 	if (!events_read(&j->events, a->events_dirfd, &a->st, e))
 		return false;
@@ -477,7 +490,7 @@ static void poll_later(struct agent *a)
 static void poll_failed(struct agent *a, const struct err *why, int64_t retry_after_s)
 {
 	if (why->code == E_PENDING) {
-		log_info("enrolment.pending", "device=%s fingerprint=%s", a->identity.device,
+		log_info("enrolment.pending", "device=%s fingerprint=%s", a->enrolment.device,
 			 a->identity.fingerprint);
 		poll_later(a);
 	} else {
@@ -665,6 +678,27 @@ static void check_freeze(struct agent *a, const struct poll_job *j)
 	}
 }
 
+static void take_keys(struct agent *a, struct poll_job *j)
+{
+	if (!j->tried_rekey)
+		return;
+	if (!j->rekeyed) {
+		backoff_fail(&a->rekey_backoff, a->clock, a->rng, -1);
+		snprintf(a->rekey_error, sizeof(a->rekey_error), "%s", j->rekey_err.text);
+		log_warn("keys.change", "%s next=\"keeping the keys, asking again\"",
+			 log_err(&j->rekey_err).s);
+		identity_take_change(&a->identity, &j->keys);
+		return;
+	}
+	backoff_ok(&a->rekey_backoff);
+	a->rekey_now = false;
+	a->rekey_error[0] = '\0';
+	identity_done(&a->identity);
+	a->identity = j->keys;
+	j->keys = (struct identity){ 0 };
+	log_info("keys.change", "fingerprint=%s", a->identity.fingerprint);
+}
+
 void agent_poll_ended(struct agent *a)
 {
 	CLEANUP(poll_job_freep) struct poll_job *j = worker_take(&a->poll_worker);
@@ -672,6 +706,7 @@ void agent_poll_ended(struct agent *a)
 	if (!j)
 		return;
 	a->enrolment = j->enrolment;
+	take_keys(a, j);
 	if (!j->ok) {
 		poll_failed(a, &j->err, j->retry_after_s);
 		return;

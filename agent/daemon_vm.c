@@ -93,7 +93,7 @@ static void start_slot(struct agent *a, uint8_t slot)
 		.slot = slot,
 		.id = &a->st.slot[slot],
 		.model = a->enrolment.model,
-		.device = a->identity.device,
+		.device = a->enrolment.device,
 		.hostname = "work-phone",
 		.policy = a->policy,
 		.settings = a->set,

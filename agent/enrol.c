@@ -1,5 +1,6 @@
 #include "agent/enrol.h"
 
+#include "agent/rekey.h"
 #include "agent/trustdb.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -131,19 +132,26 @@ bool enrolment_ask(struct enrolment *en, int state_dirfd, const struct identity 
 	CLEANUP(buf_done) struct buf body = BUF_INIT(LIMIT_ENROL_BODY);
 	struct enrol_request r;
 	struct enrol_answer answer;
+	char own[DEVICE_ID_SIZE];
 
 	fill_request(&r, en, id);
 	bool ok = enrol_request_encode(&r, &body, e);
 	wipe(&r, sizeof(r));
-	if (!ok || !signed_init(&s, https, id->signing, clock, rng, e) ||
+	device_id_of(own, id->signing_pub);
+	signed_init(&s, https, own, id->signing, clock, rng);
+	if (!ok ||
 	    !signed_post(&s, "/v1/enrol", body.p, body.n, SIGNED_BY_IDENTITY, LIMIT_ENROL_BODY,
 			 &a, e) ||
 	    !enrol_answer_parse(&answer, a.body.p, a.body.n, e))
 		return err_wrap(e, "enrolment");
-	if (strcmp(answer.device, id->device) != 0)
+	/* The id of its first key, if it changed keys with this server. */
+	if (rekey_is_with(id, en->director_root))
+		memcpy(own, id->rotation.device, sizeof(own));
+	if (strcmp(answer.device, own) != 0)
 		return err_set(e, E_UNTRUSTED,
 			       "enrolment: the server calls this device %s, it is %s",
-			       answer.device, id->device);
+			       answer.device, own);
+	memcpy(en->device, own, sizeof(en->device));
 	en->pending = answer.state == DEVICE_PENDING;
 	en->poll_s = answer.poll_s;
 	if (!en->pending)
@@ -151,7 +159,7 @@ bool enrolment_ask(struct enrolment *en, int state_dirfd, const struct identity 
 	if (!store_enrolment(en, state_dirfd, e))
 		return err_wrap(e, "enrolment");
 	if (en->pending) {
-		err_set(e, E_PENDING, "waiting for an administrator to approve %s", id->device);
+		err_set(e, E_PENDING, "waiting for an administrator to approve %s", en->device);
 		return false;
 	}
 	return true;
@@ -208,6 +216,22 @@ static bool from_ticket(struct enrolment *ret, const struct enrol_options *opt, 
 	return true;
 }
 
+/* Keys that this server was asked to take may be the only ones that it takes by now. */
+static bool finish_change(struct identity *id, int state_dirfd, const struct enrolment *en,
+			  struct https *https, const struct clock *clock, const struct rng *rng,
+			  struct err *e)
+{
+	CLEANUP(signed_done) struct signed_https s = { 0 };
+
+	if (!rekey_is_asked(id, en->director_root))
+		return true;
+	signed_init(&s, https, id->rotation.device, id->signing, clock, rng);
+	if (rekey(id, state_dirfd, &s, en->director_root, clock_wall_s(clock), e))
+		return true;
+	/* It has neither: the first keys are enrolled. */
+	return e->code == E_AUTH || e->code == E_DENIED;
+}
+
 static bool same_server(const struct enrolment *a, const struct enrolment *b)
 {
 	return memcmp(a->image_root, b->image_root, SHA256_SIZE) == 0 &&
@@ -223,6 +247,9 @@ bool enrol(struct enrolment *ret, int state_dirfd, const struct enrol_options *o
 	struct enrolment en, old;
 	struct err why;
 
+	if (opt->new_keys && !opt->again)
+		return err_set(e, E_USAGE,
+			       "--new-keys makes another device: with --again only");
 	if (!from_ticket(&en, opt, e))
 		return false;
 	bool had = enrolment_load(&old, state_dirfd, &why);
@@ -236,11 +263,13 @@ bool enrol(struct enrolment *ret, int state_dirfd, const struct enrol_options *o
 	}
 	if (opt->again && !forget_server(state_dirfd, e))
 		return false;
+	if (opt->new_keys && !dir_empty_at(state_dirfd, "identity", e))
+		return false;
 	if (!identity_make(&id, state_dirfd, rng, e) ||
 	    !enrolment_connect(&https, &en, set, NULL, e) ||
-	    !anchor(state_dirfd, &en, https, e))
+	    !anchor(state_dirfd, &en, https, e) ||
+	    !finish_change(&id, state_dirfd, &en, https, clock, rng, e))
 		return false;
-	memcpy(en.device, id.device, sizeof(en.device));
 	bool ok = enrolment_ask(&en, state_dirfd, &id, https, clock, rng, e);
 	if (!ok && e->code != E_PENDING)
 		return false;

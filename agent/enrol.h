@@ -5,6 +5,7 @@
  *	2. both first roots, held against the ticket's hashes, stored as trust anchors
  *	3. POST /v1/enrol, signed; idempotent by key
  *	4. enrolment.json
+ * A change of keys that this server was asked for (agent/rekey.h) is finished before the third step.
  * While the server waits for an administrator (state pending) the ticket's token is kept there, and the
  * request is made again at each poll until the answer is `active`. */
 #ifndef VALISE_AGENT_ENROL_H
@@ -20,7 +21,7 @@ struct enrolment {
 	bool has_pin;
 	uint8_t pin[HTTPS_PIN_SIZE];
 	uint8_t image_root[SHA256_SIZE], director_root[SHA256_SIZE]; /* of the ticket */
-	char device[DEVICE_ID_SIZE];
+	char device[DEVICE_ID_SIZE]; /* hash of the handset's first key with this server */
 	char model[LIMIT_NAME + 1];
 	char name[LIMIT_ATTRIBUTE + 1];
 	bool pending;
@@ -39,7 +40,8 @@ bool enrolment_connect(struct https **ret, const struct enrolment *en,
 struct enrol_options {
 	const char *ticket;
 	const char *model, *name;
-	bool again; /* forget the present server */
+	bool again;    /* forget the present server */
+	bool new_keys; /* with again: become another device */
 };
 
 /* The whole of it.  The answer's state may be pending.  E_EXISTS: enrolled with another server

@@ -24,7 +24,7 @@ enum { EXIT_ROLLED_BACK = 10, EXIT_FAILED = 11 };
 
 static const char *opt_config, *opt_model = "default", *opt_name = "", *opt_output = "table";
 static struct cli_list opt_set;
-static bool opt_again;
+static bool opt_again, opt_new_keys;
 static int exit_status; /* of a cycle that did not fail and did not get far */
 
 static bool load_settings(struct settings *ret, struct err *e)
@@ -72,9 +72,11 @@ static bool cmd_enrol(int argc UNUSED, char **argv, struct err *e)
 	CLEANUP(settings_done) struct settings set = { 0 };
 	CLEANUP(fd_closep) int dirfd = -1;
 	CLEANUP(fd_closep) int lock = -1;
-	struct enrol_options opt = {
-		.ticket = argv[0], .model = opt_model, .name = opt_name, .again = opt_again
-	};
+	struct enrol_options opt = { .ticket = argv[0],
+				     .model = opt_model,
+				     .name = opt_name,
+				     .again = opt_again,
+				     .new_keys = opt_new_keys };
 	CLEANUP(identity_done) struct identity id = { 0 };
 	struct enrolment en;
 
@@ -175,6 +177,55 @@ static bool cmd_check_in(int argc UNUSED, char **argv UNUSED, struct err *e)
 	return simple(CONTROL_CHECK_IN, e);
 }
 
+/* ---- new keys ---------------------------------------------------------------------------- */
+
+enum { KEYS_WAIT_S = 60, KEYS_LOOK_MS = 100 };
+
+/* What `status` says of the keys. */
+struct keys_status {
+	bool changing;
+	char fingerprint[FINGERPRINT_SIZE], error[ERR_TEXT_MAX];
+};
+
+static bool look_at_keys(struct keys_status *ret, struct err *e)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_CONTROL_LINE);
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	const struct jval *keys;
+
+	return call(&text, NULL, CONTROL_STATUS, e) && jdoc_parse(&d, text.p, text.n, e) &&
+	       jobj_obj(&keys, jdoc_root(d), "keys", e) &&
+	       jobj_bool(&ret->changing, keys, "changing", e) &&
+	       jobj_copy(ret->error, sizeof(ret->error), keys, "error", e) &&
+	       jobj_copy(ret->fingerprint, sizeof(ret->fingerprint), jdoc_root(d),
+			 "fingerprint", e);
+}
+
+static bool cmd_rotate_key(int argc UNUSED, char **argv UNUSED, struct err *e)
+{
+	int64_t until_ms = clock_boot_ms(clock_system()) + KEYS_WAIT_S * 1000;
+	struct keys_status now;
+
+	if (!simple(CONTROL_ROTATE_KEY, e))
+		return false;
+	for (;;) {
+		if (!look_at_keys(&now, e))
+			return false;
+		if (now.error[0]) {
+			err_set(e, E_UNAVAILABLE, "%s", now.error);
+			return err_hint(
+				e, "the keys are as they were; the agent asks again by itself");
+		}
+		if (!now.changing)
+			return printf("fingerprint %s\n", now.fingerprint) > 0;
+		if (clock_boot_ms(clock_system()) >= until_ms)
+			break;
+		poll(NULL, 0, KEYS_LOOK_MS);
+	}
+	err_set(e, E_TIMEOUT, "no check-in got through within %d s", KEYS_WAIT_S);
+	return err_hint(e, "the agent changes the keys with the next one that does");
+}
+
 /* ---- console ----------------------------------------------------------------------------- */
 
 enum { ESCAPE_KEY = 0x1d /* Ctrl-] */ };
@@ -252,6 +303,8 @@ static const struct cli_opt enrol_opts[] = {
 	{ "name", 'n', "NAME", "name for people", CLI_STRING, &opt_name },
 	{ "again", 0, NULL, "forget the present server and what it installed", CLI_FLAG,
 	  &opt_again },
+	{ "new-keys", 0, NULL, "with --again: make new keys, and be another device", CLI_FLAG,
+	  &opt_new_keys },
 	{ 0 },
 };
 
@@ -298,6 +351,15 @@ static const struct cli_command commands[] = {
 	  .help = "ask the server now",
 	  .opts = no_opts,
 	  .run = cmd_check_in },
+	{ .name = "rotate-key",
+	  .args = "",
+	  .help = "change this handset's own keys now",
+	  .opts = no_opts,
+	  .run = cmd_rotate_key,
+	  .long_help =
+		  "The device keeps its name; its signing and its sealing key are made anew, signed by the\n"
+		  "old key and the new one, and the old one is never good again.  Prints the new\n"
+		  "fingerprint.  The running agent does it; it does so by itself every keys.max_age." },
 	{ .name = "install",
 	  .args = "",
 	  .help = "install an update that waits for you",

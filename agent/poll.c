@@ -1,5 +1,6 @@
 #include "agent/poll.h"
 
+#include "agent/rekey.h"
 #include "base/cli.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -46,7 +47,7 @@ static bool evaluate(struct poll_job *j, const struct checkin_answer *a, const c
 		.now_s = j->now_s,
 		.server_s = j->server_s,
 		.time_keys = j->time_keys,
-		.device = j->identity->device,
+		.device = j->enrolment.device,
 		.nonce = nonce,
 		.floor = j->floor,
 		.timestamp = a->timestamp,
@@ -101,6 +102,41 @@ void poll_offers_load(struct checkin_answer *ret, int want_dirfd)
 		(void)!checkin_answer_parse(ret, text.p, text.n, &ignored);
 }
 
+/* ---- the handset's own keys -------------------------------------------------------------- */
+
+static const struct identity *keys_of(const struct poll_job *j)
+{
+	return j->rekeyed ? &j->keys : j->identity;
+}
+
+static void change_keys(struct poll_job *j)
+{
+	struct identity was = *j->identity;
+
+	/* Only the public half of it is looked at; the secrets stay their owner's. */
+	was.signing = was.sealing = NULL;
+	j->keys = was;
+	j->tried_rekey = true;
+	j->rekeyed = rekey(&j->keys, j->state_dirfd, j->server, j->enrolment.director_root,
+			   j->now_s, &j->rekey_err);
+}
+
+/* A server that was put back to before the last change knows the former key only. */
+static bool remind(struct poll_job *j, struct err *e)
+{
+	struct err why;
+
+	if (e->code != E_AUTH)
+		return false;
+	if (keys_of(j)->change == KEYS_DONE &&
+	    rekey_is_with(keys_of(j), j->enrolment.director_root) &&
+	    rekey_repeat(keys_of(j), j->server, &why))
+		return true;
+	err_hint(e, "the server does not know this handset's key; if it was put back to an"
+		    " older state, enrol anew: valise-agent enrol --again --new-keys TICKET");
+	return false;
+}
+
 void poll_job_run(void *poll_job)
 {
 	struct poll_job *j = poll_job;
@@ -111,7 +147,10 @@ void poll_job_run(void *poll_job)
 	if (j->enrolment.pending && !enrolment_ask(&j->enrolment, j->state_dirfd, j->identity,
 						   j->server->https, j->clock, j->rng, &j->err))
 		return;
-	if (!send_checkin(j, &a, nonce, &j->err))
+	if (j->finish_rekey)
+		change_keys(j);
+	if (!send_checkin(j, &a, nonce, &j->err) &&
+	    (!remind(j, &j->err) || !send_checkin(j, &a, nonce, &j->err)))
 		return;
 	j->ok = true;
 	j->poll_s = a.poll_s;
@@ -127,6 +166,9 @@ void poll_job_run(void *poll_job)
 		}
 	}
 	checkin_answer_done(&a);
+	/* Begun only now: the server has just taken the present key. */
+	if (j->begin_rekey && !j->tried_rekey)
+		change_keys(j);
 }
 
 void poll_job_free(struct poll_job *j)
@@ -136,5 +178,6 @@ void poll_job_free(struct poll_job *j)
 	events_batch_free(j->events);
 	wanted_free(j->wanted);
 	applied_free(j->policy);
+	identity_done(&j->keys);
 	free(j);
 }

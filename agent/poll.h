@@ -1,10 +1,13 @@
 /* agent/poll.h - one check-in: report, learn what is wanted, make policies hold.  Runs in a worker.
  *
- *	1. while pending, ask for enrolment again
+ *	1. while pending, ask for enrolment again; finish a change of keys that was asked for
  *	2. POST /v1/checkin with what this handset is and did
  *	3. if the answer brings director metadata or names a newer image repository (or the last
  *	   evaluation failed): evaluate (agent/trustdb.h), fetch and apply policies (agent/policyd.h)
  *
+ *	4. begin a change of keys that is due (agent/rekey.h)
+ *
+ * A server that refuses the key in step 2 is reminded of the last change of keys, once.
  * An answer that changes nothing costs one small request and writes nothing.  What was refused in
  * step 3 does not make the check-in fail: `why_not` says what, and the caller reports it. */
 #ifndef VALISE_AGENT_POLL_H
@@ -35,6 +38,8 @@ struct poll_job {
 	uint64_t image_ts, director_ts, image_root,
 		director_root; /* evaluated so far; 0: none */
 	bool evaluate;         /* even if the answer brings nothing new */
+	bool finish_rekey;     /* a change of keys was asked for */
+	bool begin_rekey;      /* one is due */
 
 	/* Results. */
 	bool ok;
@@ -51,6 +56,11 @@ struct poll_job {
 	struct applied *policy; /* NULL if applying failed (why_not) or was not done */
 	bool policy_changed, policy_waits;
 	uint64_t bytes_up, bytes_down; /* bodies */
+
+	bool tried_rekey,
+		rekeyed; /* then `keys` are the handset's, and `server` signs with them */
+	struct identity keys;
+	struct err rekey_err;
 };
 
 /* What the last answer with offers offered (want/offers.json): so that a download goes on by delta

@@ -14,6 +14,7 @@ struct settings {
 	uint64_t jail;   /* enum launch_jail */
 	uint64_t reserve_bytes, data_bytes;
 	uint64_t max_failures;
+	uint64_t key_max_age_s;
 	bool vm_autostart;
 	uint64_t vm_start_s, vm_grace_s;
 	uint64_t network; /* enum settings_network */

@@ -8,18 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
-bool signed_init(struct signed_https *s, struct https *https, const struct secret *identity,
-		 const struct clock *clock, const struct rng *rng, struct err *e)
+void signed_init(struct signed_https *s, struct https *https, const char *device,
+		 const struct secret *identity, const struct clock *clock,
+		 const struct rng *rng)
 {
-	uint8_t pub[SIG_PUBLIC_SIZE];
-
 	*s = (struct signed_https){
 		.https = https, .clock = clock, .rng = rng, .identity = identity
 	};
-	if (!sig_public(pub, identity, e))
-		return err_wrap(e, "identity key");
-	device_id_of(s->device, pub);
-	return true;
+	snprintf(s->device, sizeof(s->device), "%s", device);
 }
 
 static void forget_session(struct signed_https *s)
@@ -31,6 +27,12 @@ static void forget_session(struct signed_https *s)
 void signed_done(struct signed_https *s)
 {
 	forget_session(s);
+}
+
+void signed_rekey(struct signed_https *s, const struct secret *identity)
+{
+	forget_session(s);
+	s->identity = identity;
 }
 
 int64_t signed_server_time_s(const struct signed_https *s)

@@ -32,10 +32,14 @@ struct signed_https {
 	int64_t clock_offset_s;   /* server's time minus ours; 0 until told */
 };
 
-/* The device id is computed from the public half of the key. */
-bool signed_init(struct signed_https *s, struct https *https, const struct secret *identity,
-		 const struct clock *clock, const struct rng *rng, struct err *e) MUST_USE;
+/* device: the id that the server knows the key by. */
+void signed_init(struct signed_https *s, struct https *https, const char *device,
+		 const struct secret *identity, const struct clock *clock,
+		 const struct rng *rng);
 void signed_done(struct signed_https *s);
+
+/* From now on with another key of the same device; the session of the earlier one is over. */
+void signed_rekey(struct signed_https *s, const struct secret *identity);
 
 /* POSTs a body with Content-Type application/json.  As https_do: true for a 2xx; 401 for the clock
  * or for an unknown session has then already been tried again.  The answer is at most max_bytes. */

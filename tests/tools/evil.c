@@ -16,9 +16,8 @@
  *	PATTERN status N       nothing but a status      PATTERN flip N          byte N of the body flipped
  *	PATTERN cut N          the end after N bytes     PATTERN longer N        N bytes more
  *	PATTERN claim N        Content-Length: N         PATTERN endless         never ends
- *	PATTERN drip           one byte a second         PATTERN drop            no answer
- *
- *	PATTERN through
+ *	PATTERN drip           one byte a second         PATTERN drop            neither asked nor answered
+ *	PATTERN lie NAME       DIR/NAME, not asked       PATTERN through
  *
  * DIR/log has a line per request: rule, status, method, path, body bytes sent. */
 #include "base/io.h"
@@ -269,7 +268,7 @@ static void change_body(struct buf *out, const struct message *a, const struct r
 	const uint8_t *body = body_of(a, &n);
 	struct err e;
 
-	if (strcmp(r->action, "file") == 0) {
+	if (strcmp(r->action, "file") == 0 || strcmp(r->action, "lie") == 0) {
 		read_file(out, r->arg);
 		return;
 	}
@@ -318,7 +317,8 @@ static uint64_t answer(SSL *ssl, const struct message *q, const struct message *
 
 	change_body(&body, a, r);
 	*status = a->status;
-	bool file = strcmp(r->action, "file") == 0, endless = strcmp(r->action, "endless") == 0;
+	bool file = strcmp(r->action, "file") == 0 || strcmp(r->action, "lie") == 0;
+	bool endless = strcmp(r->action, "endless") == 0;
 	if (file || endless || strcmp(r->action, "status") == 0) {
 		*status = file && take_range(&body, q, &range) ? 206
 			  : file || endless                    ? 200
@@ -353,7 +353,8 @@ static void serve(int fd, SSL_CTX *in, SSL_CTX *out, int port)
 	if (!found)
 		r = (struct rule){ "", "-", "" };
 	if (strcmp(r.action, "drop") != 0) {
-		ask_upstream(&a, &q, port, out);
+		if (strcmp(r.action, "lie") != 0)
+			ask_upstream(&a, &q, port, out);
 		sent = answer(ssl, &q, &a, &r, &status);
 		SSL_shutdown(ssl);
 	}

@@ -4,11 +4,16 @@
  *	handset STATE URL PIN checkin [FIELD=VALUE...]      one check-in; prints the answer as sent
  *	handset STATE URL PIN sign N FILE [FIELD=VALUE...]  N signed check-ins as raw requests, all of
  *	                                                    one length (printed), each good once
+ *	handset STATE URL PIN rekey NEW [OPTION=VALUE...]   changes its keys for those of the state folder NEW;
+ *	                                                    device=ID, old=HEX (claimed, not signed with),
+ *	                                                    by=old (signs the request), skew=SECONDS,
+ *	                                                    raw=FILE (written instead of sent)
  *
  * An answer without a body is printed as the one that it stands for.
  * STATE is a folder with the identity key's seed and the last versions seen.  Fields: by=identity,
  * state=WORD, release=PRODUCT/VERSION, slot=a, policy=NAME:VERSION, event=SEQ:STATE:REASON,
- * free=BYTES, skew=SECONDS (of this handset's clock), body=always (as older agents). */
+ * free=BYTES, skew=SECONDS (of this handset's clock), body=always (as older agents), device=ID (whose key this
+ * is; else the id of the key). */
 #include "base/file.h"
 #include "base/io.h"
 #include "base/text.h"
@@ -16,6 +21,7 @@
 #include "proto/checkin.h"
 #include "proto/httpsig.h"
 #include "proto/jread.h"
+#include "proto/rotation.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -109,14 +115,18 @@ static bool open_handset(struct handset *h, const char *state, const char *url, 
 {
 	struct https_config c = HTTPS_CONFIG_INIT(url);
 	uint8_t want[HTTPS_PIN_SIZE];
+	char id[DEVICE_ID_SIZE];
 
 	c.allow_plain_loopback = true;
 	if (hex_decode(want, sizeof(want), pin, strlen(pin)))
 		c.pin = want;
 	h->clock.base = (struct clock){ skewed_wall_s, skewed_boot_ms };
-	return dir_open(&h->dirfd, state, 0700, e) && load_key(h, e) &&
-	       https_new(&h->https, &c, e) &&
-	       signed_init(&h->sig, h->https, h->key, &h->clock.base, rng_system(), e);
+	if (!dir_open(&h->dirfd, state, 0700, e) || !load_key(h, e) ||
+	    !https_new(&h->https, &c, e))
+		return false;
+	device_id_of(id, h->public);
+	signed_init(&h->sig, h->https, id, h->key, &h->clock.base, rng_system());
+	return true;
 }
 
 /* ---- enrolment ------------------------------------------------------------------------------ */
@@ -196,6 +206,8 @@ static bool set_field(struct handset *h, char *arg)
 		h->req.empty_ok = false;
 	} else if (strcmp(arg, "skew") == 0 && sscanf(value, "%lld", (long long *)&n) == 1) {
 		h->clock.skew_s = (int64_t)n;
+	} else if (strcmp(arg, "device") == 0) {
+		snprintf(h->sig.device, sizeof(h->sig.device), "%s", value);
 	} else if (strcmp(arg, "slot") == 0) {
 		h->req.slot = value[0];
 	} else if (strcmp(arg, "release") == 0) {
@@ -289,29 +301,36 @@ static int checkin(struct handset *h, int argc, char **argv)
 
 /* ---- pre-signed requests ---------------------------------------------------------------------- */
 
-static bool raw_request(struct handset *h, struct buf *out, struct buf *body, struct err *e)
+static bool raw_post(struct handset *h, const char *path, const struct buf *body,
+		     const char *keyid, const struct httpsig_key *key, struct buf *out,
+		     struct err *e)
 {
 	struct httpsig_msg m = { .method = "POST",
 				 .authority = https_authority(h->https),
-				 .path = "/v1/checkin",
+				 .path = path,
 				 .query = "?" };
-	struct httpsig_key key = { .alg = HTTPSIG_HMAC_SHA256, .secret = h->sig.session_key };
 	uint8_t nonce[HTTPSIG_NONCE_BYTES];
 	struct httpsig_headers sig;
 
 	rng_fill(rng_system(), nonce, sizeof(nonce));
 	buf_reset(out);
-	return body_of(h, body, e) &&
-	       httpsig_sign(&sig, &m, body->p, body->n, h->sig.session,
-			    signed_server_time_s(&h->sig), nonce, &key, e) &&
-	       buf_printf(
-		       out, e,
-		       "POST /v1/checkin HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"
-		       "Content-Length: %zu\r\nContent-Digest: %s\r\nSignature-Input: %s\r\n"
-		       "Signature: %s\r\n\r\n",
-		       https_authority(h->https), body->n, sig.digest, sig.input,
-		       sig.signature) &&
+	return httpsig_sign(&sig, &m, body->p, body->n, keyid, signed_server_time_s(&h->sig),
+			    nonce, key, e) &&
+	       buf_printf(out, e,
+			  "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"
+			  "Content-Length: %zu\r\nContent-Digest: %s\r\nSignature-Input: %s\r\n"
+			  "Signature: %s\r\n\r\n",
+			  path, https_authority(h->https), body->n, sig.digest, sig.input,
+			  sig.signature) &&
 	       buf_add(out, body->p, body->n, e);
+}
+
+static bool raw_request(struct handset *h, struct buf *out, struct buf *body, struct err *e)
+{
+	struct httpsig_key key = { .alg = HTTPSIG_HMAC_SHA256, .secret = h->sig.session_key };
+
+	return body_of(h, body, e) &&
+	       raw_post(h, "/v1/checkin", body, h->sig.session, &key, out, e);
 }
 
 static bool write_requests(struct handset *h, uint64_t n, FILE *f, size_t *ret_length,
@@ -368,6 +387,101 @@ static int sign_many(struct handset *h, int argc, char **argv)
 	return 0;
 }
 
+/* ---- other keys ------------------------------------------------------------------------------- */
+
+struct rekey {
+	struct handset next; /* whose keys shall be this one's */
+	struct rotation r;
+	uint8_t claimed[IDENTITY_KEY]; /* as the old key */
+	bool has_claimed, by_old;
+	const char *raw;
+};
+
+static bool set_rekey(struct handset *h, struct rekey *k, char *arg)
+{
+	char *value = strchr(arg, '=');
+	long long n;
+
+	if (!value)
+		return false;
+	*value++ = 0;
+	if (strcmp(arg, "device") == 0)
+		snprintf(k->r.device, sizeof(k->r.device), "%s", value);
+	else if (strcmp(arg, "old") == 0)
+		return k->has_claimed =
+			       hex_decode(k->claimed, sizeof(k->claimed), value, strlen(value));
+	else if (strcmp(arg, "by") == 0)
+		k->by_old = true;
+	else if (strcmp(arg, "skew") == 0 && sscanf(value, "%lld", &n) == 1)
+		h->clock.skew_s = (int64_t)n;
+	else if (strcmp(arg, "raw") == 0)
+		k->raw = value;
+	else
+		return false;
+	return true;
+}
+
+static bool write_raw_rekey(struct handset *h, const struct rekey *k, const struct buf *body,
+			    struct err *e)
+{
+	CLEANUP(buf_done) struct buf out = BUF_INIT(2 * LIMIT_CHECKIN_BODY);
+	struct httpsig_key key = { .alg = HTTPSIG_ED25519, .secret = h->sig.identity };
+
+	CLEANUP(fd_closep)
+	int fd = open(k->raw, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_sys(e, errno, "%s", k->raw);
+	return raw_post(h, "/v1/device/key", body, k->r.device, &key, &out, e) &&
+	       write_all(fd, out.p, out.n, e);
+}
+
+static int send_rekey(struct handset *h, struct rekey *k, int argc, char **argv)
+{
+	CLEANUP(buf_done) struct buf body = BUF_INIT(LIMIT_ROTATION_BODY);
+	CLEANUP(https_answer_done) struct https_answer a = HTTPS_ANSWER_INIT;
+	struct err e;
+
+	memcpy(k->r.device, h->sig.device, sizeof(k->r.device));
+	memcpy(k->r.identity, k->next.public, IDENTITY_KEY);
+	memcpy(k->r.sealing, k->next.sealing, SEALING_KEY);
+	for (int i = 0; i < argc; i++)
+		if (!set_rekey(h, k, argv[i]))
+			return 64;
+	if (!rotation_sign(&k->r, h->key, &e))
+		return fail(&e, NULL);
+	if (k->has_claimed)
+		memcpy(k->r.old, k->claimed, sizeof(k->r.old));
+	snprintf(h->sig.device, sizeof(h->sig.device), "%s", k->r.device);
+	h->sig.identity = k->by_old ? h->key : k->next.key;
+	if (!rotation_encode(&k->r, &body, &e))
+		return fail(&e, NULL);
+	if (k->raw)
+		return write_raw_rekey(h, k, &body, &e) ? 0 : fail(&e, NULL);
+	if (!signed_post(&h->sig, "/v1/device/key", body.p, body.n, SIGNED_BY_IDENTITY,
+			 LIMIT_ROTATION_BODY, &a, &e))
+		return fail(&e, &a);
+	printf("%.*s\n", (int)a.body.n, buf_str(&a.body));
+	return 0;
+}
+
+static int rekey(struct handset *h, int argc, char **argv)
+{
+	struct rekey k = { .next = { .dirfd = -1 } };
+	struct err e;
+	int rc;
+
+	if (argc < 1)
+		return 64;
+	if (!dir_open(&k.next.dirfd, argv[0], 0700, &e) || !load_key(&k.next, &e))
+		rc = fail(&e, NULL);
+	else
+		rc = send_rekey(h, &k, argc - 1, argv + 1);
+	secret_free(k.next.key);
+	fd_closep(&k.next.dirfd);
+	return rc;
+}
+
 int main(int argc, char **argv)
 {
 	static struct handset h = { .dirfd = -1 };
@@ -375,7 +489,7 @@ int main(int argc, char **argv)
 	int rc = 64;
 
 	if (argc < 5) {
-		fprintf(stderr, "usage: handset STATE URL PIN enrol|checkin|sign ...\n");
+		fprintf(stderr, "usage: handset STATE URL PIN enrol|checkin|sign|rekey ...\n");
 		return 64;
 	}
 	if (!open_handset(&h, argv[1], argv[2], argv[3], &e))
@@ -386,6 +500,8 @@ int main(int argc, char **argv)
 		rc = checkin(&h, argc - 5, argv + 5);
 	else if (strcmp(argv[4], "sign") == 0)
 		rc = sign_many(&h, argc - 5, argv + 5);
+	else if (strcmp(argv[4], "rekey") == 0)
+		rc = rekey(&h, argc - 5, argv + 5);
 	signed_done(&h.sig);
 	https_free(h.https);
 	secret_free(h.key);

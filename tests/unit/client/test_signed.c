@@ -112,6 +112,7 @@ static struct err e;
 
 static int setup(void **state)
 {
+	char id[DEVICE_ID_SIZE];
 	struct https_config c = HTTPS_CONFIG_INIT(NULL);
 
 	memset(&srv, 0, sizeof(srv));
@@ -124,9 +125,10 @@ static int setup(void **state)
 	c.allow_plain_loopback = true;
 	if (!sig_new(&identity, public, &rng.base, &e) ||
 	    !secret_copy(&session_secret, "0123456789abcdef0123456789abcdef", 32, &e) ||
-	    !https_new(&https, &c, &e) ||
-	    !signed_init(&s, https, identity, &clk.base, &rng.base, &e))
+	    !https_new(&https, &c, &e))
 		return -1;
+	device_id_of(id, public);
+	signed_init(&s, https, id, identity, &clk.base, &rng.base);
 	return 0;
 }
 
