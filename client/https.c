@@ -500,8 +500,28 @@ static bool make_headers(struct curl_slist **list, const struct https_request *r
 
 /* ---- errors ------------------------------------------------------------------------------ */
 
-/* struct err borrows its hint; this is where one that a server sent lives until the thread's next. */
-static _Thread_local char server_hint[256];
+enum { HINTS = 32, HINT_SIZE = 256 };
+
+/* struct err borrows its hint, and outlives the request and the thread that made it.  A server has a handful of
+ * them; what one beyond that says is not kept (NULL). */
+static const char *keep_hint(const char *text)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static char hints[HINTS][HINT_SIZE];
+	char cut[HINT_SIZE];
+	const char *kept = NULL;
+
+	snprintf(cut, sizeof(cut), "%s", text);
+	pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < HINTS && !kept; i++) {
+		if (!hints[i][0])
+			memcpy(hints[i], cut, sizeof(cut));
+		if (strcmp(hints[i], cut) == 0)
+			kept = hints[i];
+	}
+	pthread_mutex_unlock(&lock);
+	return kept;
+}
 
 static const struct {
 	int status;
@@ -536,14 +556,14 @@ static bool set_by_json(struct err *e, const struct https_answer *a)
 {
 	struct api_error got;
 	struct err ignored;
+	const char *hint;
 
 	if (!api_error_parse(&got, a->body.p, a->body.n, &ignored))
 		return false;
 	err_from_name(e, got.code, "%s", got.message);
-	if (got.hint[0]) {
-		snprintf(server_hint, sizeof(server_hint), "%s", got.hint);
-		err_hint(e, server_hint);
-	}
+	hint = got.hint[0] ? keep_hint(got.hint) : NULL;
+	if (hint)
+		err_hint(e, hint);
 	return true;
 }
 

@@ -4,6 +4,7 @@
 #include "tests/support/httpd_stub.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <unistd.h>
 
 /* What the handlers answer and saw; one test at a time. */
@@ -182,6 +183,42 @@ static void errors_of_the_server_keep_code_text_and_hint(void **state)
 	plan.status = 409; /* the code counts, not the status */
 	plan.text = "{\"code\":\"rollback\",\"message\":\"older\"}";
 	assert_fails(get("/x"), &e, E_ROLLBACK);
+}
+
+static struct err of_a_thread;
+
+static void *get_in_thread(void *arg)
+{
+	struct https_answer a = HTTPS_ANSWER_INIT;
+	struct https_request r = { .method = "GET", .path = "/x", .max_bytes = 1000 };
+
+	(void)!https_do(https, &r, &a, &of_a_thread);
+	https_answer_done(&a);
+	return arg;
+}
+
+/* A worker's error is told by the loop, when the worker has ended and others have asked. */
+static void a_hint_outlives_its_thread_and_the_hints_of_others(void **state)
+{
+	char text[128];
+	pthread_t thread;
+	struct err first;
+
+	plan.status = 403;
+	plan.text = "{\"code\":\"denied\",\"message\":\"no\",\"hint\":\"of the thread\"}";
+	assert_int_equal(pthread_create(&thread, NULL, get_in_thread, NULL), 0);
+	pthread_join(thread, NULL);
+	plan.text = text;
+	for (unsigned i = 0; i < 100; i++) { /* a server that says something new each time */
+		snprintf(text, sizeof(text),
+			 "{\"code\":\"denied\",\"message\":\"no\",\"hint\":\"hint %u\"}", i);
+		assert_fails(get("/x"), &e, E_DENIED);
+		assert_true(e.hint[0]);
+		if (i == 0)
+			first = e;
+	}
+	assert_string_equal(first.hint, "hint 0");
+	assert_string_equal(of_a_thread.hint, "of the thread");
 }
 
 static void errors_of_others_are_mapped_by_status(void **state)
@@ -396,6 +433,7 @@ int main(void)
 						setup_dir, teardown_dir),
 		CASE(post_without_a_body_says_so_and_head_reads_none),
 		CASE(errors_of_the_server_keep_code_text_and_hint),
+		CASE(a_hint_outlives_its_thread_and_the_hints_of_others),
 		CASE(errors_of_others_are_mapped_by_status),
 		CASE(redirects_are_refused),
 		CASE(retry_after_is_handed_over),
