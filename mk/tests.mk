@@ -9,7 +9,7 @@ $(B)/obj/tests/unit/%.o $(call objs_of,$(SUPPORT_SRCS)): \
 	CPPFLAGS_TEST = -include tests/support/real.h
 
 # tests/support/fault.c decides for each of these whether the call fails.
-FAULT_CALLS := malloc calloc realloc reallocarray strdup strndup write pwrite fsync fdatasync \
+FAULT_CALLS := malloc calloc realloc reallocarray free strdup strndup write pwrite fsync fdatasync \
 	ftruncate ftruncate64 pwrite64 pread pread64 renameat unlinkat
 # The wrappers are asked for by name: a test that calls none of these still links code that does.
 # Tools, replays and fuzzers have them too, as the support code calls the real functions by name.
@@ -68,8 +68,10 @@ fuzz: ## fuzz one parser: T=name, SECONDS=60
 		-max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=1024 \
 		-artifact_prefix=build/fuzz/$(T)/ build/fuzz/$(T) tests/corpus/$(T)
 
-torture: ## run the unit tests again and again with the n-th allocation, write, ... failing
+torture: $(B)/tests/unit/delta/test_delta ## run the unit tests again and again with the n-th allocation, write, ... failing
 	$(Q)$(MAKE) $(SANITIZED) torture-run
+	$(Q)DELTA_SEED=$${DELTA_SEED:-$$(date +%s)} DELTA_PAIRS=$${DELTA_PAIRS:-20000} TIMEOUT=3600 \
+		$(RUN) unit $(B)/tests/unit/delta/test_delta
 torture-run: $(UNITS)
 	$(Q)$(RUN) torture $(if $(ONE),$(B)/$(ONE:%.c=%),$(UNITS))
 

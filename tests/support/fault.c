@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +22,7 @@ WRAPPED(void *, malloc, size_t n);
 WRAPPED(void *, calloc, size_t k, size_t n);
 WRAPPED(void *, realloc, void *p, size_t n);
 WRAPPED(void *, reallocarray, void *p, size_t k, size_t n);
+WRAPPED(void, free, void *p);
 WRAPPED(char *, strdup, const char *s);
 WRAPPED(char *, strndup, const char *s, size_t n);
 WRAPPED(ssize_t, write, int fd, const void *p, size_t n);
@@ -135,34 +137,93 @@ bool fault_power_cut(unsigned n, void (*fn)(void *ctx), void *ctx)
 	return WEXITSTATUS(status) == EXIT_CUT;
 }
 
+/* ---- counting ---- */
+
+static atomic_bool counting;
+static atomic_llong heap, heap_peak;
+static atomic_ullong bytes_read;
+
+void usage_start(void)
+{
+	heap = heap_peak = 0;
+	bytes_read = 0;
+	counting = true;
+}
+
+size_t usage_heap_peak(void)
+{
+	return (size_t)heap_peak;
+}
+
+uint64_t usage_bytes_read(void)
+{
+	return bytes_read;
+}
+
+/* p is new: its size as the allocator sees it. */
+static void *counted(void *p)
+{
+	if (counting && p) {
+		long long size = (long long)malloc_usable_size(p);
+		long long now = atomic_fetch_add(&heap, size) + size, most = heap_peak;
+
+		while (now > most && !atomic_compare_exchange_weak(&heap_peak, &most, now))
+			;
+	}
+	return p;
+}
+
+static void uncounted(void *p)
+{
+	if (counting && p)
+		atomic_fetch_sub(&heap, (long long)malloc_usable_size(p));
+}
+
+/* ---- calls ---- */
+
 void *__wrap_malloc(size_t n)
 {
-	return fails(FAULT_ALLOC, ENOMEM) ? NULL : __real_malloc(n);
+	return fails(FAULT_ALLOC, ENOMEM) ? NULL : counted(__real_malloc(n));
 }
 
 void *__wrap_calloc(size_t k, size_t n)
 {
-	return fails(FAULT_ALLOC, ENOMEM) ? NULL : __real_calloc(k, n);
+	return fails(FAULT_ALLOC, ENOMEM) ? NULL : counted(__real_calloc(k, n));
 }
 
 void *__wrap_realloc(void *p, size_t n)
 {
-	return fails(FAULT_ALLOC, ENOMEM) ? NULL : __real_realloc(p, n);
+	return __wrap_reallocarray(p, 1, n);
 }
 
+/* Old and new are there at once while their bytes move, but the old one is not counted again when
+ * there was no memory for the new. */
 void *__wrap_reallocarray(void *p, size_t k, size_t n)
 {
-	return fails(FAULT_ALLOC, ENOMEM) ? NULL : __real_reallocarray(p, k, n);
+	if (fails(FAULT_ALLOC, ENOMEM))
+		return NULL;
+	long long before = counting && p ? (long long)malloc_usable_size(p) : 0;
+	void *to = counted(__real_reallocarray(p, k, n));
+
+	if (to)
+		atomic_fetch_sub(&heap, before);
+	return to;
+}
+
+void __wrap_free(void *p)
+{
+	uncounted(p);
+	__real_free(p);
 }
 
 char *__wrap_strdup(const char *s)
 {
-	return fails(FAULT_ALLOC, ENOMEM) ? NULL : __real_strdup(s);
+	return fails(FAULT_ALLOC, ENOMEM) ? NULL : counted(__real_strdup(s));
 }
 
 char *__wrap_strndup(const char *s, size_t n)
 {
-	return fails(FAULT_ALLOC, ENOMEM) ? NULL : __real_strndup(s, n);
+	return fails(FAULT_ALLOC, ENOMEM) ? NULL : counted(__real_strndup(s, n));
 }
 
 /* How many bytes of a write get through: all, half at the fault, then none. */
@@ -215,9 +276,11 @@ ssize_t __wrap_pwrite64(int fd, const void *p, size_t n, off_t offset)
 
 ssize_t __wrap_pread(int fd, void *p, size_t n, off_t offset)
 {
-	if (fails(FAULT_READ, EIO))
-		return -1;
-	return __real_pread(fd, p, n, offset);
+	ssize_t got = fails(FAULT_READ, EIO) ? -1 : __real_pread(fd, p, n, offset);
+
+	if (counting && got > 0)
+		atomic_fetch_add(&bytes_read, (unsigned long long)got);
+	return got;
 }
 
 ssize_t __wrap_pread64(int fd, void *p, size_t n, off_t offset)

@@ -13,11 +13,19 @@
  *	for (unsigned n = 1; fault_power_cut(n, swap_slots, &ctx); n++)
  *		assert_true(old_or_new_is_whole());
  *
- *	FAULT=write:7 build/release/tests/unit/base/test_file      (what `make torture` does) */
+ *	FAULT=write:7 build/release/tests/unit/base/test_file      (what `make torture` does)
+ *
+ * And the same calls counted, for what promises to need little:
+ *
+ *	usage_start();
+ *	ok = delta_apply(...);
+ *	assert_true(usage_heap_peak() < 32 << 20); */
 #ifndef VALISE_TESTS_FAULT_H
 #define VALISE_TESTS_FAULT_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum fault_kind {
 	FAULT_ALLOC,  /* NULL */
@@ -40,5 +48,11 @@ bool fault_round(enum fault_kind kind, unsigned n);
  * leaves half of its bytes.  False when fn came to its end before: the child must then have
  * returned normally.  A page cache is not lost, so what an fsync would have saved is not tested. */
 bool fault_power_cut(unsigned n, void (*fn)(void *ctx), void *ctx);
+
+/* From here on: the most that our code held on the heap at once, what it had before not counted,
+ * and the bytes that it got by pread. */
+void usage_start(void);
+size_t usage_heap_peak(void);
+uint64_t usage_bytes_read(void);
 
 #endif

@@ -15,6 +15,7 @@ void *__real_malloc(size_t n);
 void *__real_calloc(size_t k, size_t n);
 void *__real_realloc(void *p, size_t n);
 void *__real_reallocarray(void *p, size_t k, size_t n);
+void __real_free(void *p);
 char *__real_strdup(const char *s);
 char *__real_strndup(const char *s, size_t n);
 ssize_t __real_write(int fd, const void *p, size_t n);
@@ -28,6 +29,7 @@ int __real_unlinkat(int dirfd, const char *name, int flags);
 #define calloc(k, n) __real_calloc(k, n)
 #define realloc(p, n) __real_realloc(p, n)
 #define reallocarray(p, k, n) __real_reallocarray(p, k, n)
+#define free(p) __real_free(p)
 #define strdup(s) __real_strdup(s)
 #define strndup(s, n) __real_strndup(s, n)
 #define write(fd, p, n) __real_write(fd, p, n)

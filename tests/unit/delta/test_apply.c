@@ -7,12 +7,13 @@
 #include "base/sha256.h"
 #include "delta/deflate.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
 
-enum { OLD_N = 10000, SPACE_N = 12288, NEW_N = 20000 };
+enum { OLD_N = 10000, SPACE_N = 12288, NEW_N = 20000, APPLY_MEMORY = 28 << 20 };
 
 /* The old space: OLD_N bytes and zeros; the new image is made from it by the honest pieces. */
 static uint8_t space[SPACE_N], new[NEW_N];
@@ -46,12 +47,17 @@ static bool sink_emit(void *ctx, uint64_t offset, const uint8_t *p, size_t n, st
 	return true;
 }
 
+/* Whatever a delta of this file says, little memory is used for it (but for Zstandard's own, of a
+ * frame of 1 MiB). */
 static bool apply_fds(int delta, int old, uint64_t first, struct sink *s, struct err *e)
 {
 	CLEANUP(delta_freep) struct delta *d = NULL;
 
 	s->next = first;
-	return delta_open(&d, delta, old, e) && delta_apply(d, first, sink_emit, s, e);
+	usage_start();
+	bool ok = delta_open(&d, delta, old, e) && delta_apply(d, first, sink_emit, s, e);
+	assert_true(usage_heap_peak() < APPLY_MEMORY);
+	return ok;
 }
 
 static bool apply_from(struct buf *delta, uint64_t first, struct sink *s, struct err *e)
@@ -735,6 +741,142 @@ static void a_stream_before_what_is_wanted_is_only_decoded(void **state UNUSED)
 	}
 }
 
+/* What a handset does: goes on behind what is there and right, segment by segment. */
+struct resuming {
+	int delta, old, dir;
+	size_t n;
+	uint64_t emitted;
+};
+
+static bool write_segment(void *ctx, uint64_t offset, const uint8_t *p, size_t n, struct err *e)
+{
+	struct resuming *r = ctx;
+	CLEANUP(fd_closep) int fd = openat(r->dir, "out", O_WRONLY | O_CLOEXEC);
+
+	r->emitted += n;
+	return pwrite_all(fd, p, n, offset, e) && fd_sync(fd, e);
+}
+
+static uint64_t find_first(const struct delta *d, int out, size_t image_n)
+{
+	uint8_t p[4096];
+	uint64_t at = 0;
+	struct err e;
+
+	while (at < image_n) {
+		size_t n = image_n - at < sizeof(p) ? (size_t)(image_n - at) : sizeof(p);
+
+		if (!pread_all(out, p, n, at, &e) || !delta_has(d, at, p, n))
+			break;
+		at += n;
+	}
+	return at;
+}
+
+static bool go_on(struct resuming *r, struct err *e)
+{
+	CLEANUP(delta_freep) struct delta *d = NULL;
+	CLEANUP(fd_closep) int out = openat(r->dir, "out", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	r->emitted = 0;
+	if (!delta_open(&d, r->delta, r->old, e))
+		return false;
+	uint64_t first = find_first(d, out, r->n);
+	if (first < r->n && !delta_apply(d, first, write_segment, r, e))
+		return false;
+	return r->emitted == r->n - first || err_set(e, E_INTERNAL, "not all came");
+}
+
+static void go_on_until_cut(void *ctx)
+{
+	struct err e;
+
+	if (!go_on(ctx, &e))
+		abort();
+}
+
+/* A stop at every single write and fsync, each leaving half of what was to be written, then one more
+ * at every write of the rest: no more than one segment is written again, and what comes out is exact. */
+static void a_stop_at_every_write_is_gone_on_from(void **state)
+{
+	static struct stream_pair s;
+	static uint8_t image[300000], out[300001];
+	struct resuming r = { .dir = tmpdir_fd(state) };
+	unsigned cuts = 0;
+	struct err e;
+
+	make_stream(&s);
+	CLEANUP(buf_done) struct buf b = of_two_frames(&s, image, &r.n);
+	CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
+	CLEANUP(fd_closep) int old = forge_memfile(space, OLD_N);
+	r.delta = fd;
+	r.old = old;
+	unsigned segments = (unsigned)((r.n + 4095) / 4096);
+	while (fault_power_cut(cuts + 1, go_on_until_cut, &r)) {
+		size_t there = read_back_at(r.dir, "out", out, sizeof(out));
+
+		cuts++;
+		/* Two operations for each segment; the one cut is torn, or written and not synced. */
+		assert_true(there + 4096 > (cuts - 1) / 2 * 4096 &&
+			    there <= (cuts + 1) / 2 * 4096);
+		assert_memory_equal(out, image, there);
+		if (cuts % 9 == 0)
+			fault_power_cut(1 + cuts % 5, go_on_until_cut, &r);
+		assert_ok(go_on(&r, &e), &e);
+		/* What was written before the one that was cut is not made again. */
+		assert_true(r.emitted <= r.n - (cuts - 1) / 2 * 4096);
+		assert_int_equal(read_back_at(r.dir, "out", out, sizeof(out)), r.n);
+		assert_memory_equal(out, image, r.n);
+		assert_int_equal(unlinkat(r.dir, "out", 0), 0);
+	}
+	assert_int_equal(cuts, 2 * segments);
+}
+
+/* After a cut nothing before the segment wanted is written, and of the old image and the delta no more is
+ * read than what is left to make needs, one frame's coded bytes, and the window that the format
+ * promises. */
+static void going_on_reads_what_is_left_and_little_more(void **state UNUSED)
+{
+	enum { WINDOW = 16 << 20, PARTS_N = 40, PART_N = 1 << 20, ALL = PARTS_N * PART_N };
+	static struct op ops[2 * PARTS_N];
+	struct forge_piece p[2] = { { .piece = { .size = ALL / 2 }, .n_ops = PARTS_N },
+				    { .piece = { .size = ALL / 2 }, .n_ops = PARTS_N } };
+	uint8_t *old = malloc(ALL), *image = malloc(ALL);
+	struct forge f;
+	struct err e;
+
+	assert_true(old && image);
+	for (size_t i = 0; i < ALL; i++)
+		old[i] = (uint8_t)(i >> 8 ^ i >> 3);
+	for (unsigned i = 0; i < PARTS_N; i++) {
+		uint64_t from = (uint64_t)(i * 7 % PARTS_N) * PART_N;
+
+		ops[2 * i] = (struct op){ .kind = OP_COPY, .n = PART_N - 5000, .from = from };
+		ops[2 * i + 1] = (struct op){ .kind = OP_ADD, .n = 5000, .from = from };
+		memcpy(image + (size_t)i * PART_N, old + from, PART_N - 5000);
+		memcpy(image + (size_t)(i + 1) * PART_N - 5000, old + from, 5000);
+	}
+	p[0].ops = ops;
+	p[1].ops = ops + PARTS_N;
+	forge_init(&f, old, ALL, ALL, image, ALL, 20);
+	forge_frame(&f, &p[0], 1);
+	forge_frame(&f, &p[1], 1);
+	CLEANUP(buf_done) struct buf b = forge_finish(&f);
+	CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
+	CLEANUP(fd_closep) int old_fd = forge_memfile(old, ALL);
+	for (uint64_t first = 0; first < ALL; first += 5 * PART_N) {
+		struct sink sink = { .want = image };
+
+		assert_ok(apply_fds(fd, old_fd, first, &sink, &e), &e);
+		assert_int_equal(sink.next, ALL);
+		assert_true(usage_bytes_read() <= b.n + FORMAT_HEAD + (ALL - first) + WINDOW);
+		/* Here, far less: what was copied is not read again. */
+		assert_true(usage_bytes_read() <= b.n + ALL - first + PARTS_N * 6000);
+	}
+	free(old);
+	free(image);
+}
+
 static void segments_that_are_there_are_known(void **state UNUSED)
 {
 	static struct stream_pair s;
@@ -1061,6 +1203,8 @@ int main(void)
 		cmocka_unit_test(memory_that_runs_out_anywhere_is_told),
 		cmocka_unit_test(work_goes_on_at_any_segment),
 		cmocka_unit_test(a_stream_before_what_is_wanted_is_only_decoded),
+		TMPDIR_TEST(a_stop_at_every_write_is_gone_on_from),
+		cmocka_unit_test(going_on_reads_what_is_left_and_little_more),
 		cmocka_unit_test(segments_that_are_there_are_known),
 		cmocka_unit_test(reads_that_fail_anywhere_are_told),
 		cmocka_unit_test(very_many_pieces_come_out),

@@ -133,7 +133,10 @@ static bool apply(struct buf *delta, uint64_t first, struct err *e)
 	CLEANUP(fd_closep) int old = forge_memfile(space, SPACE_N);
 	struct sink s = { .next = first };
 
-	if (!delta_open(&d, fd, old, e) || !delta_apply(d, first, emit, &s, e))
+	usage_start();
+	bool ok = delta_open(&d, fd, old, e) && delta_apply(d, first, emit, &s, e);
+	assert_true(usage_heap_peak() < 28 << 20); /* whatever it says */
+	if (!ok)
 		return false;
 	assert_int_equal(s.next, made.image_n);
 	return true;
@@ -479,7 +482,10 @@ static bool apply_old(struct err *e)
 	CLEANUP(fd_closep) int old_fd = forge_memfile(old.bytes, OLD_N);
 	struct sink s = { 0 };
 
-	return delta_open(&d, fd, old_fd, e) && delta_apply(d, 0, emit, &s, e);
+	usage_start();
+	bool ok = delta_open(&d, fd, old_fd, e) && delta_apply(d, 0, emit, &s, e);
+	assert_true(usage_heap_peak() < 28 << 20);
+	return ok;
 }
 
 static void old_streams_are_read_from_all_their_places(void **state UNUSED)
