@@ -287,6 +287,9 @@ static struct buf by_program(void **state, const char *program, const uint8_t *p
 	return out;
 }
 
+/* From the linker. */
+extern const uint8_t __executable_start[], etext[];
+
 /* Encoders that search and cut quite differently, on this program's own code: what they decided is a
  * fifth of the stream at most. */
 static void streams_of_other_programs_are_corrected(void **state)
@@ -297,13 +300,14 @@ static void streams_of_other_programs_are_corrected(void **state)
 		"pigz -n -c -b 32 -i -6 plain",         "pigz -n -c -11 plain",
 		"7z a -bd -tgzip -mx=9 -so a.gz plain",
 	};
-	enum { N = 150000 };
+	enum { N = 40000 };
 	uint8_t *p = malloc(N);
-	int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	unsigned n = 0;
 
-	assert_int_equal(pread(self, p, N, 0), N);
-	close(self);
+	/* The end of the code: what stands before it, tables of symbols, is no code and differs more
+	 * between builds. */
+	assert_true((uintptr_t)etext - (uintptr_t)__executable_start > N);
+	memcpy(p, (const uint8_t *)((uintptr_t)etext - N), N);
 	for (unsigned i = 0; i < ARRAY_SIZE(programs); i++) {
 		CLEANUP(buf_done) struct buf gz = by_program(state, programs[i], p, N);
 		struct streams s = { 0 };
