@@ -77,3 +77,9 @@ sql "UPDATE tuf_files SET text = cast(replace(cast(text AS TEXT), '6.66', '1.15'
 sql "DELETE FROM rollouts WHERE release = (SELECT number FROM releases WHERE version = '6.6')" || true
 updates_still 1.2
 only_ran 1.0 1.1 1.2
+
+say "asked without end, keys signs no more than sign.rate"
+stop_valised
+start_valised sign.rate=1 "listen.port=$port"
+"$evil" ask "$(children web)" >asked || true
+grep -q 'keys.refused.*more signatures than sign.rate allows' server.log || die "$(grep keys.refused server.log | tail -n 3)"

@@ -141,6 +141,11 @@ sed 's#POST /v1/checkin#POST /v1/session#' fresh.raw >altered.raw
 send_raw altered.raw answer
 grep -q '^HTTP/1.1 401' answer || die "another path: $(cat answer)"
 
+say "a session key gets no other session: who stole one has it until it is over"
+handset a sign 1 again.raw path=/v1/session >/dev/null
+send_raw again.raw answer
+grep -q '^HTTP/1.1 401' answer && grep -q "the device's own key" answer || die "$(cat answer)"
+
 say "a wrong clock costs one round trip, not the handset"
 refused=$(metric auth_refused_clock_total)
 handset a checkin skew=-86400 >/dev/null || die "a day late"
@@ -178,3 +183,4 @@ say "a revoked device is out at once"
 wants 200 POST "/v1/devices/$device/revoke" -d '{"reason": "lost"}'
 refused_now() { ! handset a checkin 2>err && grep -q "status 403" err; }
 wait_for 40 "the refusal" refused_now
+grep 'route=SESSION' server.log | tail -n 1 | grep -q 'status=403' || die "it got a session: $(grep route=SESSION server.log | tail -n 1)"

@@ -13,7 +13,7 @@
  * STATE is a folder with the identity key's seed and the last versions seen.  Fields: by=identity,
  * state=WORD, release=PRODUCT/VERSION, slot=a, policy=NAME:VERSION, event=SEQ:STATE:REASON,
  * free=BYTES, skew=SECONDS (of this handset's clock), body=always (as older agents), device=ID (whose key this
- * is; else the id of the key). */
+ * is; else the id of the key), path=PATH (of `sign`). */
 #include "base/file.h"
 #include "base/io.h"
 #include "base/text.h"
@@ -54,6 +54,7 @@ struct handset {
 	struct https *https;
 	struct signed_https sig;
 	enum signed_by by;
+	const char *path; /* of pre-signed requests */
 
 	struct checkin_request req;
 	struct checkin_event event;
@@ -202,6 +203,8 @@ static bool set_field(struct handset *h, char *arg)
 	*value++ = 0;
 	if (strcmp(arg, "by") == 0) {
 		h->by = SIGNED_BY_IDENTITY;
+	} else if (strcmp(arg, "path") == 0) {
+		h->path = value;
 	} else if (strcmp(arg, "body") == 0) {
 		h->req.empty_ok = false;
 	} else if (strcmp(arg, "skew") == 0 && sscanf(value, "%lld", (long long *)&n) == 1) {
@@ -245,6 +248,7 @@ static bool set_fields(struct handset *h, int argc, char **argv)
 	h->req.state = UPDATE_IDLE;
 	h->req.image_root = h->req.director_root = 1;
 	h->req.empty_ok = true;
+	h->path = "/v1/checkin";
 	load_versions(h);
 	for (int i = 0; i < argc; i++) {
 		if (!set_field(h, argv[i])) {
@@ -330,7 +334,7 @@ static bool raw_request(struct handset *h, struct buf *out, struct buf *body, st
 	struct httpsig_key key = { .alg = HTTPSIG_HMAC_SHA256, .secret = h->sig.session_key };
 
 	return body_of(h, body, e) &&
-	       raw_post(h, "/v1/checkin", body, h->sig.session, &key, out, e);
+	       raw_post(h, h->path, body, h->sig.session, &key, out, e);
 }
 
 static bool write_requests(struct handset *h, uint64_t n, FILE *f, size_t *ret_length,
