@@ -333,8 +333,7 @@ static bool raw_request(struct handset *h, struct buf *out, struct buf *body, st
 {
 	struct httpsig_key key = { .alg = HTTPSIG_HMAC_SHA256, .secret = h->sig.session_key };
 
-	return body_of(h, body, e) &&
-	       raw_post(h, h->path, body, h->sig.session, &key, out, e);
+	return body_of(h, body, e) && raw_post(h, h->path, body, h->sig.session, &key, out, e);
 }
 
 static bool write_requests(struct handset *h, uint64_t n, FILE *f, size_t *ret_length,

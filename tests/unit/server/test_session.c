@@ -32,26 +32,30 @@ static void a_session_is_good_for_its_device_until_it_is_over(void **state)
 	assert_string_equal(device, DEVICE);
 }
 
-/* The key is bound to every letter of the id: device, end and number. */
-static void another_id_has_another_key(void **state)
+/* The key is bound to the device's identity key and to every letter of the id: device, end and number. */
+static void another_id_or_identity_has_another_key(void **state)
 {
 	CLEANUP(secret_freep) struct secret *s = NULL, *other = NULL;
 	char id[SESSION_ID_SIZE], bad[SESSION_ID_SIZE];
-	uint8_t key[SESSION_KEY], bad_key[SESSION_KEY];
+	uint8_t key[SESSION_KEY], bad_key[SESSION_KEY], identity[IDENTITY_KEY] = { 1 };
 	struct err e;
 
 	assert_ok(secret_copy(&s, "0123456789abcdef0123456789abcdef", 32, &e), &e);
 	assert_ok(secret_copy(&other, "1123456789abcdef0123456789abcdef", 32, &e), &e);
 	make(id);
-	session_key(key, s, id);
-	session_key(bad_key, s, id);
+	session_key(key, s, identity, id);
+	session_key(bad_key, s, identity, id);
 	assert_memory_equal(key, bad_key, sizeof(key));
-	session_key(bad_key, other, id);
+	session_key(bad_key, other, identity, id);
 	assert_memory_not_equal(key, bad_key, sizeof(key));
+	identity[31] ^= 1;
+	session_key(bad_key, s, identity, id);
+	assert_memory_not_equal(key, bad_key, sizeof(key));
+	identity[31] ^= 1;
 	for (size_t i = 0; i < SESSION_ID_SIZE - 1; i++) {
 		memcpy(bad, id, sizeof(bad));
 		bad[i] = bad[i] == '0' ? '1' : '0';
-		session_key(bad_key, s, bad);
+		session_key(bad_key, s, identity, bad);
 		assert_memory_not_equal(key, bad_key, sizeof(key));
 	}
 }
@@ -83,7 +87,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_session_is_good_for_its_device_until_it_is_over),
-		cmocka_unit_test(another_id_has_another_key),
+		cmocka_unit_test(another_id_or_identity_has_another_key),
 		cmocka_unit_test(what_is_no_session_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
