@@ -1,6 +1,7 @@
 #include "admin-cli/ask.h"
 
 #include "admin-cli/opts.h"
+#include "admin-cli/private.h"
 #include "base/io.h"
 
 #include <errno.h>
@@ -36,7 +37,8 @@ bool ask_secret_file(struct secret **ret, const char *path, struct err *e)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(e, errno, "%s", path);
-	return secret_read_fd(ret, fd, e) || err_wrap(e, "%s", path);
+	return (private_check(fd, "", e) && secret_read_fd(ret, fd, e)) ||
+	       err_wrap(e, "%s", path);
 }
 
 static bool ask_twice(struct secret **ret, const char *what, struct err *e)

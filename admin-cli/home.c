@@ -1,5 +1,6 @@
 #include "admin-cli/home.h"
 
+#include "admin-cli/private.h"
 #include "base/conf.h"
 #include "base/file.h"
 #include "base/io.h"
@@ -125,7 +126,8 @@ bool home_load_token(const struct home *h, struct secret **ret, struct err *e)
 		fd = openat(dir, "token", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return err_sys(e, errno, "%s/token", h->path);
-	return secret_read_fd(ret, fd, e) || err_wrap(e, "%s/token", h->path);
+	return (private_check(fd, "", e) && secret_read_fd(ret, fd, e)) ||
+	       err_wrap(e, "%s/token", h->path);
 }
 
 bool home_save_token(const struct home *h, const char *token, struct err *e)

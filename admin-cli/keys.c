@@ -1,6 +1,7 @@
 #include "admin-cli/keys.h"
 
 #include "admin-cli/ask.h"
+#include "admin-cli/private.h"
 #include "base/io.h"
 #include "base/names.h"
 #include "base/text.h"
@@ -92,6 +93,17 @@ bool keys_inspect(const struct home *h, const char *name_or_path, struct keyfile
 	       (keyfile_inspect(ret, text.p, text.n, e) || err_wrap(e, "key %s", name_or_path));
 }
 
+static bool is_private(const struct home *h, const char *name_or_path, struct err *e)
+{
+	CLEANUP(fd_closep) int dir = -1;
+	char file[KEYS_NAME_SIZE + 4];
+
+	if (strchr(name_or_path, '/'))
+		return private_check(AT_FDCWD, name_or_path, e);
+	return file_of(file, name_or_path, e) && home_folder(h, "keys", &dir, e) &&
+	       private_check(dir, file, e);
+}
+
 bool keys_open(const struct home *h, const char *name_or_path, const struct secret *passphrase,
 	       struct key *ret, struct err *e)
 {
@@ -107,6 +119,8 @@ bool keys_open(const struct home *h, const char *name_or_path, const struct secr
 		return err_wrap(e, "key %s", name_or_path);
 	if (info.type != KEYFILE_ED25519)
 		return err_set(e, E_UNSUPPORTED, "key %s does not sign", name_or_path);
+	if (!info.sealed && !is_private(h, name_or_path, e))
+		return err_wrap(e, "key %s", name_or_path);
 	if (info.sealed && !passphrase) {
 		snprintf(what, sizeof(what), "key %.64s", name_or_path);
 		if (!ask_passphrase(&asked, what, false, e))

@@ -33,7 +33,8 @@ bool keys_new(const struct home *h, const char *name, const char *role, const ch
 	      struct err *e) MUST_USE;
 
 /* Opens a key by name or path; the passphrase is asked for (ask.h) if it is sealed and none is given.
- * E_NOT_FOUND with a hint where keys come from; E_UNSUPPORTED for a key that does not sign. */
+ * E_NOT_FOUND with a hint where keys come from; E_UNSUPPORTED for a key that does not sign; E_DENIED for
+ * one that is not sealed and open to others (private.h). */
 bool keys_open(const struct home *h, const char *name_or_path, const struct secret *passphrase,
 	       struct key *ret, struct err *e) MUST_USE;
 

@@ -77,6 +77,10 @@ jq -e '.hint == "see --help"' err >/dev/null
 echo "# keys: made, listed, exported, sealed anew; never in clear, never for others to read"
 printf 'one\n' >one.pass
 printf 'two\n' >two.pass
+chmod 644 one.pass
+wants 77 "one.pass: it holds a secret and is open to others (mode 0644)" key new k --passphrase-file one.pass
+wants 77 "chmod 600" key new k --passphrase-file one.pass
+chmod 600 one.pass two.pass
 "$v" key new k --role publisher --comment "of CI" --passphrase-file one.pass >public.json
 jq -e '.keytype == "ed25519" and .scheme == "ed25519"' public.json >/dev/null
 "$v" key export k | cmp - public.json

@@ -30,6 +30,7 @@ fails 66 "valise init" "$v" enrol new
 
 say "init with keys under a passphrase, 2 of 3 for the roots; a second init changes nothing"
 echo "correct horse" >pass
+chmod 600 pass
 export VALISE_PASSPHRASE_FILE=$TMPDIR/pass
 "$v" init --product acme --root 2of3 --name alice 2>init.err || die "init: $(cat init.err)"
 grep -q "made  key image-root-3" init.err || die "$(cat init.err)"

@@ -25,6 +25,7 @@ person() {
 	for s; do scopes+=(--scope "$s"); done
 	mkdir -p -m 700 "home-$who"
 	valise -o json token new "$who" "${scopes[@]}" | jq -r .token >"$who.token"
+	chmod 600 "$who.token"
 	as "$who" login "$url" --pin "$pin" --token-file "$who.token" >/dev/null || die "login $who"
 	as "$who" key new "$who" --role publisher --no-passphrase >"$who.pub" || die "key of $who"
 }

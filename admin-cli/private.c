@@ -1,0 +1,20 @@
+#include "admin-cli/private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool private_check(int dirfd, const char *name, struct err *e)
+{
+	struct stat st;
+
+	if (fstatat(dirfd, name, &st, AT_EMPTY_PATH) < 0)
+		return err_sys(e, errno, "file mode");
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) == 0)
+		return true;
+	err_set(e, E_DENIED, "it holds a secret and is open to others (mode %04o)",
+		(unsigned)st.st_mode & 07777);
+	return err_hint(e, "chmod 600 the file; if others could read it for long, replace the "
+			   "secret");
+}
