@@ -28,6 +28,8 @@ enum {
 	IDLE_PLACES = 65536,  /* devices whose row is kept; 30 MB when all are used */
 	NONCES_MAX = 4 << 20, /* within the window: 100 MB at most */
 	TICK_MS = 1000,
+	LATE_MS = 5000,
+	LATE_BYTES = 64 << 20,
 	GRACE_MS = 1000,
 	REPO_EVERY_S = 30,
 	AUDIT_EVERY_S = 5, /* whether it is due: one indexed read */
@@ -78,6 +80,7 @@ bool web_services_start(struct web *w, const struct duty *d, struct secret **ses
 	       rates_new(&w->devices, DEVICE_ROWS, random_u64(rng), e) &&
 	       idle_new(&w->idle, IDLE_PLACES, random_u64(rng), e) &&
 	       slow_new(&w->slow, s->web_min_rate, (int64_t)s->web_idle_s * 1000, e) &&
+	       late_new(&w->late, w->clock, LATE_MS, LATE_BYTES, e) &&
 	       pool_new(&w->pool, (unsigned)s->web_pool, e) &&
 	       jobs_new(&w->jobs, d->work, d->control, s->work_time_s, w->clock,
 			(uint32_t)random_u64(rng), e) &&
@@ -92,6 +95,7 @@ void web_services_stop(struct web *w)
 	deltas_free(w->deltas);
 	jobs_free(w->jobs);
 	signer_free(w->signer);
+	late_free(w->late);
 	slow_free(w->slow);
 	idle_free(w->idle);
 	rates_free(w->devices);

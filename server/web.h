@@ -7,13 +7,14 @@
  *	web_tls.c       certificates, session tickets
  *	web_tls_io.c    the bytes below TLS: read ahead, heads that wait for their bodies
  *	slow.c          ends connections on which next to nothing moves
+ *	late.c          lets clients that were refused early read why
  *	web_route.c     path to handler, limits, who may
  *	web_auth.c      bearer tokens, device signatures
  *	web_reply.c     answers and errors
  *	api_*.c         one noun each: decode, call storage, encode; nothing of HTTP but server/req.h
  *
  * Threads: those of libmicrohttpd (never block), the pool (handlers that write or wait), one for
- * timers, one that hears the work processes, one per delta process (deltas.c), and the main one, which listens to mgr. */
+ * timers, one that hears the work processes, one per delta process (deltas.c), one for ended connections (late.c), and the main one, which listens to mgr. */
 #ifndef VALISE_SERVER_WEB_H
 #define VALISE_SERVER_WEB_H
 
@@ -21,6 +22,7 @@
 #include "server/duty.h"
 #include "server/idle.h"
 #include "server/jobs.h"
+#include "server/late.h"
 #include "server/metrics.h"
 #include "server/nonces.h"
 #include "server/pool.h"
@@ -46,6 +48,7 @@ struct web {
 	struct rates *clients, *devices;
 	struct idle *idle;
 	struct slow *slow;
+	struct late *late;
 	struct secret *session_secret;
 	struct metrics metrics;
 	pthread_mutex_t repo_lock; /* server/repo.h */

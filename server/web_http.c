@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
@@ -57,7 +58,9 @@ struct conn {
 	struct MHD_Connection *mhd;
 	struct slow_link slow; /* not on the Unix socket: the proxy sees to slow clients */
 	struct web_tls_io *io; /* NULL without TLS */
-	struct peer peer;      /* of the socket */
+	int fd;
+	bool is_ended;    /* by us, after an answer: its client may still send */
+	struct peer peer; /* of the socket */
 
 	struct req req;
 	enum phase phase;
@@ -380,8 +383,8 @@ static enum MHD_Result park(struct conn *c, enum phase phase)
 
 /* ---- the steps ------------------------------------------------------------------------------ */
 
-/* An answer in the first call ends the connection (libmicrohttpd does not read on), and data under
- * way may then make the client miss it (a reset): small bodies are swallowed first. */
+/* An answer in the first call ends the connection (libmicrohttpd does not read on): small bodies are
+ * swallowed first, as a new connection costs more. */
 static enum MHD_Result answer_or_swallow(struct conn *c, const struct guard *g)
 {
 	bool unknown = g->transfer_encoding || g->length > SWALLOW_MAX;
@@ -537,6 +540,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
 	if (c->req.stream)
 		web_route_cut(&c->req);
 	took = now_us() - c->req.started_us;
+	c->is_ended = c->phase == ANSWER && c->req.reply.close;
 	if (c->phase == ANSWER)
 		metrics_request(&w->metrics, c->req.route_id, c->req.reply.status, took);
 	log_request(c, c->phase == ANSWER ? c->req.reply.status : 0, took);
@@ -560,6 +564,7 @@ static struct conn *conn_new(struct web_http *h, struct MHD_Connection *mhd)
 		return NULL;
 	c->http = h;
 	c->mhd = mhd;
+	c->fd = fd->connect_fd;
 	if (h->tls && session && session->tls_session)
 		c->io = web_tls_io_new(h->tls, session->tls_session, fd->connect_fd);
 	if (h->is_unix)
@@ -570,12 +575,23 @@ static struct conn *conn_new(struct web_http *h, struct MHD_Connection *mhd)
 	return c;
 }
 
+/* The library closes its descriptor now; with ours the connection outlives that. */
+static void see_off(struct web_http *h, int fd)
+{
+	int ours = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (ours >= 0)
+		late_take(h->web->late, ours);
+}
+
 static void conn_free(struct web_http *h, struct conn *c)
 {
 	if (!c)
 		return;
 	if (!h->is_unix)
 		slow_remove(h->web->slow, &c->slow);
+	if (c->is_ended)
+		see_off(h, c->fd);
 	web_tls_io_free(c->io);
 	free(c);
 }

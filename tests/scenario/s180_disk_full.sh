@@ -33,7 +33,7 @@ part data 0 1000000 >piece
 wants 204 PATCH "$upload" "${tus[@]}" -H "Content-Type: application/offset+octet-stream" -H "Upload-Offset: 0" --data-binary @piece
 dd if=/dev/zero of="$TMPDIR/small/filler" bs=64k status=none 2>/dev/null || true
 part data 1000000 7000000 >piece
-wants_early 507 PATCH "$upload" "${tus[@]}" -H "Content-Type: application/offset+octet-stream" -H "Upload-Offset: 1000000" \
+wants 507 PATCH "$upload" "${tus[@]}" -H "Content-Type: application/offset+octet-stream" -H "Upload-Offset: 1000000" \
 	-H "Expect:" --data-binary @piece
 
 say "meanwhile it serves what it has, and says that it is not ready"

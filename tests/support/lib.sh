@@ -172,18 +172,6 @@ wants() {
 	}
 }
 
-# wants_early STATUS METHOD PATH [...]: as wants, for answers that do not wait for the end of the
-# request.  The reset that meets what is still being sent may overtake them: then asked again.
-wants_early() {
-	local wanted=$1
-	shift
-	for _ in $(seq 20); do
-		api "$@"
-		[ "$status" = 000 ] || break
-	done
-	[ "$status" = "$wanted" ] || die "$1 $2: status $status, wanted $wanted"
-}
-
 # json FILTER: of the last body, as jq -r; fails the test when it is null or false.
 json() {
 	jq -er "$1" "$body" || {
