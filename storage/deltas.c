@@ -69,14 +69,11 @@ static bool add_planned(struct db *db, void *ctx, struct err *e)
 bool deltas_plan(struct store *s, uint64_t *ret, struct err *e)
 {
 	struct plan p = { .now_s = store_now_s(s) };
-	CLEANUP(reader_put) struct reader rd = { 0 };
 	int64_t some = 0;
 
 	*ret = 0;
-	if (!reader_get_one(&rd, s, e) ||
-	    !db_int(rd.db, &some, e, "SELECT EXISTS (SELECT 1" SQL_PLAN ")"))
+	if (!store_int(s, &some, e, "SELECT EXISTS (SELECT 1" SQL_PLAN ")"))
 		return false;
-	reader_put(&rd);
 	if (!some)
 		return true;
 	if (!store_write(s, add_planned, &p, e))
@@ -103,14 +100,11 @@ bool deltas_want(struct store *s, const char *product, const char *from_version,
 			  .product = product,
 			  .from = from_version,
 			  .to = to_version };
-	CLEANUP(reader_put) struct reader rd = { 0 };
 	int64_t some = 0;
 
-	if (!reader_get_one(&rd, s, e) ||
-	    !db_int(rd.db, &some, e, "SELECT EXISTS (SELECT 1" SQL_WANTED ")", S(product),
-		    S(from_version), S(to_version)))
+	if (!store_int(s, &some, e, "SELECT EXISTS (SELECT 1" SQL_WANTED ")", S(product),
+		       S(from_version), S(to_version)))
 		return false;
-	reader_put(&rd);
 	return !some || store_write(s, add_wanted, &p, e);
 }
 
@@ -130,14 +124,11 @@ static bool reset(struct db *db, void *ctx, struct err *e)
 
 bool deltas_reset(struct store *s, struct err *e)
 {
-	CLEANUP(reader_put) struct reader rd = { 0 };
 	int64_t some = 0, now_s = store_now_s(s);
 
-	if (!reader_get_one(&rd, s, e) ||
-	    !db_int(rd.db, &some, e, "SELECT EXISTS (SELECT 1 FROM deltas WHERE state = ?1)",
-		    I(DELTA_MAKING)))
+	if (!store_int(s, &some, e, "SELECT EXISTS (SELECT 1 FROM deltas WHERE state = ?1)",
+		       I(DELTA_MAKING)))
 		return false;
-	reader_put(&rd);
 	return !some || store_write(s, reset, &now_s, e);
 }
 
@@ -198,15 +189,12 @@ bool deltas_take(struct store *s, uint64_t budget, struct delta_task *ret, bool 
 {
 	struct take t = { .now_s = store_now_s(s),
 			  .budget = budget < INT64_MAX ? budget : INT64_MAX };
-	CLEANUP(reader_put) struct reader rd = { 0 };
 	int64_t some = 0;
 
 	*ret_found = false;
-	if (!reader_get_one(&rd, s, e) ||
-	    !db_int(rd.db, &some, e, "SELECT EXISTS (SELECT 1" SQL_READY ")", I(DELTA_WAITING),
-		    I(t.now_s), I(DELTA_MAKING), I(t.budget), I(DELTA_MADE)))
+	if (!store_int(s, &some, e, "SELECT EXISTS (SELECT 1" SQL_READY ")", I(DELTA_WAITING),
+		       I(t.now_s), I(DELTA_MAKING), I(t.budget), I(DELTA_MADE)))
 		return false;
-	reader_put(&rd);
 	if (!some)
 		return true;
 	if (!store_write(s, take, &t, e))
@@ -218,11 +206,10 @@ bool deltas_take(struct store *s, uint64_t budget, struct delta_task *ret, bool 
 
 bool deltas_is_wanted(struct store *s, const struct delta_task *t, bool *ret, struct err *e)
 {
-	CLEANUP(reader_put) struct reader rd = { 0 };
 	int64_t some = 0;
 
-	if (!reader_get_one(&rd, s, e) ||
-	    !db_int(rd.db, &some, e,
+	if (!store_int(
+		    s, &some, e,
 		    "SELECT EXISTS (SELECT 1 FROM deltas WHERE state = ?4 AND takes = ?5 AND" SQL_IT
 		    ")",
 		    I(t->to), S(t->component), I(t->from), I(DELTA_MAKING), I(t->takes)))

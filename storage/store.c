@@ -100,6 +100,14 @@ void reader_put(struct reader *r)
 	r->db = NULL;
 }
 
+bool store_int_(struct store *s, int64_t *ret, const char *sql, const struct val *v, size_t n,
+		struct err *e)
+{
+	CLEANUP(reader_put) struct reader rd = { 0 };
+
+	return reader_get_one(&rd, s, e) && db_int_(rd.db, ret, sql, v, n, e);
+}
+
 /* ---- the writer ---- */
 
 struct job {
@@ -518,11 +526,9 @@ bool store_check(struct store *s, struct err *e)
 
 bool store_ready(struct store *s, struct err *e)
 {
-	CLEANUP(reader_put) struct reader rd = { 0 };
 	int64_t n = 0;
 
-	return reader_get_one(&rd, s, e) &&
-	       db_int(rd.db, &n, e, "SELECT value FROM counters WHERE name = 'marks'") &&
+	return store_int(s, &n, e, "SELECT value FROM counters WHERE name = 'marks'") &&
 	       store_room(s, 0, e);
 }
 

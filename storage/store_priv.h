@@ -66,6 +66,11 @@ void reader_put(struct reader *r);
 /* For a single statement, which is its own transaction. */
 bool reader_get_one(struct reader *r, struct store *s, struct err *e) MUST_USE;
 
+/* One number, in a reader of its own; *ret stays when there is no row. */
+bool store_int_(struct store *s, int64_t *ret, const char *sql, const struct val *v, size_t n,
+		struct err *e) MUST_USE;
+#define store_int(s, ret, e, sql, ...) store_int_(s, ret, sql, DB_VALS(__VA_ARGS__), e)
+
 bool store_write(struct store *s, bool (*fn)(struct db *db, void *ctx, struct err *e),
 		 void *ctx, struct err *e) MUST_USE;
 

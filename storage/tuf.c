@@ -244,13 +244,11 @@ bool tuf_prune(struct store *s, int64_t age_s, uint64_t *ret, struct err *e)
 bool tuf_target(struct store *s, const char *dir, const char *name,
 		const uint8_t sha256[static SHA256_SIZE], uint64_t *ret_size, struct err *e)
 {
-	CLEANUP(reader_put) struct reader rd = { 0 };
 	int64_t size = -1;
 
-	if (!reader_get_one(&rd, s, e) ||
-	    !db_int(rd.db, &size, e,
-		    "SELECT size FROM targets WHERE dir = ?1 AND name = ?2 AND sha256 = ?3",
-		    S(dir), S(name), H(sha256)))
+	if (!store_int(s, &size, e,
+		       "SELECT size FROM targets WHERE dir = ?1 AND name = ?2 AND sha256 = ?3",
+		       S(dir), S(name), H(sha256)))
 		return false;
 	if (size < 0)
 		return err_set(e, E_NOT_FOUND, "no such target");
