@@ -527,16 +527,20 @@ static void take_ack(struct agent *a, uint64_t ack)
 	struct err e;
 
 	if (ack >= next.next_event && ack - next.next_event < LIMIT_EVENTS_BEHIND) {
-		/* Somebody put an older record back: events with its numbers would be taken for known. */
+		/* Somebody put an older record back: events with its numbers were taken for known. */
 		log_warn("events.behind",
 			 "last=%" PRIu64 " server=%" PRIu64
 			 " next=\"numbers go on behind the server's\"",
 			 next.next_event - 1, ack);
-		next.next_event = ack + 1;
-	}
-	if (ack >= next.next_event)
+		if (!events_renumber(&next, a->events_dirfd, ack, &e)) {
+			log_warn("events.behind", "%s next=\"again at the next check-in\"",
+				 log_err(&e).s);
+			return;
+		}
+	} else if (ack >= next.next_event) {
 		ack = next.next_event - 1; /* it cannot hold what was never sent */
-	if (ack <= next.acked_event)
+	}
+	if (ack <= a->st.acked_event)
 		return;
 	next.acked_event = ack;
 	if (!save(a, &next))

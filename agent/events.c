@@ -201,6 +201,32 @@ void events_batch_free(struct events_batch *b)
 	free(b);
 }
 
+bool events_renumber(struct state *s, int dirfd, uint64_t ack, struct err *e)
+{
+	uint64_t shift = ack - s->acked_event;
+
+	for (uint64_t seq = s->acked_event + 1; seq < s->next_event; seq++) {
+		CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+		struct checkin_event ev;
+		struct err why;
+		size_t size;
+
+		if (!read_event(&ev, &d, &size, dirfd, seq, &why)) {
+			if (why.code == E_NOMEM)
+				return err_set(e, E_NOMEM, "%s", why.text);
+			continue; /* made up when it is sent */
+		}
+		ev.seq = seq + shift;
+		if (!events_write(dirfd, &ev, e))
+			return false;
+	}
+	if (s->report_event > s->acked_event)
+		s->report_event += shift;
+	s->next_event += shift;
+	s->acked_event = ack;
+	return true;
+}
+
 bool events_trim(int dirfd, const struct state *s, struct err *e)
 {
 	CLEANUP(names_done) struct names n = NAMES_INIT;

@@ -33,6 +33,12 @@ bool events_read(struct events_batch **ret, int dirfd, const struct state *s,
 void events_batch_free(struct events_batch *b);
 DEFINE_CLEANUP(struct events_batch, events_batch_free);
 
+/* An older record was put back, and the server holds `ack`, which is beyond all its numbers: what waits was taken
+ * for known and gets the numbers behind `ack`.  (When as much has happened since as before, the numbers meet, and
+ * what waits cannot be told from a report whose answer was lost.)  The files come first, *s is for the caller to save; a
+ * power cut before that leaves the record as it was, and the same is done again. */
+bool events_renumber(struct state *s, int dirfd, uint64_t ack, struct err *e) MUST_USE;
+
 /* Removes what the server holds (up to s->acked_event) and what the record does not know (from
  * s->next_event on). */
 bool events_trim(int dirfd, const struct state *s, struct err *e) MUST_USE;

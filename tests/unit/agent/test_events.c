@@ -3,6 +3,8 @@
 #include "agent/events.h"
 #include "base/text.h"
 
+#include <inttypes.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static struct checkin_event sample(uint64_t seq)
@@ -114,6 +116,83 @@ static void what_the_record_does_not_know_is_dropped_and_so_is_what_the_server_h
 	assert_true(file_exists_at(tmpdir_fd(state), "README"));
 }
 
+/* ---- a record that was put back ---- */
+
+static void write_waiting(int dirfd)
+{
+	for (uint64_t seq = 3; seq < 6; seq++) {
+		struct checkin_event ev = sample(seq);
+		char reason[32];
+		struct err e;
+
+		if (seq == 4)
+			continue; /* one is lost */
+		snprintf(reason, sizeof(reason), "reason %" PRIu64, seq);
+		ev.reason = reason;
+		assert_ok(events_write(dirfd, &ev, &e), &e);
+	}
+}
+
+static void what_waits_gets_the_numbers_behind_the_servers(void **state)
+{
+	CLEANUP(events_batch_freep) struct events_batch *b = NULL;
+	struct state s = record(2, 6);
+	struct err e;
+
+	s.report_event = 5;
+	write_waiting(tmpdir_fd(state));
+	assert_ok(events_renumber(&s, tmpdir_fd(state), 20, &e), &e);
+	assert_int_equal(s.acked_event, 20);
+	assert_int_equal(s.next_event, 24);
+	assert_int_equal(s.report_event, 23);
+	assert_ok(events_trim(tmpdir_fd(state), &s, &e), &e);
+	assert_int_equal(count_files_at(tmpdir_fd(state)), 2);
+	assert_ok(events_read(&b, tmpdir_fd(state), &s, &e), &e);
+	assert_int_equal(b->n, 3);
+	for (size_t i = 0; i < b->n; i++)
+		assert_int_equal(b->v[i].seq, 21 + i);
+	assert_string_equal(b->v[0].reason, "reason 3");
+	assert_string_equal(b->v[1].state, "lost");
+	assert_string_equal(b->v[2].reason, "reason 5");
+	assert_int_equal(b->v[2].log_n, 14);
+	/* A report that the server had told of stays one. */
+	s = record(7, 8);
+	s.report_event = 6;
+	assert_ok(events_renumber(&s, tmpdir_fd(state), 30, &e), &e);
+	assert_int_equal(s.report_event, 6);
+	assert_int_equal(s.next_event, 31);
+}
+
+static void renumber(void *ctx)
+{
+	struct state s = record(2, 6);
+	struct err e;
+
+	if (!events_renumber(&s, *(int *)ctx, 20, &e))
+		abort();
+}
+
+static void a_power_cut_before_the_record_knows_leaves_what_waits(void **state)
+{
+	int dirfd = tmpdir_fd(state);
+	struct state s = record(2, 6);
+	struct err e;
+
+	write_waiting(dirfd);
+	for (unsigned n = 1; fault_power_cut(n, renumber, &dirfd); n++) {
+		assert_ok(events_trim(dirfd, &s, &e), &e);
+		assert_true(file_exists_at(dirfd, "00000000000000000003.json"));
+		assert_true(file_exists_at(dirfd, "00000000000000000005.json"));
+		assert_false(file_exists_at(dirfd, "00000000000000000021.json"));
+	}
+	FAULT_EACH(n, FAULT_SYNC) {
+		struct state after = record(2, 6);
+
+		if (!events_renumber(&after, dirfd, 20, &e))
+			assert_int_equal(after.next_event, 6);
+	}
+}
+
 /* The worst that a guest can print: all of it has to fit a check-in with the others. */
 static void hostile_logs_fit_a_checkin_and_the_queue_moves(void **state)
 {
@@ -167,6 +246,8 @@ static void a_full_disk_loses_no_number(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TMPDIR_TEST(what_waits_gets_the_numbers_behind_the_servers),
+		TMPDIR_TEST(a_power_cut_before_the_record_knows_leaves_what_waits),
 		TMPDIR_TEST(events_come_back_in_order_with_all_they_said),
 		TMPDIR_TEST(a_policy_event_carries_bundle_and_version),
 		TMPDIR_TEST(a_lost_report_is_made_up_from_the_record),
