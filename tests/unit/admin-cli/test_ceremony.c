@@ -1,9 +1,12 @@
 #include "tests/support/unit.h"
 
 #include "admin-cli/ceremony.h"
+#include "base/io.h"
 #include "base/rng.h"
-#include "proto/policy.h"
+#include "proto/release.h"
 #include "proto/sig.h"
+
+#include <fcntl.h>
 
 static struct err e;
 
@@ -278,13 +281,14 @@ static void list(struct buf *out, uint64_t version, const struct tuf_make_target
 	assert_ok(tuf_make_targets(out, &in, &e), &e);
 }
 
-/* The image repository: all online and the targets role by keys 0 to 2, two of which must sign; policies by
- * keys 0 and 1, both.  Version 1 of policies lists bundle_1. */
-static void begin_policies(struct ceremony *c, const struct org *o)
+/* The image repository: all online and the targets role by keys 0 to 2, two of which must sign; the delegated
+ * role by keys 0 and 1, both.  Its version 1 lists bundle_1, whatever the role is. */
+static void begin_role(struct ceremony *c, const struct org *o, const char *name,
+		       const char *path)
 {
 	const struct tuf_make_target one = target("policies/base/1.json", bundle_1);
-	static const char *const paths[] = { "policies/*/*" };
-	const struct tuf_make_role role = { .name = "policies",
+	const char *const paths[] = { path };
+	const struct tuf_make_role role = { .name = name,
 					    .keys = o->pubs,
 					    .n_keys = 2,
 					    .threshold = 2,
@@ -299,7 +303,7 @@ static void begin_policies(struct ceremony *c, const struct org *o)
 	for (int t = 0; t < TUF_TYPES; t++)
 		roles[t] =
 			(struct tuf_make_role){ .keys = o->pubs, .n_keys = 3, .threshold = 2 };
-	ceremony_init(c, CEREMONY_IMAGE, "policies");
+	ceremony_init(c, CEREMONY_IMAGE, name);
 	c->roots = calloc(1, sizeof(*c->roots));
 	assert_non_null(c->roots);
 	buf_init(&c->roots[0], LIMIT_TUF_ROOT);
@@ -328,7 +332,7 @@ static void who_signs_a_bundle_is_shown_its_settings(void **state)
 	CLEANUP(ceremony_done) struct ceremony c;
 	CLEANUP(buf_done) struct buf text = BUF_INIT(4096);
 
-	begin_policies(&c, o);
+	begin_role(&c, o, "policies", "policies/*/*");
 	list(&c.file, 2, both, 2);
 	set_text(&c.payload, bundle_2);
 	assert_ok(ceremony_check(&c, &o->home, &e), &e);
@@ -357,7 +361,7 @@ static void a_list_with_more_than_what_is_shown_is_not_signed(void **state)
 	struct org *o = org_new(state);
 	CLEANUP(ceremony_done) struct ceremony c;
 
-	begin_policies(&c, o);
+	begin_role(&c, o, "policies", "policies/*/*");
 	set_text(&c.payload, bundle_2);
 	list(&c.file, 2, all, 3);
 	assert_fails(ceremony_check(&c, &o->home, &e), &e, E_UNTRUSTED);
@@ -385,6 +389,40 @@ static void a_list_with_more_than_what_is_shown_is_not_signed(void **state)
 	org_free(o);
 }
 
+/* A release of one product on the list of another's publishers: nobody would install it. */
+static void a_release_of_another_product_is_not_signed(void **state)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_RELEASE_JSON);
+	struct tuf_make_target both[] = { target("policies/base/1.json", bundle_1),
+					  { .path = "" } };
+	struct org *o = org_new(state);
+	CLEANUP(ceremony_done) struct ceremony c;
+	CLEANUP(release_freep) struct release *r = NULL;
+	char path[RELEASE_PATH_SIZE], role[80], file[600];
+	const char *top = getenv("TOP");
+
+	snprintf(file, sizeof(file), "%s/tests/golden/release/v1/release.json",
+		 top ? top : ".");
+	assert_ok(read_file_at(AT_FDCWD, file, &text, &e), &e);
+	assert_ok(release_parse(&r, text.p, text.n, &e), &e);
+	release_path(path, r->product, r->version, "release.json");
+	both[1] = (struct tuf_make_target){ .path = path, .length = text.n };
+	sha256(both[1].sha256, text.p, text.n);
+	begin_role(&c, o, "releases.mail", "releases/*/*/*");
+	list(&c.file, 2, both, 2);
+	assert_ok(buf_add(&c.payload, text.p, text.n, &e), &e);
+	assert_fails(ceremony_check(&c, &o->home, &e), &e, E_UNTRUSTED);
+	assert_non_null(strstr(e.text, "it is a release of"));
+
+	ceremony_done(&c);
+	snprintf(role, sizeof(role), "releases.%s", r->product);
+	begin_role(&c, o, role, "releases/*/*/*");
+	list(&c.file, 2, both, 2);
+	assert_ok(buf_add(&c.payload, text.p, text.n, &e), &e);
+	assert_ok(ceremony_check(&c, &o->home, &e), &e);
+	org_free(o);
+}
+
 static void a_delegation_that_its_people_did_not_sign_is_refused(void **state)
 {
 	const struct tuf_make_target one = target("policies/base/1.json", bundle_1);
@@ -392,7 +430,7 @@ static void a_delegation_that_its_people_did_not_sign_is_refused(void **state)
 	CLEANUP(ceremony_done) struct ceremony c;
 	struct tuf_make_targets in = { .version = 2, .expires_s = YEAR };
 
-	begin_policies(&c, o);
+	begin_role(&c, o, "policies", "policies/*/*");
 	list(&c.file, 2, &one, 1);
 	assert_ok(ceremony_check(&c, &o->home, &e), &e);
 	/* The same roles, made again and signed by one of the two who have to. */
@@ -460,6 +498,7 @@ int main(void)
 		TMPDIR_TEST(a_root_that_its_predecessor_did_not_sign_is_refused),
 		TMPDIR_TEST(who_signs_a_bundle_is_shown_its_settings),
 		TMPDIR_TEST(a_list_with_more_than_what_is_shown_is_not_signed),
+		TMPDIR_TEST(a_release_of_another_product_is_not_signed),
 		TMPDIR_TEST(a_delegation_that_its_people_did_not_sign_is_refused),
 		TMPDIR_TEST(a_payload_is_for_roles_of_publishers_only),
 		cmocka_unit_test(files_of_another_shape_are_refused),
