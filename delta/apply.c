@@ -2,6 +2,7 @@
 #include "delta/delta.h"
 #include "base/io.h"
 #include "base/sha256.h"
+#include "delta/account.h"
 #include "delta/code.h"
 #include "delta/fields.h"
 #include "delta/format.h"
@@ -43,6 +44,8 @@ struct delta {
 	uint64_t kept_bytes;
 	delta_emit *emit;
 	void *ctx;
+	struct delta_account *account; /* NULL: nobody asks */
+	uint64_t accounted;            /* bytes of the delta */
 };
 
 static bool source_more(void *ctx, const uint8_t **ret, size_t *ret_n, struct err *e)
@@ -257,6 +260,29 @@ static void keep(struct delta *d, uint64_t bytes)
 	space_lend(&d->space, bytes);
 }
 
+/* ---- what it costs ---- */
+
+/* How far in the delta the coder is. */
+static uint64_t coded_at(const struct delta *d)
+{
+	return d->source.at - (uint64_t)(d->coder.in_end - d->coder.in);
+}
+
+/* Bytes of the delta used since this was asked last. */
+static uint64_t spent(struct delta *d)
+{
+	uint64_t before = d->accounted;
+
+	d->accounted = coded_at(d);
+	return d->accounted - before;
+}
+
+static void account(struct delta *d, const uint8_t *p, size_t n)
+{
+	if (d->account)
+		account_bytes(d->account, p, n, spent(d));
+}
+
 /* ---- one frame's head ---- */
 
 static bool pieces_add(struct delta *d, const struct piece *p, struct err *e)
@@ -322,9 +348,12 @@ static bool read_frame_head(struct delta *d, const struct format_frame *f, struc
 
 static bool do_insert(struct delta *d, uint8_t *to, size_t n, struct err *e)
 {
-	for (size_t at = 0; at < n; at += CODE_BLOCK)
-		code_insert(&d->coder, d->models, to + at,
-			    n - at < CODE_BLOCK ? n - at : CODE_BLOCK);
+	for (size_t at = 0; at < n; at += CODE_BLOCK) {
+		size_t part = n - at < CODE_BLOCK ? n - at : CODE_BLOCK;
+
+		code_insert(&d->coder, d->models, to + at, part);
+		account(d, to + at, part);
+	}
 	return coder_ok(&d->coder, e);
 }
 
@@ -354,9 +383,13 @@ static bool do_add(struct delta *d, uint64_t from, uint64_t address, uint8_t *to
 	if (!space_read(&d->space, from - before, d->part + CODE_BEFORE - before,
 			before + n + CODE_AFTER, e))
 		return false;
-	for (size_t at = 0; at < n; at += CODE_BLOCK)
+	for (size_t at = 0; at < n; at += CODE_BLOCK) {
+		size_t part = n - at < CODE_BLOCK ? n - at : CODE_BLOCK;
+
 		code_add(&d->coder, d->models, d->part + CODE_BEFORE + at, from + at, to + at,
-			 address + at, n - at < CODE_BLOCK ? n - at : CODE_BLOCK);
+			 address + at, part);
+		account(d, to + at, part);
+	}
 	return coder_ok(&d->coder, e);
 }
 
@@ -439,6 +472,7 @@ static bool do_bulk(struct delta *d, const struct op *op, struct err *e)
 		if (!code_bulk(&d->coder, d->models, d->bulk, n, e) ||
 		    !output(d, d->bulk, n, e))
 			return false;
+		account(d, d->bulk, n);
 	}
 	return true;
 }
@@ -465,6 +499,7 @@ struct packed_in {
 	const struct piece *piece;
 	struct run *run;    /* NULL: the stream is in one part */
 	uint64_t left;      /* bytes of it that did not come yet */
+	uint64_t done;      /* of all */
 	uint32_t runs_left; /* behind it */
 };
 
@@ -508,6 +543,7 @@ static bool packed_put(void *ctx, const uint8_t *p, size_t n, struct err *e)
 		p += part;
 		n -= part;
 		in->left -= part;
+		in->done += part;
 		if (in->left == 0 && in->runs_left) {
 			in->runs_left--;
 			in->left = (++in->run)->size;
@@ -583,9 +619,13 @@ static bool do_stream(struct delta *d, const struct piece *p, uint64_t address, 
 	struct stream_in in = { .d = d, .op = d->ops + p->first_op, .address = address };
 	struct plain from = { .read = stream_read, .ctx = &in, .size = p->plain_size };
 
+	uint64_t begin = coded_at(d);
+
 	buf_reset(&d->recipe);
 	if (!code_recipe(&d->coder, d->models, &d->recipe, e))
 		return false;
+	if (d->account)
+		d->account->recipe_bytes += spent(d);
 	if (stream_end(d, p) <= d->first)
 		return skip_stream(d, p, &from, e);
 	if (p->n_runs) {
@@ -597,6 +637,9 @@ static bool do_stream(struct delta *d, const struct piece *p, uint64_t address, 
 		return false;
 	if (out.left)
 		return err_set(e, E_CORRUPT, "a stream packs to less than announced");
+	if (d->account)
+		account_stream(d->account, d->recipe.p, d->recipe.n, out.done, p->plain_size,
+			       coded_at(d) - begin);
 	return true;
 }
 
@@ -630,6 +673,8 @@ static bool do_frame(struct delta *d, const struct format_frame *f, struct err *
 
 	if (!start_coder(d, f->coded_offset, f->coded, e) || !read_frame_head(d, f, e))
 		return false;
+	if (d->account)
+		d->account->command_bytes += spent(d);
 	d->at = f->first;
 	for (size_t i = 0; i < d->n_pieces; i++) {
 		const struct piece *p = &d->pieces[i];
@@ -637,6 +682,10 @@ static bool do_frame(struct delta *d, const struct format_frame *f, struct err *
 		if (!do_piece(d, p, fields_address(p, streams), e))
 			return false;
 		streams += p->plain_size;
+	}
+	if (d->account) {
+		d->account->command_bytes += f->coded_offset + f->coded - d->accounted;
+		d->accounted = f->coded_offset + f->coded;
 	}
 	return true;
 }
@@ -663,4 +712,25 @@ bool delta_apply(struct delta *d, uint64_t first_offset, delta_emit *emit, void 
 			return err_wrap(e, "frame %" PRIu32, i);
 	}
 	return true;
+}
+
+static bool emit_nothing(void *ctx UNUSED, uint64_t offset UNUSED, const uint8_t *p UNUSED,
+			 size_t n UNUSED, struct err *e UNUSED)
+{
+	return true;
+}
+
+bool delta_account(struct delta *d, struct delta_account *ret, struct err *e)
+{
+	const struct format *f = &d->format;
+	struct delta_account a = { .index_bytes =
+					   f->n_frames ? f->frames[0].coded_offset : d->size };
+
+	d->account = &a;
+	d->accounted = a.index_bytes;
+	bool ok = delta_apply(d, 0, emit_nothing, NULL, e);
+	d->account = NULL;
+	if (ok)
+		*ret = a;
+	return ok;
 }

@@ -57,6 +57,41 @@ enum delta_kind {
 		DELTA_KINDS
 };
 
+/* What kind of new bytes they make, judged by blocks of at most 1024 bytes. */
+#define DELTA_CONTENT_MAP(XX)                                           \
+	XX(TEXT, "text", "printable ASCII")                             \
+	XX(CODE, "code", "instructions of x86-64")                      \
+	XX(RECORDS, "records", "tables, headers, metadata: many zeros") \
+	XX(PACKED, "packed", "compressed, encrypted or random")         \
+	XX(OTHER, "other", "none of these")
+
+enum delta_content {
+#define XX(name, word, help) DELTA_##name,
+	DELTA_CONTENT_MAP(XX)
+#undef XX
+		DELTA_CONTENTS
+};
+
+enum { DELTA_ENCODERS = 80, DELTA_ENCODER_NAME = 40 };
+
+/* Where each byte of a delta went; all spent bytes together are the delta's size. */
+struct delta_account {
+	uint64_t index_bytes;   /* header, hashes, table of old streams */
+	uint64_t command_bytes; /* pieces and commands, and how frames end */
+	uint64_t recipe_bytes;  /* how streams are packed again */
+	/* New bytes that were not just copied; in streams, the plain ones. */
+	struct delta_share {
+		uint64_t bytes, spent_bytes;
+	} content[DELTA_CONTENTS];
+	/* Streams by who packed them, those of one name together; spent on recipe and plain bytes, which
+	 * are among the above too. */
+	struct delta_encoder {
+		char name[DELTA_ENCODER_NAME]; /* "gzip -9", "zlib -6, corrected" */
+		uint64_t streams, packed_bytes, plain_bytes, spent_bytes;
+	} encoders[DELTA_ENCODERS];
+	unsigned n_encoders;
+};
+
 struct delta_info {
 	uint64_t old_size, new_size, delta_size;
 	uint32_t segment_bytes, frames, segments;
@@ -102,5 +137,8 @@ typedef bool delta_emit(void *ctx, uint64_t offset, const uint8_t *p, size_t n, 
 /* From first_offset (a multiple of segment_bytes, at most new_size) to the end. */
 bool delta_apply(struct delta *d, uint64_t first_offset, delta_emit *emit, void *ctx,
 		 struct err *e) MUST_USE;
+
+/* Makes all of the new image, keeps nothing of it, and tells what each part cost. */
+bool delta_account(struct delta *d, struct delta_account *ret, struct err *e) MUST_USE;
 
 #endif

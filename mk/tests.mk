@@ -80,7 +80,7 @@ VERIFIERS := $(patsubst %,proto/%.c,cjson httpsig keyfile rotation seal sig tuf 
 	tuf_sign tuf_verify uptane) server/nonces.c \
 	$(patsubst %,delta/%.c,apply checksum code coder deflate fields format space transform)
 VERIFIER_UNITS := $(filter $(B)/tests/unit/proto/% %/test_limits \
-	$(patsubst %,$(B)/tests/unit/delta/test_%,apply checksum coder fields format \
+	$(patsubst %,$(B)/tests/unit/delta/test_%,account apply checksum coder fields format \
 	parts recipe space),$(UNITS))
 VERIFIER_REPLAYS := $(filter %/cjson %/httpsig %/keyfile %/json %/rotation %/tuf %/tuf_repo,$(REPLAYS))
 GCOVR := gcovr -r . --object-directory $(B) -e tests/ --exclude-unreachable-branches --branches

@@ -41,6 +41,12 @@ cmp made.json info.json || die "create and info tell different things"
 jq -e '.new_size > 24000000 and .delta_size < 400000 and .streams_new == 1
 	and ([.spent[]] | add) > 300000' info.json >/dev/null || die "info: $(cat info.json)"
 "$tool" info delta | grep -q '^inserts  *30' || die "info as a table: $("$tool" info delta)"
+"$tool" info -o json --old old delta >account.json || die "info --old"
+jq -e '([.made[]] | add) == .delta_size and .made.packed > 290000 and (.encoders | length) == 1
+	and (.encoders[0] | .streams == 1 and (.name | test("-6")) and .plain_bytes > 400000)' \
+	account.json >/dev/null || die "info --old: $(cat account.json)"
+"$tool" info --old old delta | grep -q '^streams packed by' || die "info --old as a table"
+fails 65 'old image' "$tool" info --old text delta
 "$tool" apply -q old delta out || die "apply"
 cmp new out || die "the output is another file"
 
