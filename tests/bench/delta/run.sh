@@ -2,7 +2,8 @@
 # Ours beside the rivals on real pairs: bytes, CPU seconds and peak memory of making and applying.
 #   run.sh DIR [NAME...]     DIR/NAME/{old,new}, as pairs.sh makes them
 # Every output is compared.  HDIFFZ and HPATCHZ name HDiffPatch's programs where they are; bsdiff runs
-# only where 17 times the old image fits into memory; RIVALS="..." chooses.
+# only where 17 times the old image fits into memory; RIVALS="..." chooses.  A tool that cannot run has a
+# row that says why.  A step may take LIMIT seconds (600).
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/../../.." && pwd)
@@ -11,11 +12,12 @@ dir=$1
 shift
 names=${*:-$(ls "$dir")}
 work=$(mktemp -d)
+limit=${LIMIT:-600}
 trap 'rm -rf "$work"' EXIT
 
 # step COMMAND...: leaves CPU seconds and KiB in $cpu and $kib.
 step() {
-	/usr/bin/time -o "$work/time" -f '%U %S %M' "$@" >"$work/log" 2>&1 ||
+	/usr/bin/time -q -o "$work/time" -f '%U %S %M' timeout "$limit" "$@" >"$work/log" 2>&1 ||
 		{ cat "$work/log" >&2; return 1; }
 	read -r user sys kib <"$work/time"
 	cpu=$(awk "BEGIN { print $user + $sys }")
@@ -54,14 +56,40 @@ size_of() {
 	fi
 }
 
-can() {
+# Why the tool cannot run on this pair; nothing if it can.
+why_not() {
+	local need free
 	case $1 in
-	hdiffpatch) [ -n "${HDIFFZ:-}" ] && [ -n "${HPATCHZ:-}" ] ;;
-	bsdiff) command -v bsdiff >/dev/null &&
-		[ $(($(stat -c %s "$old") * 17 / 1024)) -lt "$(awk '/MemAvailable/ { print $2 }' /proc/meminfo)" ] ;;
-	valise) true ;;
-	*) command -v "$1" >/dev/null ;;
+	valise) ;;
+	hdiffpatch) [ -n "${HDIFFZ:-}" ] && [ -n "${HPATCHZ:-}" ] || echo "HDIFFZ and HPATCHZ are not set" ;;
+	bsdiff)
+		need=$(($(stat -c %s "$old") * 17 >> 20))
+		free=$(awk '/MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)
+		if ! command -v bsdiff >/dev/null; then
+			echo "not installed"
+		elif [ "$need" -ge "$free" ]; then
+			echo "needs $need MiB of memory, $free are free"
+		fi ;;
+	*) command -v "$1" >/dev/null || echo "not installed" ;;
 	esac
+}
+
+# row TOOL: measured and verified.
+row() {
+	local made bytes ratio=
+	rm -rf "$work/store" "$work/out" "$work/delta"
+	if ! step bash -c "create $1"; then
+		echo "| $name | $1 | create failed or took longer than $limit s | | | | | |"
+		[ "$1" != valise ] # ours may not
+		return
+	fi
+	made="$cpu | $((kib / 1024))"
+	bytes=$(size_of "$1")
+	[ "$1" != valise ] || mine=$bytes
+	step bash -c "apply $1"
+	cmp "$work/out" "$new"
+	[ -z "$mine" ] || ratio=$(awk "BEGIN { printf \"%.3f\", $mine / $bytes }")
+	echo "| $name | $1 | $bytes | $ratio | $made | $cpu | $((kib / 1024)) |"
 }
 
 export -f create apply
@@ -72,16 +100,11 @@ for name in $names; do
 	old=$(realpath "$dir/$name/old") new=$(realpath "$dir/$name/new")
 	mine=
 	for tool in ${RIVALS:-valise hdiffpatch xdelta3 bsdiff zstd casync}; do
-		can "$tool" || continue
-		rm -rf "$work/store" "$work/out" "$work/delta"
-		step bash -c "create $tool"
-		made="$cpu | $((kib / 1024))"
-		bytes=$(size_of "$tool")
-		[ "$tool" = valise ] && mine=$bytes
-		step bash -c "apply $tool"
-		cmp "$work/out" "$new"
-		ratio=$([ -n "$mine" ] && awk "BEGIN { printf \"%.3f\", $mine / $bytes }" || echo)
-		printf '| %s | %s | %s | %s | %s | %s | %s |\n' "$name" "$tool" "$bytes" "$ratio" \
-			"$made" "$cpu" "$((kib / 1024))"
+		reason=$(why_not "$tool")
+		if [ -n "$reason" ]; then
+			echo "| $name | $tool | $reason | | | | | |"
+		else
+			row "$tool"
+		fi
 	done
 done
