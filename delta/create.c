@@ -469,13 +469,9 @@ static bool hash_segment(void *ctx, size_t index, unsigned thread UNUSED, struct
 	return true;
 }
 
-static bool hash_all(struct create *c, struct err *e)
+static bool plan_hashes(struct create *c, struct err *e)
 {
 	struct format *f = &c->format;
-	struct tasks t = { .threads = c->job->threads,
-			   .run = hash_segment,
-			   .progress = task_progress,
-			   .ctx = c };
 
 	f->new_size = c->sight.new_size;
 	f->old_size = c->sight.old_size;
@@ -483,9 +479,30 @@ static bool hash_all(struct create *c, struct err *e)
 	while (f->segment_log < FORMAT_SEGMENT_LOG_MAX &&
 	       f->new_size >> f->segment_log > (f->segment_log == 20 ? 256 : 65536))
 		f->segment_log++;
-	t.n = (size_t)format_segments(f);
-	f->hashes = calloc(t.n + 1, sizeof(*f->hashes));
-	return f->hashes ? run_tasks(c, &t, c->sight.new_size / 4, e) : err_nomem(e);
+	f->hashes = calloc((size_t)format_segments(f) + 1, sizeof(*f->hashes));
+	return f->hashes || err_nomem(e);
+}
+
+/* Frames first: most deltas have one, which keeps one thread busy while others hash. */
+static bool code_or_hash(void *ctx, size_t index, unsigned thread, struct err *e)
+{
+	const struct create *c = ctx;
+
+	return index < c->n_made ? code_frame(ctx, index, thread, e)
+				 : hash_segment(ctx, index - c->n_made, thread, e);
+}
+
+static bool code_all(struct create *c, struct err *e)
+{
+	struct tasks t = { .threads = c->job->threads,
+			   .run = code_or_hash,
+			   .progress = task_progress,
+			   .ctx = c };
+
+	if (!plan_hashes(c, e))
+		return false;
+	t.n = c->n_made + (size_t)format_segments(&c->format);
+	return run_tasks(c, &t, c->sight.new_size / 2, e);
 }
 
 /* ---- the file ---- */
@@ -585,9 +602,6 @@ bool delta_create(const struct delta_job *job, struct delta_info *ret, struct er
 {
 	CLEANUP(create_done)
 	struct create c = { .job = job, .table = BUF_INIT(LIMIT_DELTA_HEAD) };
-	struct tasks coding = {
-		.threads = job->threads, .run = code_frame, .progress = task_progress, .ctx = &c
-	};
 
 	if (!sight_init(&c.sight, job, e))
 		return false;
@@ -596,7 +610,5 @@ bool delta_create(const struct delta_job *job, struct delta_info *ret, struct er
 		return false;
 	if (!sight_prune(&c.sight, c.ops, c.n_ops, e))
 		return false;
-	coding.n = c.n_made;
-	return run_tasks(&c, &coding, c.sight.new_size / 4, e) && hash_all(&c, e) &&
-	       write_delta(&c, ret, e);
+	return code_all(&c, e) && write_delta(&c, ret, e);
 }
