@@ -49,9 +49,10 @@ struct create {
 	struct chunk *chunks;
 	size_t n_chunks;
 	struct piece *pieces; /* with their commands */
+	size_t *sources;      /* which of the sight's pieces each is, or is a part of */
 	size_t n_pieces, cap_pieces;
 	struct op *ops;
-	size_t n_ops;
+	size_t n_ops, cap_ops;
 	struct made *made;
 	size_t n_made, cap_made;
 	struct buf table;
@@ -92,12 +93,12 @@ static bool plan_chunks(struct create *c, struct err *e)
 	size_t n = 0, k = 0;
 
 	for (size_t i = 0; i < c->sight.n_pieces; i++)
-		n += (size_t)(piece_bytes(&c->sight.pieces[i]) / CHUNK + 1);
+		n += (size_t)(piece_bytes(&c->sight.pieces[i].piece) / CHUNK + 1);
 	c->chunks = calloc(n + 1, sizeof(*c->chunks));
 	if (!c->chunks)
 		return err_nomem(e);
 	for (size_t i = 0; i < c->sight.n_pieces; i++) {
-		uint64_t all = piece_bytes(&c->sight.pieces[i]);
+		uint64_t all = piece_bytes(&c->sight.pieces[i].piece);
 
 		for (uint64_t at = 0; at < all; at += CHUNK)
 			c->chunks[k++] =
@@ -114,9 +115,8 @@ static bool match_chunk(void *ctx, size_t index, unsigned thread, struct err *e)
 {
 	struct create *c = ctx;
 	struct chunk *k = &c->chunks[index];
-	const struct piece *p = &c->sight.pieces[k->piece];
 	const uint8_t *bytes = sight_new(&c->sight, k->piece) + k->from;
-	uint64_t guess = p->transform ? c->sight.guesses[k->piece] : p->offset;
+	uint64_t guess = c->sight.pieces[k->piece].guess;
 
 	if (!c->locals[thread] && !match_local_new(&c->locals[thread], e))
 		return false;
@@ -176,28 +176,42 @@ static struct made *frame_new(struct create *c, struct err *e)
 	return m;
 }
 
-static struct piece *piece_new(struct create *c, const struct piece *like, uint64_t from,
+static struct piece *piece_new(struct create *c, const struct piece *like, size_t source,
 			       struct err *e)
 {
 	if (c->n_pieces == c->cap_pieces) {
 		size_t cap = c->cap_pieces ? 2 * c->cap_pieces : 64;
 		struct piece *v = reallocarray(c->pieces, cap, sizeof(*v));
 
-		if (!v) {
+		c->pieces = v ? v : c->pieces;
+		size_t *sources = reallocarray(c->sources, cap, sizeof(*sources));
+		c->sources = sources ? sources : c->sources;
+		if (!v || !sources) {
 			err_nomem(e);
 			return NULL;
 		}
-		c->pieces = v;
 		c->cap_pieces = cap;
 	}
-	struct piece *p = &c->pieces[c->n_pieces++];
+	struct piece *p = &c->pieces[c->n_pieces];
+	c->sources[c->n_pieces++] = source;
 	*p = *like;
-	if (!p->transform) {
-		p->offset += from;
-		p->size = 0;
-	}
 	p->ops = 0;
 	return p;
+}
+
+static bool op_new(struct create *c, const struct op *op, struct err *e)
+{
+	if (c->n_ops == c->cap_ops) {
+		size_t cap = c->cap_ops ? 2 * c->cap_ops : 65536;
+		struct op *v = reallocarray(c->ops, cap, sizeof(*v));
+
+		if (!v)
+			return err_nomem(e);
+		c->ops = v;
+		c->cap_ops = cap;
+	}
+	c->ops[c->n_ops++] = *op;
+	return true;
 }
 
 static uint64_t cost_of(const struct op *op)
@@ -205,49 +219,195 @@ static uint64_t cost_of(const struct op *op)
 	return op->kind == OP_INSERT ? 3 + op->n / 2 : op->kind == OP_ADD ? 4 + op->n / 16 : 4;
 }
 
+/* A stream in parts, as it was coded last but for its kept parts: those behind it in the same frame
+ * take their bytes from there. */
+struct coded {
+	size_t frame; /* and 1 */
+	uint32_t run; /* its first one there */
+	uint64_t first_op;
+	size_t n_ops;
+};
+
 /* Pieces and commands are cut into frames; a raw piece between any two commands, a stream never. */
 struct cutter {
 	struct create *c;
 	struct made *frame;
 	uint64_t cost;
+	struct coded *coded; /* per piece of the sight */
 };
+
+static bool cut_new_frame(struct cutter *k, struct err *e)
+{
+	k->cost = 0;
+	k->frame = frame_new(k->c, e);
+	return k->frame != NULL;
+}
+
+static bool op_add(struct cutter *k, struct piece *p, const struct op *op, struct err *e)
+{
+	p->ops++;
+	k->frame->n_ops++;
+	k->cost += cost_of(op);
+	return op_new(k->c, op, e);
+}
+
+static bool cut_raw(struct cutter *k, const struct piece *like, size_t source,
+		    const struct ops *ops, struct err *e)
+{
+	struct create *c = k->c;
+	struct piece *p = NULL, next = { .offset = like->offset };
+
+	for (size_t i = 0; i < ops->n; i++) {
+		if (!k->frame || k->frame->n_ops >= FRAME_OPS || k->cost > FRAME_COST) {
+			if (!cut_new_frame(k, e))
+				return false;
+			p = NULL;
+		}
+		if (!p) {
+			next.first_op = k->frame->n_ops;
+			p = piece_new(c, &next, source, e);
+			if (!p)
+				return false;
+			k->frame->n_pieces++;
+		}
+		p->size += ops->v[i].n;
+		next.offset += ops->v[i].n;
+		if (!op_add(k, p, &ops->v[i], e))
+			return false;
+	}
+	return true;
+}
+
+static bool is_full(const struct cutter *k, const struct piece *like, const struct ops *ops)
+{
+	const struct made *f = k->frame;
+
+	return !f || f->n_ops + ops->n > FRAME_OPS || k->cost > FRAME_COST ||
+	       k->c->n_pieces - f->first_piece >= LIMIT_DELTA_STREAMS ||
+	       f->runs.n + like->n_runs > LIMIT_DELTA_PARTS;
+}
+
+/* The runs of a stream in parts, of which number `out` comes out at once. */
+static bool runs_new(struct cutter *k, const struct piece *like, uint32_t out, struct err *e)
+{
+	struct runs *r = &k->frame->runs;
+
+	if (!runs_room(r, like->n_runs, e))
+		return false;
+	for (uint32_t i = 0; i < like->n_runs; i++)
+		r->v[r->n++] = (struct run){ .size = k->c->sight.runs[like->run + i].size,
+					     .piece = i == out ? (uint32_t)k->frame->n_pieces
+							       : RUN_DROPPED };
+	return true;
+}
+
+/* A stream; one in parts stands where one of them lies. */
+static bool cut_stream(struct cutter *k, size_t source, size_t where, const struct ops *ops,
+		       struct err *e)
+{
+	struct create *c = k->c;
+	const struct piece *at = &c->sight.pieces[where].piece;
+	struct piece like = c->sight.pieces[source].piece, *p;
+	struct coded *was = &k->coded[source];
+
+	like.offset = at->offset;
+	like.size = at->size;
+	if (is_full(k, &like, ops) && !cut_new_frame(k, e))
+		return false;
+	like.first_op = k->frame->n_ops;
+	if (was->frame != c->n_made)
+		*was = (struct coded){ .frame = c->n_made,
+				       .run = (uint32_t)k->frame->runs.n,
+				       .first_op = c->n_ops,
+				       .n_ops = ops->n };
+	for (uint32_t i = 0; i < like.n_runs; i++)
+		if (c->sight.runs[like.run + i].piece == where && !runs_new(k, &like, i, e))
+			return false;
+	p = piece_new(c, &like, source, e);
+	if (!p)
+		return false;
+	k->frame->n_pieces++;
+	for (size_t i = 0; i < ops->n; i++)
+		if (!op_add(k, p, &ops->v[i], e))
+			return false;
+	return true;
+}
+
+/* A part that was not kept: the stream again, or its bytes as they are when that is cheaper. */
+static bool cut_again(struct cutter *k, size_t index, struct err *e)
+{
+	CLEANUP(ops_done) struct ops ops = { 0 };
+	const struct sight_piece *q = &k->c->sight.pieces[index];
+	const struct coded *was = &k->coded[q->stream];
+	const struct op insert = { .kind = OP_INSERT, .n = (uint32_t)q->piece.size };
+	uint64_t cost = 0;
+
+	for (size_t i = 0; i < was->n_ops; i++) {
+		const struct op *op = &k->c->ops[was->first_op + i];
+
+		cost += cost_of(op);
+		if (!ops_add(&ops, op, e))
+			return false;
+	}
+	if (cost < q->piece.size)
+		return cut_stream(k, q->stream, index, &ops, e);
+	ops.n = 0;
+	return ops_add(&ops, &insert, e) && cut_raw(k, &q->piece, index, &ops, e);
+}
+
+static bool cut_kept(struct cutter *k, size_t index, struct err *e)
+{
+	const struct sight_piece *q = &k->c->sight.pieces[index];
+	const struct coded *was = &k->coded[q->stream];
+	struct piece like = q->piece;
+
+	if (q->is_again || was->frame != k->c->n_made)
+		return cut_again(k, index, e);
+	like.run = was->run + (q->piece.run - k->c->sight.pieces[q->stream].piece.run);
+	k->frame->n_pieces++;
+	return piece_new(k->c, &like, index, e) != NULL;
+}
 
 static bool cut_piece(struct cutter *k, size_t index, const struct ops *ops, struct err *e)
 {
-	struct create *c = k->c;
-	const struct piece *like = &c->sight.pieces[index];
-	struct piece *p = NULL;
-	uint64_t at = 0;
-	bool full = k->frame && like->transform &&
-		    (k->frame->n_ops + ops->n > FRAME_OPS ||
-		     c->n_pieces - k->frame->first_piece >= LIMIT_DELTA_STREAMS);
+	const struct piece *p = &k->c->sight.pieces[index].piece;
 
-	for (size_t i = 0; i < ops->n; i++) {
-		const struct op *op = &ops->v[i];
+	if (p->is_kept)
+		return cut_kept(k, index, e);
+	return p->transform ? cut_stream(k, index, index, ops, e)
+			    : cut_raw(k, p, index, ops, e);
+}
 
-		full |= k->frame && (k->frame->n_ops >= FRAME_OPS || k->cost > FRAME_COST) &&
-			(!like->transform || i == 0);
-		if (!k->frame || full) {
-			if (!(k->frame = frame_new(c, e)))
+/* One piece's commands, from all its chunks. */
+static bool join_chunks(struct create *c, size_t piece, size_t *chunk, struct ops *ret,
+			struct err *e)
+{
+	for (; *chunk < c->n_chunks && c->chunks[*chunk].piece == piece; ++*chunk) {
+		struct ops *o = &c->chunks[*chunk].ops;
+
+		for (size_t n = 0; n < o->n; n++)
+			if (!ops_add(ret, &o->v[n], e))
 				return false;
-			k->cost = 0;
-			p = NULL;
-			full = false;
-		}
-		if (!p && !(p = piece_new(c, like, at, e)))
-			return false;
-		if (!p->ops) {
-			p->first_op = k->frame->n_ops;
-			k->frame->n_pieces++;
-		}
-		if (!p->transform)
-			p->size += op->n;
-		p->ops++;
-		c->ops[c->n_ops++] = *op;
-		k->frame->n_ops++;
-		k->cost += cost_of(op);
-		at += op->n;
+		ops_done(o);
 	}
+	if (c->sight.pieces[piece].piece.transform)
+		ops_coarsen(ret, FRAME_OPS);
+	return true;
+}
+
+static bool cut_pieces(struct cutter *k, struct err *e)
+{
+	size_t chunk = 0;
+
+	for (size_t piece = 0; piece < k->c->sight.n_pieces; piece++) {
+		CLEANUP(ops_done) struct ops joined = { 0 };
+
+		if (!join_chunks(k->c, piece, &chunk, &joined, e) ||
+		    !cut_piece(k, piece, &joined, e))
+			return false;
+	}
+	for (size_t i = 0; i < k->c->n_made; i++)
+		k->c->made[i].runs.n = 0; /* coded */
 	return true;
 }
 
@@ -255,36 +415,20 @@ static bool cut_frames(struct create *c, struct err *e)
 {
 	struct cutter k = { .c = c };
 	uint64_t inserted = 0;
-	size_t all = 0, i = 0;
 
 	for (size_t n = 0; n < c->n_chunks; n++) {
 		const struct ops *o = &c->chunks[n].ops;
 
-		all += o->n;
 		for (size_t m = 0; m < o->n; m++)
 			inserted += o->v[m].kind == OP_INSERT ? o->v[m].n : 0;
 	}
-	c->ops = reallocarray(NULL, all + 1, sizeof(*c->ops));
-	if (!c->ops)
-		return err_nomem(e);
 	c->bulk = inserted > (c->job->mixed_max ? c->job->mixed_max : MIXED_MAX);
-	for (size_t piece = 0; piece < c->sight.n_pieces; piece++) {
-		CLEANUP(ops_done) struct ops joined = { 0 };
-
-		for (; i < c->n_chunks && c->chunks[i].piece == piece; i++) {
-			struct ops *o = &c->chunks[i].ops;
-
-			for (size_t n = 0; n < o->n; n++)
-				if (!ops_add(&joined, &o->v[n], e))
-					return false;
-			ops_done(o);
-		}
-		if (c->sight.pieces[piece].transform)
-			ops_coarsen(&joined, FRAME_OPS);
-		if (!cut_piece(&k, piece, &joined, e))
-			return false;
-	}
-	return true;
+	k.coded = calloc(c->sight.n_pieces + 1, sizeof(*k.coded));
+	if (!k.coded)
+		return err_nomem(e);
+	bool ok = cut_pieces(&k, e);
+	free(k.coded);
+	return ok;
 }
 
 /* ---- coding ---- */
@@ -382,9 +526,11 @@ static bool code_bodies(struct create *c, struct coder *coder, struct models *m,
 	for (size_t i = 0; i < f->n_pieces; i++) {
 		const struct piece *p = &c->pieces[f->first_piece + i];
 		uint64_t address = fields_address(p, streams);
-		const uint8_t *bytes = sight_bytes(&c->sight, p);
+		size_t source = c->sources[f->first_piece + i];
+		const uint8_t *bytes =
+			p->transform ? sight_new(&c->sight, source) : c->sight.new + p->offset;
 
-		if (p->transform && !code_recipe(coder, m, sight_recipe(&c->sight, p), e))
+		if (p->transform && !code_recipe(coder, m, &c->sight.pieces[source].recipe, e))
 			return false;
 		for (uint32_t k = 0; k < p->ops; k++) {
 			const struct op *op = &c->ops[f->first_op + p->first_op + k];
@@ -579,18 +725,25 @@ static bool write_delta(struct create *c, struct delta_info *ret, struct err *e)
 	return true;
 }
 
+static void made_done(struct made *m)
+{
+	runs_done(&m->runs);
+	buf_done(&m->coded);
+}
+
 static void create_done(struct create *c)
 {
 	for (size_t i = 0; i < c->n_chunks; i++)
 		ops_done(&c->chunks[i].ops);
 	for (size_t i = 0; i < c->n_made; i++)
-		buf_done(&c->made[i].coded), runs_done(&c->made[i].runs);
+		made_done(&c->made[i]);
 	for (unsigned i = 0; c->locals && i < (c->job->threads ? c->job->threads : 1); i++)
 		match_local_free(c->locals[i]);
 	free(c->locals);
 	matcher_free(c->matcher);
 	free(c->chunks);
 	free(c->pieces);
+	free(c->sources);
 	free(c->ops);
 	free(c->made);
 	buf_done(&c->table);

@@ -12,8 +12,8 @@
 extern const struct transform transform_deflate;
 
 /* transform_deflate.find, in scan.c. */
-bool deflate_find(struct streams *ret, const uint8_t *image, uint64_t image_size, uint64_t from,
-		  uint64_t to, struct err *e) MUST_USE;
+bool deflate_find(struct streams *ret, const struct image *in, uint64_t from, uint64_t to,
+		  struct err *e) MUST_USE;
 
 /* transform_deflate.pack, in pack.c. */
 bool deflate_pack(const struct packer *to, const uint8_t *recipe, size_t recipe_n,

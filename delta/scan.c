@@ -20,6 +20,7 @@ enum {
 struct scan {
 	const uint8_t *p;
 	uint64_t n;
+	const struct layout *layout;
 	struct inflate *inflate;
 	uint8_t *plain;  /* a window and ROOM */
 	uint64_t budget; /* bytes that may still be unpacked: for images made to be slow */
@@ -78,21 +79,62 @@ static void zip_header(const struct scan *s, uint64_t at, struct header *ret)
 				.crc = get_le32(p + 14) };
 }
 
+/* What follows a place of the image: its next bytes, or those of the file that holds it. */
+struct follows {
+	const uint8_t *p, *rest; /* n bytes, then the rest's */
+	uint64_t n, rest_n;
+	struct packed packed;
+};
+
+static bool follows_read(void *ctx, uint64_t offset, uint8_t *p, size_t n, struct err *e UNUSED)
+{
+	const struct follows *f = ctx;
+	size_t part = offset >= f->n ? 0 : f->n - offset < n ? (size_t)(f->n - offset) : n;
+
+	memcpy(p, f->p + offset, part);
+	if (n > part)
+		memcpy(p + part, f->rest + (offset + part - f->n), n - part);
+	return true;
+}
+
+/* Packed bytes are never more than plain ones by a twentieth, so more need not be read. */
+static void follow(const struct scan *s, uint64_t at, struct follows *ret)
+{
+	const struct layout_cut *cut = s->layout ? layout_at(s->layout, at) : NULL;
+
+	*ret = (struct follows){ .p = s->p + at, .n = s->n - at };
+	if (cut)
+		*ret = (struct follows){ .p = s->p + at,
+					 .n = cut->end - at,
+					 .rest = s->p + cut->to,
+					 .rest_n = cut->size };
+	ret->packed = (struct packed){ .read = follows_read,
+				       .ctx = ret,
+				       .size = ret->n + ret->rest_n };
+	if (ret->packed.size > 2 * LIMIT_DELTA_STREAM)
+		ret->packed.size = 2 * LIMIT_DELTA_STREAM;
+}
+
 /* Whether the header's promise is kept: the checksum is right.  Where data is cut, as the last
  * part of a file is in many file systems, what follows often looks like the end of a stream. */
-static bool is_whole(const struct scan *s, const struct header *h, uint64_t end,
-		     const struct wrap_sum *sum, uint64_t packed_n, unsigned *ret_size)
+static bool is_whole(struct follows *f, const struct header *h, const struct wrap_sum *sum,
+		     uint64_t packed_n, unsigned *ret_size)
 {
-	uint8_t want[WRAP_MAX];
+	uint8_t want[WRAP_MAX], have[WRAP_MAX];
+	uint64_t left = f->packed.size - packed_n;
+	size_t n = left < WRAP_MAX ? (size_t)left : WRAP_MAX;
+	struct err ignored;
 
 	wrap_make(want, sum, packed_n);
 	*ret_size = wrap_size(sum->wrap);
-	if (s->n - end >= *ret_size && memcmp(want, s->p + end, *ret_size) == 0)
+	if (!follows_read(f, packed_n, have, n, &ignored))
+		return false;
+	if (n >= *ret_size && memcmp(want, have, *ret_size) == 0)
 		return true;
 	/* A zip member may have its checksum before it, or behind it without a signature. */
 	*ret_size = 0;
 	return sum->wrap == WRAP_ZIP &&
-	       (h->crc == sum->sum || (s->n - end >= 4 && get_le32(s->p + end) == sum->sum));
+	       (h->crc == sum->sum || (n >= 4 && get_le32(have) == sum->sum));
 }
 
 /* Unpacks to the end and keeps nothing. */
@@ -113,37 +155,45 @@ static bool unpack_all(struct scan *s, struct wrap_sum *sum, struct err *e)
 	return z->ended && z->made <= LIMIT_DELTA_STREAM;
 }
 
+/* A stream, and where the rest of it lies if it is in two parts. */
+struct found {
+	struct stream stream;
+	struct extent rest;
+};
+
 /* Unpacks what may begin behind a header; its size is 0 when nothing does. */
-static void stream_try(struct scan *s, const struct header *h, struct stream *ret)
+static void stream_try(struct scan *s, const struct header *h, struct found *ret)
 {
-	struct packed_memory m;
+	struct follows f;
 	struct wrap_sum sum;
 	struct err ignored;
 	struct inflate *z = s->inflate;
 	uint64_t at = h->start;
 	unsigned behind;
 
-	*ret = (struct stream){ .offset = at };
+	*ret = (struct found){ .stream.offset = at };
 	if (at == 0 || at >= s->n || s->budget == 0)
 		return;
-	/* Packed bytes are never more than plain ones by a twentieth, so more need not be read. */
-	inflate_init(z, packed_of(&m, s->p + at,
-				  s->n - at < 2 * LIMIT_DELTA_STREAM ? s->n - at
-								     : 2 * LIMIT_DELTA_STREAM));
+	follow(s, at, &f);
+	inflate_init(z, &f.packed);
 	wrap_start(&sum, h->wrap);
 	bool ok = unpack_all(s, &sum, &ignored);
 	uint64_t used = inflate_used(z), spent = used + z->made;
 
 	s->budget -= spent < s->budget ? spent : s->budget;
 	if (!ok || used < PACKED_MIN || z->made == 0 || !z->coded ||
-	    !is_whole(s, h, at + used, &sum, used, &behind))
+	    !is_whole(&f, h, &sum, used, &behind))
 		return;
-	ret->size = (uint32_t)(used + behind);
-	ret->plain_size = (uint32_t)z->made;
-	ret->transform = TRANSFORM_DEFLATE;
+	ret->stream.size = (uint32_t)(used + behind);
+	ret->stream.plain_size = (uint32_t)z->made;
+	ret->stream.transform = TRANSFORM_DEFLATE;
+	if (used + behind <= f.n)
+		return;
+	ret->stream.n_more = 1;
+	ret->rest = (struct extent){ .offset = (uint64_t)(f.rest - s->p), .at = (uint32_t)f.n };
 }
 
-static void stream_at(struct scan *s, uint64_t at, struct stream *ret)
+static void stream_at(struct scan *s, uint64_t at, struct found *ret)
 {
 	struct header h = { .start = 0 };
 
@@ -164,25 +214,28 @@ static void stream_at(struct scan *s, uint64_t at, struct stream *ret)
 static bool scan(struct scan *s, struct streams *ret, uint64_t from, uint64_t to, struct err *e)
 {
 	for (uint64_t at = from; at < to;) {
-		struct stream found;
+		struct found found;
+		const struct stream *v = &found.stream;
 
 		stream_at(s, at, &found);
-		if (found.size == 0) {
+		if (v->size == 0) {
 			at++;
 			continue;
 		}
-		if (!streams_add(ret, &found, e))
+		if ((v->n_more && !streams_more(ret, &found.rest, e)) ||
+		    !streams_add(ret, v, e))
 			return false;
-		at = found.offset + found.size;
+		at = v->offset + (v->n_more ? found.rest.at : v->size);
 	}
 	return true;
 }
 
-bool deflate_find(struct streams *ret, const uint8_t *image, uint64_t image_size, uint64_t from,
-		  uint64_t to, struct err *e)
+bool deflate_find(struct streams *ret, const struct image *in, uint64_t from, uint64_t to,
+		  struct err *e)
 {
-	struct scan s = { .p = image,
-			  .n = image_size,
+	struct scan s = { .p = in->p,
+			  .n = in->size,
+			  .layout = in->layout,
 			  .budget = BUDGET_FREE + BUDGET_PER_BYTE * (to - from) };
 	bool ok;
 

@@ -16,6 +16,7 @@ enum { FIND_PART = 32 << 20, FIND_MAX = 16384 /* streams of one part */ };
 struct side {
 	const uint8_t *image;
 	uint64_t size;
+	struct layout layout;
 	struct streams *parts; /* as found, per part of the image */
 	struct streams all;
 	uint8_t (*hashes)[SHA256_SIZE]; /* of the packed bytes */
@@ -36,6 +37,7 @@ static void finder_done(struct finder *f)
 	for (unsigned k = 0; k < 2; k++) {
 		struct side *s = &f->sides[k];
 
+		layout_done(&s->layout);
 		for (uint64_t i = 0; s->parts && i * FIND_PART < s->size; i++)
 			streams_done(&s->parts[i]);
 		for (size_t i = 0; s->recipes && i < s->all.n; i++)
@@ -59,14 +61,15 @@ static bool find_part(void *ctx, size_t index, unsigned thread UNUSED, struct er
 	size_t part = index >= f->parts_old ? index - f->parts_old : index;
 	uint64_t from = (uint64_t)part * FIND_PART;
 	uint64_t to = s->size - from < FIND_PART ? s->size : from + FIND_PART;
+	const struct image in = { .p = s->image, .size = s->size, .layout = &s->layout };
 
 	for (size_t i = 1; i < n_transforms; i++) {
 		struct streams found = { 0 };
-		bool ok = transforms[i]->find(&found, s->image, s->size, from, to, e);
+		bool ok = transforms[i]->find(&found, &in, from, to, e);
 
 		for (size_t k = 0; ok && k < found.n && s->parts[part].n < FIND_MAX; k++) {
 			found.v[k].transform = (uint8_t)i;
-			ok = streams_add(&s->parts[part], &found.v[k], e);
+			ok = streams_copy(&s->parts[part], &found, k, e);
 		}
 		streams_done(&found);
 		if (!ok)
@@ -97,28 +100,76 @@ static int by_offset(const void *a, const void *b)
 	return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* All parts' streams in order; of two that overlap the first. */
+/* A stream that may be opened: its sizes are possible and its parts lie inside the image. */
+static bool is_possible(const struct side *s, const struct streams *all, const struct stream *v)
+{
+	uint32_t at = 0;
+
+	if (!v->size || !v->plain_size || v->plain_size > LIMIT_DELTA_STREAM ||
+	    v->n_more >= LIMIT_DELTA_PARTS)
+		return false;
+	while (at < v->size) {
+		uint64_t offset;
+		uint32_t n = stream_place(all, v, at, &offset);
+
+		if (offset >= s->size || n > s->size - offset)
+			return false;
+		at += n;
+	}
+	return true;
+}
+
+/* All parts' streams, in order. */
+static bool gather_parts(struct streams *ret, const struct side *s, struct err *e)
+{
+	for (uint64_t i = 0; i * FIND_PART < s->size; i++) {
+		const struct streams *p = &s->parts[i];
+
+		for (size_t k = 0; k < p->n; k++)
+			if (is_possible(s, p, &p->v[k]) && !streams_copy(ret, p, k, e))
+				return false;
+	}
+	if (ret->n)
+		qsort(ret->v, ret->n, sizeof(*ret->v), by_offset);
+	return true;
+}
+
+/* Of two streams with bytes in common the one that has them first. */
+static bool find_apart(bool *apart, const struct streams *all, struct err *e)
+{
+	struct place *places = NULL;
+	uint64_t end = 0;
+	size_t n = 0;
+
+	if (!places_of(&places, &n, all, NULL, e))
+		return false;
+	memset(apart, 1, all->n * sizeof(*apart));
+	for (size_t i = 0; i < n; i++) {
+		const struct place *p = &places[i];
+
+		if (p->offset < end)
+			apart[p->stream] = false;
+		else if (apart[p->stream])
+			end = p->offset + p->size;
+	}
+	free(places);
+	return true;
+}
+
 static bool join_parts(struct side *s, struct err *e)
 {
-	uint64_t end = 0;
+	CLEANUP(streams_done) struct streams all = { 0 };
 
-	for (uint64_t i = 0; i * FIND_PART < s->size; i++) {
-		struct streams *p = &s->parts[i];
-
-		if (p->n)
-			qsort(p->v, p->n, sizeof(*p->v), by_offset);
-		for (size_t k = 0; k < p->n; k++) {
-			const struct stream *v = &p->v[k];
-
-			if (v->offset < end || v->offset >= s->size || !v->size ||
-			    v->size > s->size - v->offset || !v->plain_size ||
-			    v->plain_size > LIMIT_DELTA_STREAM)
-				continue;
-			end = v->offset + v->size;
-			if (!streams_add(&s->all, v, e))
-				return false;
-		}
-	}
+	if (!gather_parts(&all, s, e))
+		return false;
+	bool *apart = calloc(all.n + 1, sizeof(*apart));
+	bool ok = apart ? find_apart(apart, &all, e) : err_nomem(e);
+	for (size_t i = 0; ok && i < all.n; i++)
+		if (apart[i])
+			ok = streams_copy(&s->all, &all, i, e);
+	free(apart);
+	if (!ok)
+		return false;
 	s->hashes = calloc(s->all.n + 1, sizeof(*s->hashes));
 	s->lonely = calloc(s->all.n + 1, sizeof(*s->lonely));
 	s->open = calloc(s->all.n + 1, sizeof(*s->open));
@@ -127,15 +178,37 @@ static bool join_parts(struct side *s, struct err *e)
 	return (s->hashes && s->lonely && s->open && s->at && s->recipes) || err_nomem(e);
 }
 
-static bool hash_stream(void *ctx, size_t index, unsigned thread UNUSED, struct err *e UNUSED)
+/* The packed bytes of a stream will not be read soon. */
+static void drop_packed(const struct side *s, const struct stream *v)
+{
+	for (uint32_t at = 0, n; at < v->size; at += n) {
+		uint64_t offset;
+
+		n = stream_place(&s->all, v, at, &offset);
+		sight_drop(s->image + offset, n);
+	}
+}
+
+static bool hash_stream(void *ctx, size_t index, unsigned thread UNUSED, struct err *e)
 {
 	struct finder *f = ctx;
 	size_t old = f->sides[0].all.n;
 	struct side *s = &f->sides[index >= old];
 	size_t i = index >= old ? index - old : index;
 
-	sha256(s->hashes[i], s->image + s->all.v[i].offset, s->all.v[i].size);
-	sight_drop(s->image + s->all.v[i].offset, s->all.v[i].size);
+	CLEANUP(sha256_done) struct sha256 h = { 0 };
+	const struct stream *v = &s->all.v[i];
+
+	if (!sha256_init(&h, e))
+		return false;
+	for (uint32_t at = 0, n; at < v->size; at += n) {
+		uint64_t offset;
+
+		n = stream_place(&s->all, v, at, &offset);
+		sha256_update(&h, s->image + offset, n);
+	}
+	sha256_final(&h, s->hashes[i]);
+	drop_packed(s, v);
 	return true;
 }
 
@@ -170,36 +243,56 @@ static bool find_lonely(struct side *s, const struct side *other, struct err *e)
 	return true;
 }
 
-struct packed_at {
-	const uint8_t *p;
+struct packed_in {
+	const struct side *side;
+	const struct stream *stream;
 };
 
-static bool packed_read(void *ctx, uint64_t offset, uint8_t *p, size_t n, struct err *e UNUSED)
+static bool image_copy(void *ctx, uint64_t offset, uint8_t *p, size_t n, struct err *e UNUSED)
 {
-	const struct packed_at *from = ctx;
+	const struct side *s = ctx;
 
-	memcpy(p, from->p + offset, n);
+	memcpy(p, s->image + offset, n);
 	return true;
+}
+
+static bool packed_read(void *ctx, uint64_t offset, uint8_t *p, size_t n, struct err *e)
+{
+	const struct packed_in *in = ctx;
+
+	return stream_gather(&in->side->all, in->stream, offset, p, n, image_copy,
+			     (void *)(uintptr_t)in->side, e);
 }
 
 static bool unpack(uint8_t *to, const struct side *s, size_t i, struct err *e)
 {
 	const struct stream *v = &s->all.v[i];
-	struct packed_at at = { s->image + v->offset };
-	struct packed from = { .read = packed_read, .ctx = &at, .size = v->size };
+	struct packed_in in = { .side = s, .stream = v };
+	struct packed from = { .read = packed_read, .ctx = &in, .size = v->size };
 
 	return stream_unpack(transforms[v->transform], to, v->plain_size, &from, e);
 }
 
-/* Opens streams of one sort within the bounds on number and size. */
-static void open_some(struct side *s, bool lonely, size_t most, size_t *n, uint64_t *bytes)
+/* What is opened of one side so far. */
+struct opened {
+	size_t n, parts;
+	uint64_t bytes;
+};
+
+/* Opens streams of one sort within the bounds on number, further parts and size. */
+static void open_some(struct side *s, bool lonely, size_t most, size_t most_parts,
+		      struct opened *o)
 {
-	for (size_t i = 0; i < s->all.n && *n < most; i++) {
-		if (s->lonely[i] != lonely || *bytes + s->all.v[i].plain_size > PLAIN_MAX)
+	for (size_t i = 0; i < s->all.n && o->n < most; i++) {
+		const struct stream *v = &s->all.v[i];
+
+		if (s->lonely[i] != lonely || o->bytes + v->plain_size > PLAIN_MAX ||
+		    o->parts + v->n_more > most_parts)
 			continue;
 		s->open[i] = true;
-		*bytes += s->all.v[i].plain_size;
-		++*n;
+		o->bytes += v->plain_size;
+		o->parts += v->n_more;
+		o->n++;
 	}
 }
 
@@ -220,17 +313,19 @@ static bool open_streams(struct finder *f, uint64_t *bytes_old, uint64_t *bytes_
 			 struct err *e)
 {
 	struct side *old = &f->sides[0], *new = &f->sides[1];
-	size_t n_old = 0, n_new = 0;
+	struct opened of_old = { 0 }, of_new = { 0 };
 
 	if (!find_lonely(old, new, e) || !find_lonely(new, old, e))
 		return false;
-	open_some(new, true, SIZE_MAX, &n_new, bytes_new);
+	open_some(new, true, SIZE_MAX, SIZE_MAX, &of_new);
 	place_open(new);
-	if (n_new == 0)
+	*bytes_new = of_new.bytes;
+	if (of_new.n == 0)
 		return true;
-	open_some(old, true, LIMIT_DELTA_STREAMS, &n_old, bytes_old);
-	open_some(old, false, LIMIT_DELTA_STREAMS, &n_old, bytes_old);
+	open_some(old, true, LIMIT_DELTA_STREAMS, LIMIT_DELTA_PARTS, &of_old);
+	open_some(old, false, LIMIT_DELTA_STREAMS, LIMIT_DELTA_PARTS, &of_old);
 	place_open(old);
+	*bytes_old = of_old.bytes;
 	return true;
 }
 
@@ -298,74 +393,6 @@ void sight_drop(const void *p, size_t n)
 		madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
-/* ---- pieces ---- */
-
-static bool piece_add(struct sight *s, const struct piece *p, uint64_t start, uint64_t guess,
-		      struct buf *recipe, struct err *e)
-{
-	if (s->n_pieces == s->cap_pieces) {
-		size_t cap = s->cap_pieces ? 2 * s->cap_pieces : 64;
-		void *a = reallocarray(s->pieces, cap, sizeof(*s->pieces));
-
-		s->pieces = a ? a : s->pieces;
-		void *b = reallocarray(s->starts, cap, sizeof(*s->starts));
-		s->starts = b ? b : s->starts;
-		void *c = reallocarray(s->guesses, cap, sizeof(*s->guesses));
-		s->guesses = c ? c : s->guesses;
-		void *d = reallocarray(s->recipes, cap, sizeof(*s->recipes));
-		s->recipes = d ? d : s->recipes;
-		if (!a || !b || !c || !d)
-			return err_nomem(e);
-		s->cap_pieces = cap;
-	}
-	s->pieces[s->n_pieces] = *p;
-	s->starts[s->n_pieces] = start;
-	s->guesses[s->n_pieces] = guess;
-	s->recipes[s->n_pieces] = recipe ? *recipe : BUF_INIT(0);
-	if (recipe)
-		*recipe = BUF_INIT(0);
-	s->n_pieces++;
-	return true;
-}
-
-/* Where the plain bytes of the old stream closest to `offset` in the image begin. */
-static uint64_t guess_for(const struct space *space, uint64_t offset, size_t *hint)
-{
-	const struct streams *t = &space->streams;
-
-	if (!t->n)
-		return UINT64_MAX;
-	while (*hint + 1 < t->n && t->v[*hint].offset < offset)
-		++*hint;
-	return space->starts[*hint];
-}
-
-static bool make_pieces(struct sight *s, struct side *new, struct err *e)
-{
-	uint64_t at = 0;
-	size_t hint = 0;
-
-	for (size_t i = 0; i < new->all.n; i++) {
-		const struct stream *v = &new->all.v[i];
-		struct piece raw = { .offset = at, .size = v->offset - at };
-		struct piece p = { .offset = v->offset,
-				   .size = v->size,
-				   .plain_size = v->plain_size,
-				   .transform = v->transform };
-
-		if (!new->open[i])
-			continue;
-		if (raw.size && !piece_add(s, &raw, 0, 0, NULL, e))
-			return false;
-		if (!piece_add(s, &p, new->at[i], guess_for(&s->space, v->offset, &hint),
-			       &new->recipes[i], e))
-			return false;
-		at = v->offset + v->size;
-	}
-	struct piece rest = { .offset = at, .size = s->new_size - at };
-	return !rest.size || piece_add(s, &rest, 0, 0, NULL, e);
-}
-
 /* ---- unpacking ---- */
 
 struct unpacking {
@@ -385,31 +412,57 @@ static bool unpack_stream(void *ctx, size_t index, unsigned thread UNUSED, struc
 	if (!unpack(plain, u->side, index, e))
 		return false;
 	sight_drop(plain, v->plain_size);
-	sight_drop(u->side->image + v->offset, v->size);
+	drop_packed(u->side, v);
 	return true;
 }
 
 /* A transform that cannot explain what it found leaves the stream raw; other errors count. */
+static bool explain(struct side *s, size_t i, const uint8_t *packed, const uint8_t *plain,
+		    struct err *e)
+{
+	const struct stream *v = &s->all.v[i];
+	bool ok = false;
+
+	buf_init(&s->recipes[i], LIMIT_DELTA_RECIPE);
+	if (!transforms[v->transform]->explain(&s->recipes[i], &ok, packed, v->size, plain,
+					       v->plain_size, e) &&
+	    e->code != E_TOO_BIG)
+		return false;
+	s->open[i] = ok;
+	return true;
+}
+
+/* The same for one in parts, which are put together first. */
+static bool explain_parts(struct side *s, size_t i, const uint8_t *plain, struct err *e)
+{
+	const struct stream *v = &s->all.v[i];
+	uint8_t *packed = malloc(v->size);
+	bool ok;
+
+	if (!packed)
+		return err_nomem(e);
+	ok = stream_gather(&s->all, v, 0, packed, v->size, image_copy, s, e) &&
+	     explain(s, i, packed, plain, e);
+	free(packed);
+	return ok;
+}
+
 static bool explain_stream(void *ctx, size_t index, unsigned thread, struct err *e)
 {
 	const struct unpacking *u = ctx;
 	struct side *s = u->side;
 	const struct stream *v = &s->all.v[index];
-	bool ok = false;
+	const uint8_t *plain = u->to + s->at[index];
 
 	if (!s->open[index])
 		return true;
 	if (!unpack_stream(ctx, index, thread, e))
 		return false;
-	buf_init(&s->recipes[index], LIMIT_DELTA_RECIPE);
-	if (!transforms[v->transform]->explain(&s->recipes[index], &ok, s->image + v->offset,
-					       v->size, u->to + s->at[index], v->plain_size,
-					       e) &&
-	    e->code != E_TOO_BIG)
+	if (!(v->n_more ? explain_parts(s, index, plain, e)
+			: explain(s, index, s->image + v->offset, plain, e)))
 		return false;
-	s->open[index] = ok;
-	sight_drop(u->to + s->at[index], v->plain_size);
-	sight_drop(s->image + v->offset, v->size);
+	sight_drop(plain, v->plain_size);
+	drop_packed(s, v);
 	return true;
 }
 
@@ -463,9 +516,24 @@ static bool old_table(struct sight *s, const struct side *old, int fd, struct er
 	CLEANUP(streams_done) struct streams t = { 0 };
 
 	for (size_t i = 0; i < old->all.n; i++)
-		if (old->open[i] && !streams_add(&t, &old->all.v[i], e))
+		if (old->open[i] && !streams_copy(&t, &old->all, i, e))
 			return false;
 	return space_init(&s->space, fd, s->old_size, &t, e);
+}
+
+static bool read_layout(const struct finder *f, struct side *s, struct err *e)
+{
+	s->layout = LAYOUT_INIT;
+	for (uint64_t from = 0, to; from < s->size; from = to) {
+		to = s->size - from < FIND_PART ? s->size : from + FIND_PART;
+		if (!layout_read(&s->layout, s->image, s->size, from, to, e))
+			return false;
+		sight_drop(s->image + from, to - from);
+		if (!still_wanted(f))
+			return err_set(e, E_CANCELLED, "cancelled");
+	}
+	layout_sort(&s->layout);
+	return true;
 }
 
 static bool find_all(struct finder *f, unsigned threads, struct err *e)
@@ -483,6 +551,8 @@ static bool find_all(struct finder *f, unsigned threads, struct err *e)
 		f->sides[k].parts = calloc(parts, sizeof(struct streams));
 		if (!f->sides[k].parts)
 			return err_nomem(e);
+		if (!read_layout(f, &f->sides[k], e))
+			return false;
 	}
 	return tasks_run(&find, e) && join_parts(&f->sides[0], e) &&
 	       join_parts(&f->sides[1], e);
@@ -493,6 +563,7 @@ static bool see_through(struct sight *s, struct finder *f, const struct delta_jo
 {
 	struct tasks hash = { .threads = job->threads, .run = hash_stream, .ctx = f };
 	uint64_t bytes_old = 0, bytes_new = 0;
+	const struct side *side = &f->sides[1];
 
 	if (!find_all(f, job->threads, e))
 		return false;
@@ -501,9 +572,12 @@ static bool see_through(struct sight *s, struct finder *f, const struct delta_jo
 		return false;
 	if (bytes_new && !unpack_all(s, f, job, bytes_old, bytes_new, e))
 		return false;
+	const struct sight_streams new = {
+		.all = &side->all, .open = side->open, .at = side->at, .recipes = side->recipes
+	};
 	return old_table(s, &f->sides[0], job->old_fd, e) &&
 	       map_old(s, job->old_fd, s->space.end - s->space.base, e) &&
-	       make_pieces(s, &f->sides[1], e);
+	       sight_pieces(s, &new, e);
 }
 
 bool sight_init(struct sight *s, const struct delta_job *job, struct err *e)
@@ -539,45 +613,18 @@ void sight_done(struct sight *s)
 	if (s->scratch_ours)
 		fd_closep(&s->scratch_fd);
 	for (size_t i = 0; i < s->n_pieces; i++)
-		buf_done(&s->recipes[i]);
+		buf_done(&s->pieces[i].recipe);
 	free(s->pieces);
-	free(s->starts);
-	free(s->guesses);
-	free(s->recipes);
+	free(s->runs);
 	space_done(&s->space);
 	*s = (struct sight){ .scratch_fd = -1 };
 }
 
 const uint8_t *sight_new(const struct sight *s, size_t piece)
 {
-	const struct piece *p = &s->pieces[piece];
+	const struct sight_piece *q = &s->pieces[piece];
 
-	return p->transform ? s->scratch_new + s->starts[piece] : s->new + p->offset;
-}
-
-static size_t piece_at(const struct sight *s, uint64_t offset)
-{
-	size_t lo = 0, hi = s->n_pieces;
-
-	while (hi - lo > 1) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (s->pieces[mid].offset <= offset)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
-const uint8_t *sight_bytes(const struct sight *s, const struct piece *p)
-{
-	return p->transform ? sight_new(s, piece_at(s, p->offset)) : s->new + p->offset;
-}
-
-struct buf *sight_recipe(const struct sight *s, const struct piece *p)
-{
-	return &s->recipes[piece_at(s, p->offset)];
+	return q->piece.transform ? s->scratch_new + q->start : s->new + q->piece.offset;
 }
 
 /* ---- pruning ---- */

@@ -32,6 +32,7 @@
 
 #include "base/buf.h"
 #include "base/limits.h"
+#include "delta/layout.h"
 
 struct stream {
 	uint64_t offset; /* of the first packed byte in the image */
@@ -99,6 +100,13 @@ struct packer {
 	void *ctx;
 };
 
+/* An image in memory. */
+struct image {
+	const uint8_t *p;
+	uint64_t size;
+	const struct layout *layout; /* of its files; NULL: nothing is known of them */
+};
+
 struct transform {
 	const char *name;
 
@@ -107,8 +115,8 @@ struct transform {
 	 * behind `to`, and overlap with those of other parts).  Called once per part of the image,
 	 * from several threads.  Each was unpacked once to its end, so it can be again.  Time is
 	 * linear in to - from, whatever there is to unpack. */
-	bool (*find)(struct streams *ret, const uint8_t *image, uint64_t image_size,
-		     uint64_t from, uint64_t to, struct err *e);
+	bool (*find)(struct streams *ret, const struct image *in, uint64_t from, uint64_t to,
+		     struct err *e);
 
 	/* MAKING: how plain becomes exactly these packed bytes, proved by doing it.  *ret_ok is
 	 * false where there is no recipe worth it: then the stream stays raw.  A recipe is at

@@ -69,7 +69,8 @@ static void look_at_file(struct sums *s, const char *name)
 	if (size) {
 		p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
 		must(p != MAP_FAILED || err_set(&e, E_NOT_FOUND, "%s", name), &e);
-		must(transform_deflate.find(&found, p, size, 0, size, &e), &e);
+		const struct image in = { .p = p, .size = size };
+		must(transform_deflate.find(&found, &in, 0, size, &e), &e);
 		for (size_t i = 0; i < found.n; i++) {
 			if (found.v[i].offset < end)
 				continue;

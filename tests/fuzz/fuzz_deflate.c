@@ -74,6 +74,7 @@ static void recipe(const uint8_t *p, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
+	const struct image in = { .p = p, .size = n };
 	struct streams found = { 0 };
 	uint8_t *plain;
 	struct err e;
@@ -84,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		stream(p + 1, n - 1, plain);
 	else
 		recipe(p + 1, n - 1);
-	fuzz_must(transform_deflate.find(&found, p, n, 0, n, &e), "find fails");
+	fuzz_must(transform_deflate.find(&found, &in, 0, n, &e), "find fails");
 	streams_done(&found);
 	free(plain);
 	return 0;

@@ -290,6 +290,13 @@ static struct buf by_program(void **state, const char *program, const uint8_t *p
 /* From the linker. */
 extern const uint8_t __executable_start[], etext[];
 
+static bool find_in(struct streams *ret, const struct buf *b, struct err *e)
+{
+	const struct image in = { .p = b->p, .size = b->n };
+
+	return transform_deflate.find(ret, &in, 0, b->n, e);
+}
+
 /* Encoders that search and cut quite differently, on this program's own code: what they decided is a
  * fifth of the stream at most. */
 static void streams_of_other_programs_are_corrected(void **state)
@@ -315,7 +322,7 @@ static void streams_of_other_programs_are_corrected(void **state)
 
 		if (!gz.n)
 			continue;
-		assert_ok(transform_deflate.find(&s, gz.p, gz.n, 0, gz.n, &e), &e);
+		assert_ok(find_in(&s, &gz, &e), &e);
 		assert_int_equal(s.n, 1);
 		assert_int_equal(s.v[0].plain_size, N);
 		struct buf body = { .p = gz.p + s.v[0].offset, .n = s.v[0].size };
@@ -450,7 +457,7 @@ static void streams_are_found_by_their_headers(void **state UNUSED)
 	image_zip(&image, &raw, p, 50000);
 	image.p[image.n - 10]++;           /* the wrong checksum */
 	image_add(&image, gz.p, gz.n - 1); /* cut: its checksum is not complete */
-	assert_ok(transform_deflate.find(&s, image.p, image.n, 0, image.n, &e), &e);
+	assert_ok(find_in(&s, &image, &e), &e);
 	assert_int_equal(s.n, 4);
 	assert_int_equal(s.v[0].offset, 50010);
 	assert_int_equal(s.v[0].size, gz.n - 10);
@@ -474,9 +481,9 @@ static void streams_above_the_limit_stay_raw(void **state UNUSED)
 	struct streams s = { 0 };
 	struct err e;
 
-	assert_ok(transform_deflate.find(&s, bomb.p, bomb.n, 0, bomb.n, &e), &e);
+	assert_ok(find_in(&s, &bomb, &e), &e);
 	assert_int_equal(s.n, 0);
-	assert_ok(transform_deflate.find(&s, fits.p, fits.n, 0, fits.n, &e), &e);
+	assert_ok(find_in(&s, &fits, &e), &e);
 	assert_int_equal(s.n, 1);
 	streams_done(&s);
 	free(p);
