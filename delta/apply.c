@@ -41,6 +41,7 @@ struct delta {
 	size_t segment_size;
 	uint64_t at;    /* in the new image */
 	uint64_t first; /* nothing before it goes out */
+	uint64_t work_left;
 	uint64_t kept_bytes;
 	delta_emit *emit;
 	void *ctx;
@@ -615,7 +616,7 @@ static uint64_t stream_end(const struct delta *d, const struct piece *p)
 static bool do_stream(struct delta *d, const struct piece *p, uint64_t address, struct err *e)
 {
 	struct packed_in out = { .d = d, .piece = p, .left = p->size };
-	struct packer to = { .put = packed_put, .ctx = &out };
+	struct packer to = { .put = packed_put, .ctx = &out, .work = &d->work_left };
 	struct stream_in in = { .d = d, .op = d->ops + p->first_op, .address = address };
 	struct plain from = { .read = stream_read, .ctx = &in, .size = p->plain_size };
 
@@ -701,6 +702,7 @@ bool delta_apply(struct delta *d, uint64_t first_offset, delta_emit *emit, void 
 		return err_set(e, E_USAGE, "segments begin at multiples of %zu",
 			       d->segment_size);
 	d->first = first_offset;
+	d->work_left = LIMIT_DELTA_WORK;
 	d->emit = emit;
 	d->ctx = ctx;
 	for (uint32_t i = 0; i < f->n_frames; i++) {

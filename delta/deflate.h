@@ -20,7 +20,8 @@ bool deflate_pack(const struct packer *to, const uint8_t *recipe, size_t recipe_
 		  const struct plain *from, struct err *e) MUST_USE;
 
 /* transform_deflate.explain, in explain.c. */
-bool deflate_explain(struct buf *recipe, bool *ret_ok, const uint8_t *packed, size_t packed_n,
-		     const uint8_t *plain, size_t plain_n, struct err *e) MUST_USE;
+bool deflate_explain(struct buf *recipe, bool *ret_ok, uint64_t *ret_work,
+		     const uint8_t *packed, size_t packed_n, const uint8_t *plain,
+		     size_t plain_n, struct err *e) MUST_USE;
 
 #endif

@@ -28,6 +28,7 @@ struct explain {
 	bool only_fixed, stored_is_explicit;
 	struct buf blocks_buf, tokens_buf, best;
 	uint64_t steps;           /* of all guesses so far */
+	uint64_t work;            /* of packing */
 	size_t limit, best_fixes; /* bytes of corrections: at most; of the best so far */
 	bool gave_up;             /* it took too long: no more guesses */
 	bool stopped;             /* it was not followed to the end: no good */
@@ -480,16 +481,18 @@ static bool prove_put(void *ctx, const uint8_t *p, size_t n, struct err *e)
 	return true;
 }
 
-static bool prove(const struct explain *x)
+static bool prove(struct explain *x)
 {
 	struct prove v = { .p = x->packed, .n = x->packed_n };
-	struct packer to = { .put = prove_put, .ctx = &v };
+	uint64_t left = GUESS_STEPS_MAX;
+	struct packer to = { .put = prove_put, .ctx = &v, .work = &left };
 	struct plain_memory m;
 	struct err e;
 
-	return deflate_pack(&to, x->best.p, x->best.n, plain_of(&m, x->plain, x->plain_n),
-			    &e) &&
-	       v.at == v.n;
+	if (!deflate_pack(&to, x->best.p, x->best.n, plain_of(&m, x->plain, x->plain_n), &e))
+		return false;
+	x->work = GUESS_STEPS_MAX - left;
+	return v.at == v.n;
 }
 
 static bool explain(struct explain *x, struct buf *recipe, bool *ret_ok, struct err *e)
@@ -509,8 +512,9 @@ static bool explain(struct explain *x, struct buf *recipe, bool *ret_ok, struct 
 	return buf_add(recipe, x->best.p, x->best.n, e);
 }
 
-bool deflate_explain(struct buf *recipe, bool *ret_ok, const uint8_t *packed, size_t packed_n,
-		     const uint8_t *plain, size_t plain_n, struct err *e)
+bool deflate_explain(struct buf *recipe, bool *ret_ok, uint64_t *ret_work,
+		     const uint8_t *packed, size_t packed_n, const uint8_t *plain,
+		     size_t plain_n, struct err *e)
 {
 	struct explain *x = calloc(1, sizeof(*x));
 	bool ok;
@@ -526,6 +530,7 @@ bool deflate_explain(struct buf *recipe, bool *ret_ok, const uint8_t *packed, si
 	buf_init(&x->tokens_buf, LIMIT_DELTA_RECIPE);
 	buf_init(&x->best, LIMIT_DELTA_RECIPE);
 	ok = explain(x, recipe, ret_ok, e);
+	*ret_work = x->work;
 	buf_done(&x->blocks_buf);
 	buf_done(&x->tokens_buf);
 	buf_done(&x->best);

@@ -316,7 +316,8 @@ void guess_skip(struct guess *g, uint32_t n)
 
 bool guess_is_slow(const struct guess *g)
 {
-	return g->steps > GUESS_STEPS_FREE + (uint64_t)GUESS_STEPS_PER_BYTE * g->n;
+	return g->steps > GUESS_STEPS_MAX ||
+	       g->steps > GUESS_STEPS_FREE + (uint64_t)GUESS_STEPS_PER_BYTE * g->n;
 }
 
 bool guess_full(const struct guess *g, const struct block_count *c, uint32_t block_start,

@@ -78,7 +78,8 @@ void guess_skip(struct guess *g, uint32_t n);
 
 /* Whether guessing takes too long: level 9 can be made to do 200 KB a second and less.  Executables
  * need 22 steps per plain byte, each of 2 to 8 ns; what needs more than this is left alone. */
-enum { GUESS_STEPS_FREE = 1 << 16, GUESS_STEPS_PER_BYTE = 512 };
+enum { GUESS_STEPS_FREE = 1 << 16, GUESS_STEPS_PER_BYTE = 512, GUESS_STEPS_PER_BLOCK = 2048 };
+#define GUESS_STEPS_MAX (UINT64_C(1) << 32) /* of any stream */
 bool guess_is_slow(const struct guess *g);
 
 /* Whether the block ends before the input does, asked after the commit of each token. */

@@ -30,6 +30,7 @@ struct pack {
 	size_t n_tokens, cap;
 	struct block_count count;
 	struct block_plan plan;
+	uint64_t work;          /* at most, steps of the guess */
 	struct inflate inflate; /* reads descriptions that the recipe brings */
 	uint64_t out_total, hold;
 	unsigned held;
@@ -133,6 +134,11 @@ static bool token_choose(struct pack *k, struct token *ret, struct err *e)
 	return token_fix_next(&k->recipe, &k->token_fix, e);
 }
 
+static bool is_too_slow(const struct pack *k)
+{
+	return k->guess.steps > k->work || guess_is_slow(&k->guess);
+}
+
 /* Tokens up to the end of the block; *ret_full: the encoder ended it by itself. */
 static bool block_tokens(struct pack *k, const struct block_fix *fix, bool *ret_full,
 			 struct err *e)
@@ -144,7 +150,7 @@ static bool block_tokens(struct pack *k, const struct block_fix *fix, bool *ret_
 				     : !*ret_full && k->guess.at < k->guess.n) {
 		struct token t;
 
-		if (k->guess.at == k->guess.n || guess_is_slow(&k->guess))
+		if (k->guess.at == k->guess.n || is_too_slow(k))
 			return wrong(e);
 		if (!plain_bring(k, (uint64_t)k->guess.at + GUESS_AHEAD, e) ||
 		    !token_choose(k, &t, e) || !token_keep(k, &t, e))
@@ -178,6 +184,9 @@ static bool header_take(struct pack *k, const struct block_fix *fix, struct err 
 static bool plan_block(struct pack *k, const struct block_fix *fix, uint64_t bytes,
 		       struct err *e)
 {
+	k->guess.steps += GUESS_STEPS_PER_BLOCK;
+	if (is_too_slow(k))
+		return wrong(e);
 	if (!fix || (fix->kind == BLOCK_DYNAMIC && !fix->has_header))
 		block_plan(&k->plan, &k->count, bytes, k->recipe.how.strategy == GUESS_FIXED);
 	if (!fix)
@@ -327,7 +336,10 @@ bool deflate_pack(const struct packer *to, const uint8_t *recipe, size_t recipe_
 	    token_fix_next(&k->recipe, &k->token_fix, e) &&
 	    guess_init(&k->guess, &k->recipe.how, k->plain, from->size, e)) {
 		wrap_start(&k->sum, k->recipe.wrap);
+		k->work = to->work ? *to->work : GUESS_STEPS_MAX;
 		ok = stream_make(k, e);
+		if (ok && to->work)
+			*to->work -= k->guess.steps;
 		guess_done(&k->guess);
 	}
 	free(k->tokens);

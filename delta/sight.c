@@ -17,13 +17,15 @@ struct side {
 	const uint8_t *image;
 	uint64_t size;
 	struct layout layout;
+	struct known known;    /* its blocks */
 	struct streams *parts; /* as found, per part of the image */
 	struct streams all;
 	uint8_t (*hashes)[SHA256_SIZE]; /* of the packed bytes */
 	bool *lonely;                   /* the other side does not have it packed like this */
 	bool *open;
 	uint64_t *at; /* where its plain bytes are in the side's part of the scratch file */
-	struct buf *recipes; /* new side */
+	struct buf *recipes; /* new side, as the next */
+	uint64_t *work;      /* of packing each, in steps */
 };
 
 struct finder {
@@ -38,6 +40,7 @@ static void finder_done(struct finder *f)
 		struct side *s = &f->sides[k];
 
 		layout_done(&s->layout);
+		known_done(&s->known);
 		for (uint64_t i = 0; s->parts && i * FIND_PART < s->size; i++)
 			streams_done(&s->parts[i]);
 		for (size_t i = 0; s->recipes && i < s->all.n; i++)
@@ -48,20 +51,46 @@ static void finder_done(struct finder *f)
 		free(s->open);
 		free(s->at);
 		free(s->recipes);
+		free(s->work);
 		streams_done(&s->all);
 	}
 }
 
 /* ---- finding ---- */
 
+/* A part of one of the images, by its number among those of both. */
+static struct side *part_of(struct finder *f, size_t index, size_t *ret_part,
+			    uint64_t *ret_from, uint64_t *ret_to)
+{
+	struct side *s = &f->sides[index >= f->parts_old];
+
+	*ret_part = index >= f->parts_old ? index - f->parts_old : index;
+	*ret_from = (uint64_t)*ret_part * FIND_PART;
+	*ret_to = s->size - *ret_from < FIND_PART ? s->size : *ret_from + FIND_PART;
+	return s;
+}
+
+static bool know_part(void *ctx, size_t index, unsigned thread UNUSED, struct err *e UNUSED)
+{
+	uint64_t from, to;
+	size_t part;
+	struct side *s = part_of(ctx, index, &part, &from, &to);
+
+	known_add(&s->known, s->image + from, to - from);
+	sight_drop(s->image + from, to - from);
+	return true;
+}
+
 static bool find_part(void *ctx, size_t index, unsigned thread UNUSED, struct err *e)
 {
 	struct finder *f = ctx;
-	struct side *s = &f->sides[index >= f->parts_old];
-	size_t part = index >= f->parts_old ? index - f->parts_old : index;
-	uint64_t from = (uint64_t)part * FIND_PART;
-	uint64_t to = s->size - from < FIND_PART ? s->size : from + FIND_PART;
-	const struct image in = { .p = s->image, .size = s->size, .layout = &s->layout };
+	uint64_t from, to;
+	size_t part;
+	struct side *s = part_of(f, index, &part, &from, &to);
+	const struct image in = { .p = s->image,
+				  .size = s->size,
+				  .layout = &s->layout,
+				  .other = &f->sides[s == &f->sides[0]].known };
 
 	for (size_t i = 1; i < n_transforms; i++) {
 		struct streams found = { 0 };
@@ -175,7 +204,9 @@ static bool join_parts(struct side *s, struct err *e)
 	s->open = calloc(s->all.n + 1, sizeof(*s->open));
 	s->at = calloc(s->all.n + 1, sizeof(*s->at));
 	s->recipes = calloc(s->all.n + 1, sizeof(*s->recipes));
-	return (s->hashes && s->lonely && s->open && s->at && s->recipes) || err_nomem(e);
+	s->work = calloc(s->all.n + 1, sizeof(*s->work));
+	return (s->hashes && s->lonely && s->open && s->at && s->recipes && s->work) ||
+	       err_nomem(e);
 }
 
 /* The packed bytes of a stream will not be read soon. */
@@ -286,8 +317,8 @@ static void open_some(struct side *s, bool lonely, size_t most, size_t most_part
 	for (size_t i = 0; i < s->all.n && o->n < most; i++) {
 		const struct stream *v = &s->all.v[i];
 
-		if (s->lonely[i] != lonely || o->bytes + v->plain_size > PLAIN_MAX ||
-		    o->parts + v->n_more > most_parts)
+		if (s->lonely[i] != lonely || (!lonely && v->is_faint) ||
+		    o->bytes + v->plain_size > PLAIN_MAX || o->parts + v->n_more > most_parts)
 			continue;
 		s->open[i] = true;
 		o->bytes += v->plain_size;
@@ -424,8 +455,8 @@ static bool explain(struct side *s, size_t i, const uint8_t *packed, const uint8
 	bool ok = false;
 
 	buf_init(&s->recipes[i], LIMIT_DELTA_RECIPE);
-	if (!transforms[v->transform]->explain(&s->recipes[i], &ok, packed, v->size, plain,
-					       v->plain_size, e) &&
+	if (!transforms[v->transform]->explain(&s->recipes[i], &ok, &s->work[i], packed,
+					       v->size, plain, v->plain_size, e) &&
 	    e->code != E_TOO_BIG)
 		return false;
 	s->open[i] = ok;
@@ -486,6 +517,30 @@ static bool for_streams(const struct finder *f, struct side *s, uint8_t *to,
 	return tasks_run(&t, e);
 }
 
+/* Who applies the delta does so much work at most; half of it, as streams may be coded in two frames. */
+static void close_beyond_work(struct side *s)
+{
+	uint64_t left = LIMIT_DELTA_WORK / 2;
+
+	for (size_t i = 0; i < s->all.n; i++) {
+		if (s->open[i] && s->work[i] > left)
+			s->open[i] = false;
+		else if (s->open[i])
+			left -= s->work[i];
+	}
+}
+
+/* Faint old streams help faint new ones; without these they only offer more places to choose from. */
+static void close_faint(struct side *old, const struct side *new)
+{
+	for (size_t i = 0; i < new->all.n; i++)
+		if (new->open[i] && new->all.v[i].is_faint)
+			return;
+	for (size_t i = 0; i < old->all.n; i++)
+		old->open[i] &= !old->all.v[i].is_faint;
+	place_open(old);
+}
+
 static bool is_any_open(const struct side *s)
 {
 	for (size_t i = 0; i < s->all.n; i++)
@@ -505,6 +560,8 @@ static bool unpack_all(struct sight *s, struct finder *f, const struct delta_job
 	s->scratch_new = s->scratch + bytes_old;
 	if (!for_streams(f, new, s->scratch_new, explain_stream, e))
 		return false;
+	close_beyond_work(new);
+	close_faint(old, new);
 	if (is_any_open(new))
 		return for_streams(f, old, s->scratch, unpack_stream, e);
 	memset(old->open, 0, old->all.n * sizeof(*old->open));
@@ -538,23 +595,28 @@ static bool read_layout(const struct finder *f, struct side *s, struct err *e)
 
 static bool find_all(struct finder *f, unsigned threads, struct err *e)
 {
+	struct tasks know = {
+		.threads = threads, .run = know_part, .progress = find_progress, .ctx = f
+	};
 	struct tasks find = {
 		.threads = threads, .run = find_part, .progress = find_progress, .ctx = f
 	};
 
 	for (unsigned k = 0; k < 2; k++) {
-		size_t parts = (size_t)(f->sides[k].size / FIND_PART + 1);
+		struct side *s = &f->sides[k];
+		size_t parts = (size_t)((s->size + FIND_PART - 1) / FIND_PART);
 
 		if (k == 0)
-			f->parts_old = (size_t)((f->sides[0].size + FIND_PART - 1) / FIND_PART);
-		find.n += (size_t)((f->sides[k].size + FIND_PART - 1) / FIND_PART);
-		f->sides[k].parts = calloc(parts, sizeof(struct streams));
-		if (!f->sides[k].parts)
+			f->parts_old = parts;
+		know.n += parts;
+		s->parts = calloc(parts + 1, sizeof(struct streams));
+		if (!s->parts)
 			return err_nomem(e);
-		if (!read_layout(f, &f->sides[k], e))
+		if (!read_layout(f, s, e) || !known_init(&s->known, s->size, e))
 			return false;
 	}
-	return tasks_run(&find, e) && join_parts(&f->sides[0], e) &&
+	find.n = know.n;
+	return tasks_run(&know, e) && tasks_run(&find, e) && join_parts(&f->sides[0], e) &&
 	       join_parts(&f->sides[1], e);
 }
 

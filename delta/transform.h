@@ -32,13 +32,15 @@
 
 #include "base/buf.h"
 #include "base/limits.h"
+#include "delta/known.h"
 #include "delta/layout.h"
 
 struct stream {
 	uint64_t offset; /* of the first packed byte in the image */
 	uint32_t size; /* packed bytes, at least 1; whole bytes, so padding bits are part of it */
-	uint32_t plain_size;   /* 1 to LIMIT_DELTA_STREAM */
-	uint8_t transform;     /* index in `transforms` */
+	uint32_t plain_size; /* 1 to LIMIT_DELTA_STREAM */
+	uint8_t transform;   /* index in `transforms` */
+	bool is_faint; /* making: of use only beside one that differs from it, like a picture */
 	uint32_t more, n_more; /* further parts: that many of streams.more, from this one on */
 };
 
@@ -98,6 +100,8 @@ struct plain {
 struct packer {
 	bool (*put)(void *ctx, const uint8_t *p, size_t n, struct err *e);
 	void *ctx;
+	/* Steps of work that may be taken; those that were are deducted.  NULL: what a stream may. */
+	uint64_t *work;
 };
 
 /* An image in memory. */
@@ -105,6 +109,7 @@ struct image {
 	const uint8_t *p;
 	uint64_t size;
 	const struct layout *layout; /* of its files; NULL: nothing is known of them */
+	const struct known *other;   /* blocks of the other image; NULL: it has none of these */
 };
 
 struct transform {
@@ -112,18 +117,21 @@ struct transform {
 
 	/* MAKING: appends, in rising order and without overlap, the streams that are recognised
 	 * in [from, to) of the image, by their header or their first byte (they may begin and end
-	 * behind `to`, and overlap with those of other parts).  Called once per part of the image,
-	 * from several threads.  Each was unpacked once to its end, so it can be again.  Time is
+	 * behind `to`, and overlap with those of other parts).  What cannot be told quickly need not be
+	 * looked for where the other image has the same blocks.  Called once per part of the
+	 * image, from several threads.  Each was unpacked once to its end, so it can be again.  Time is
 	 * linear in to - from, whatever there is to unpack. */
 	bool (*find)(struct streams *ret, const struct image *in, uint64_t from, uint64_t to,
 		     struct err *e);
 
-	/* MAKING: how plain becomes exactly these packed bytes, proved by doing it.  *ret_ok is
-	 * false where there is no recipe worth it: then the stream stays raw.  A recipe is at
+	/* MAKING: how plain becomes exactly these packed bytes, proved by doing it, and how many steps
+	 * of work that was.  *ret_ok is false where there is no recipe worth it: then the stream
+	 * stays raw.  A recipe is at
 	 * most LIMIT_DELTA_RECIPE bytes; it is coded with order-2 contexts, so its
 	 * most common form should be short and always the same bytes. */
-	bool (*explain)(struct buf *recipe, bool *ret_ok, const uint8_t *packed,
-			size_t packed_n, const uint8_t *plain, size_t plain_n, struct err *e);
+	bool (*explain)(struct buf *recipe, bool *ret_ok, uint64_t *ret_work,
+			const uint8_t *packed, size_t packed_n, const uint8_t *plain,
+			size_t plain_n, struct err *e);
 
 	/* BOTH: unpacking, in a state of state_bytes without anything to free.  next makes
 	 * exactly n more bytes; up to TRANSFORM_WINDOW bytes that it made before lie right

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -31,18 +32,28 @@ static void must(bool ok, const struct err *e)
 	exit(1);
 }
 
-static void look_at_stream(struct sums *s, const uint8_t *packed, const struct stream *v)
+static bool image_copy(void *ctx, uint64_t offset, uint8_t *p, size_t n, struct err *e UNUSED)
+{
+	memcpy(p, (const uint8_t *)ctx + offset, n);
+	return true;
+}
+
+static void look_at_stream(struct sums *s, uint8_t *image, const struct streams *found,
+			   size_t i)
 {
 	const struct transform *t = &transform_deflate;
+	const struct stream *v = &found->v[i];
 	struct buf recipe = BUF_INIT(LIMIT_DELTA_RECIPE);
-	uint8_t *plain = malloc(v->plain_size);
+	uint8_t *plain = malloc(v->plain_size), *packed = malloc(v->size);
 	struct packed_memory m;
+	uint64_t work;
 	struct err e;
 	bool ok;
 
-	must(plain != NULL || err_nomem(&e), &e);
+	must((plain && packed) || err_nomem(&e), &e);
+	must(stream_gather(found, v, 0, packed, v->size, image_copy, image, &e), &e);
 	must(stream_unpack(t, plain, v->plain_size, packed_of(&m, packed, v->size), &e), &e);
-	must(t->explain(&recipe, &ok, packed, v->size, plain, v->plain_size, &e), &e);
+	must(t->explain(&recipe, &ok, &work, packed, v->size, plain, v->plain_size, &e), &e);
 	s->found++;
 	s->packed += v->size;
 	if (ok) {
@@ -53,6 +64,7 @@ static void look_at_stream(struct sums *s, const uint8_t *packed, const struct s
 		must(code_recipe(&s->coder, s->models, &recipe, &e), &e);
 	}
 	buf_done(&recipe);
+	free(packed);
 	free(plain);
 }
 
@@ -75,7 +87,7 @@ static void look_at_file(struct sums *s, const char *name)
 			if (found.v[i].offset < end)
 				continue;
 			end = found.v[i].offset + found.v[i].size;
-			look_at_stream(s, p + found.v[i].offset, &found.v[i]);
+			look_at_stream(s, p, &found, i);
 		}
 		munmap(p, size);
 	}

@@ -29,6 +29,7 @@ static void stream(const uint8_t *p, size_t n, uint8_t *plain)
 	struct packer to = { .put = compare, .ctx = &x };
 	size_t plain_n = 0;
 	size_t used;
+	uint64_t work;
 	bool ok = false;
 	struct err e;
 
@@ -38,7 +39,7 @@ static void stream(const uint8_t *p, size_t n, uint8_t *plain)
 	x.n = used = (size_t)inflate_used(&z);
 	fuzz_must(stream_unpack(&transform_deflate, plain, plain_n, packed_of(&m, p, used), &e),
 		  "unpack");
-	fuzz_must(transform_deflate.explain(&recipe, &ok, p, used, plain, plain_n, &e),
+	fuzz_must(transform_deflate.explain(&recipe, &ok, &work, p, used, plain, plain_n, &e),
 		  "explain fails");
 	if (ok)
 		fuzz_must(transform_deflate.pack(&to, recipe.p, recipe.n,

@@ -110,6 +110,7 @@ static size_t comes_back(const struct buf *packed, const uint8_t *plain, size_t 
 	CLEANUP(buf_done) struct buf out = BUF_INIT(1 << 24);
 	struct packed_memory m;
 	uint8_t *back = malloc(n + 1);
+	uint64_t work;
 	bool ok = false;
 	struct err e;
 
@@ -118,7 +119,8 @@ static size_t comes_back(const struct buf *packed, const uint8_t *plain, size_t 
 		  &e);
 	assert_memory_equal(back, plain, n);
 	free(back);
-	assert_ok(transform_deflate.explain(&recipe, &ok, packed->p, packed->n, plain, n, &e),
+	assert_ok(transform_deflate.explain(&recipe, &ok, &work, packed->p, packed->n, plain, n,
+					    &e),
 		  &e);
 	if (!ok)
 		return 0;
@@ -266,6 +268,13 @@ static void other_encoders_are_corrected(void **state UNUSED)
 	}
 }
 
+static bool find_in(struct streams *ret, const struct buf *b, struct err *e)
+{
+	const struct image in = { .p = b->p, .size = b->n };
+
+	return transform_deflate.find(ret, &in, 0, b->n, e);
+}
+
 /* What `program` makes of the plain bytes, as a gzip file; empty when it is not installed. */
 static struct buf by_program(void **state, const char *program, const uint8_t *p, size_t n)
 {
@@ -289,13 +298,6 @@ static struct buf by_program(void **state, const char *program, const uint8_t *p
 
 /* From the linker. */
 extern const uint8_t __executable_start[], etext[];
-
-static bool find_in(struct streams *ret, const struct buf *b, struct err *e)
-{
-	const struct image in = { .p = b->p, .size = b->n };
-
-	return transform_deflate.find(ret, &in, 0, b->n, e);
-}
 
 /* Encoders that search and cut quite differently, on this program's own code: what they decided is a
  * fifth of the stream at most. */
@@ -472,6 +474,228 @@ static void streams_are_found_by_their_headers(void **state UNUSED)
 	free(noise);
 }
 
+/* The image's blocks are those of another one, but for those in [from, to). */
+static struct known blocks_of(const struct buf *b, size_t from, size_t to)
+{
+	struct known k;
+	struct err e;
+
+	assert_ok(known_init(&k, b->n, &e), &e);
+	known_add(&k, b->p, from);
+	known_add(&k, b->p + to, b->n - to);
+	return k;
+}
+
+static void image_align(struct buf *image)
+{
+	static const uint8_t zeros[KNOWN_BLOCK];
+
+	image_add(image, zeros, (size_t)-image->n % KNOWN_BLOCK);
+}
+
+static void streams_without_a_header_are_found(void **state UNUSED)
+{
+	uint8_t *p = sample(50000, TEXT), *noise = sample(200001, NOISE);
+
+	for (int level = 1; level <= 9; level++) {
+		CLEANUP(buf_done) struct buf image = BUF_INIT(1 << 24);
+		CLEANUP(buf_done) struct buf raw = by_zlib(p, 50000, level, -15, 8, 0);
+		struct streams s = { 0 };
+		struct err e;
+
+		image_add(&image, noise, 100000 + (size_t)level);
+		image_add(&image, raw.p, raw.n);
+		image_add(&image, noise + 100000, 70000);
+		assert_ok(find_in(&s, &image, &e), &e);
+		assert_int_equal(s.n, 1);
+		assert_int_equal(s.v[0].offset, 100000 + level);
+		assert_int_equal(s.v[0].size, raw.n);
+		assert_int_equal(s.v[0].plain_size, 50000);
+		streams_done(&s);
+	}
+	free(p);
+	free(noise);
+}
+
+static void streams_without_a_header_are_looked_for_where_images_differ(void **state UNUSED)
+{
+	uint8_t *p = sample(50000, TEXT), *noise = sample(200000, NOISE);
+	CLEANUP(buf_done) struct buf image = BUF_INIT(1 << 24);
+	CLEANUP(buf_done) struct buf raw = by_zlib(p, 50000, 6, -15, 8, 0);
+	size_t at, end;
+
+	image_add(&image, noise, 200000);
+	image_align(&image);
+	at = image.n;
+	image_add(&image, raw.p, raw.n);
+	image_align(&image);
+	end = image.n;
+	image_add(&image, noise, 200000);
+	image_align(&image);
+	const struct {
+		size_t from, to;
+		bool is_found;
+	} rows[] = {
+		{ 0, 0, false },
+		{ at, end, true },
+		{ end - KNOWN_BLOCK, end, true }, /* it differs in its end */
+		{ 0, KNOWN_BLOCK, false },        /* what differs lies before it */
+		{ end + 80 * KNOWN_BLOCK / 4, end + 21 * KNOWN_BLOCK,
+		  false }, /* or far behind */
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct known other = blocks_of(&image, rows[i].from, rows[i].to);
+		const struct image in = { .p = image.p, .size = image.n, .other = &other };
+		struct streams s = { 0 };
+		struct err e;
+
+		assert_ok(transform_deflate.find(&s, &in, 0, image.n, &e), &e);
+		if (s.n != rows[i].is_found)
+			fail_msg("row %zu: %zu", i, s.n);
+		streams_done(&s);
+		known_done(&other);
+	}
+	free(p);
+	free(noise);
+}
+
+/* Text, machine code, noise and their like without a stream: hardly anything is taken for one. */
+static void what_is_no_stream_is_rarely_taken_for_one(void **state UNUSED)
+{
+	enum { N = 4 << 20 };
+
+	for (unsigned kind = 0; kind < SAMPLES; kind++) {
+		struct buf image = { .p = sample(N, kind), .n = N, .max = N };
+		struct streams s = { 0 };
+		struct err e;
+
+		assert_ok(find_in(&s, &image, &e), &e);
+		assert_int_equal(s.n, 0);
+		streams_done(&s);
+		free(image.p);
+	}
+}
+
+static void chunk_add(struct buf *image, const char *type, const uint8_t *p, size_t n)
+{
+	uint8_t head[8], crc[4];
+	uint32_t sum = checksum_crc32(checksum_crc32(0, (const uint8_t *)type, 4), p, n);
+
+	for (unsigned i = 0; i < 4; i++) {
+		head[i] = (uint8_t)(n >> (24 - 8 * i));
+		crc[i] = (uint8_t)(sum >> (24 - 8 * i));
+	}
+	memcpy(head + 4, type, 4);
+	image_add(image, head, 8);
+	image_add(image, p, n);
+	image_add(image, crc, 4);
+}
+
+static void image_png(struct buf *image, const struct buf *z, size_t chunk)
+{
+	chunk_add(image, "IHDR", (const uint8_t *)"thirteen byte", 13);
+	chunk_add(image, "IDAT", z->p, z->n < chunk ? z->n : chunk);
+	for (size_t at = chunk; at < z->n; at += chunk) {
+		if (at == chunk)
+			chunk_add(image, "IDAT", NULL, 0);
+		chunk_add(image, "IDAT", z->p + at, z->n - at < chunk ? z->n - at : chunk);
+	}
+	chunk_add(image, "IEND", NULL, 0);
+}
+
+static bool copy_from(void *ctx, uint64_t offset, uint8_t *p, size_t n, struct err *e UNUSED)
+{
+	const struct buf *image = ctx;
+
+	assert_true(offset <= image->n && n <= image->n - offset);
+	memcpy(p, image->p + offset, n);
+	return true;
+}
+
+/* Of every window and memory level, in one chunk, in several, and with a checksum cut in two. */
+static void pictures_are_found_whatever_their_chunks_and_windows(void **state UNUSED)
+{
+	uint8_t *p = sample(60000, CODE);
+
+	for (int bits = 9; bits <= 15; bits++)
+		for (int memory = 1; memory <= 9; memory++) {
+			CLEANUP(buf_done) struct buf z = by_zlib(p, 60000, 9, bits, memory, 1);
+			const size_t chunks[] = { 100000, 8192, 100, (z.n + 1) / 2, z.n - 2 };
+
+			for (unsigned i = 0; i < ARRAY_SIZE(chunks); i++) {
+				CLEANUP(buf_done) struct buf image = BUF_INIT(1 << 24);
+				CLEANUP(buf_done) struct buf back = BUF_INIT(1 << 24);
+				struct streams s = { 0 };
+				struct err e;
+				uint8_t *to;
+
+				image_add(&image, p, 77);
+				image_png(&image, &z, chunks[i]);
+				image_add(&image, p, 100);
+				assert_ok(find_in(&s, &image, &e), &e);
+				if (s.n != 1)
+					fail_msg("window %d, memory %d, chunks of %zu: %zu",
+						 bits, memory, chunks[i], s.n);
+				assert_int_equal(s.v[0].plain_size, 60000);
+				assert_int_equal(s.v[0].size, z.n - 2);
+				assert_int_equal(s.v[0].n_more,
+						 z.n > chunks[i] ? (z.n - 1) / chunks[i] : 0);
+				assert_ok(buf_reserve(&back, z.n, &to, &e), &e);
+				assert_ok(stream_gather(&s, s.v, 0, to, s.v->size, copy_from,
+							&image, &e),
+					  &e);
+				assert_memory_equal(to, z.p + 2, z.n - 2);
+				streams_done(&s);
+			}
+		}
+	free(p);
+}
+
+static void pictures_that_lie_stay_raw(void **state UNUSED)
+{
+	uint8_t *p = sample(60000, TEXT);
+	CLEANUP(buf_done) struct buf z = by_zlib(p, 60000, 9, 12, 8, 0);
+	CLEANUP(buf_done) struct buf good = BUF_INIT(1 << 24);
+
+	image_png(&good, &z, 3000);
+	for (unsigned i = 0; i < 7; i++) {
+		CLEANUP(buf_done) struct buf image = BUF_INIT(1 << 24);
+		uint8_t *length, *second;
+		struct streams s = { 0 };
+		struct err e;
+
+		image_add(&image, good.p, good.n);
+		length = image.p + 25;
+		second = length + 8 + 3000 + 4;
+		switch (i) {
+		case 0: /* as it is */
+			break;
+		case 1:
+			memset(length, 0xff, 4);
+			break;
+		case 2: /* two bytes: there is no stream behind the header */
+			put_le32(length, 0x02000000);
+			break;
+		case 3:
+			put_le32(length, 0);
+			break;
+		case 4:
+			second[4] = 'i';
+			break;
+		case 5: /* the second chunk of the data is as long as all there is, and longer */
+			memset(second + 12, 0xff, 4);
+			break;
+		case 6:
+			image.n = (size_t)(second - image.p) + 100;
+			break;
+		}
+		assert_ok(find_in(&s, &image, &e), &e);
+		assert_int_equal(s.n, i == 0);
+		streams_done(&s);
+	}
+	free(p);
+}
+
 static void streams_above_the_limit_stay_raw(void **state UNUSED)
 {
 	size_t n = LIMIT_DELTA_STREAM + 1;
@@ -509,6 +733,58 @@ static void streams_made_to_be_slow_stay_raw(void **state UNUSED)
 	assert_ok(recipe_encode(&recipe, &r, &e), &e);
 	assert_fails(pack_to(&out, &recipe, p, n, &e), &e, E_CORRUPT);
 	free(p);
+}
+
+/* What packing may take is counted in steps, the same ones whoever does it: so many are enough, one less
+ * is not, and what a stream has taken its successors lack. */
+static void packing_is_bounded_by_steps(void **state UNUSED)
+{
+	size_t n = 100000;
+	uint8_t *p = sample(n, CODE);
+	CLEANUP(buf_done) struct buf z = by_zlib(p, n, 9, -15, 8, 0);
+	CLEANUP(buf_done) struct buf recipe = BUF_INIT(64);
+	CLEANUP(buf_done) struct buf out = BUF_INIT(1 << 24);
+	uint64_t work = 0, left;
+	struct packer to = { .put = to_buf, .ctx = &out, .work = &left };
+	struct plain_memory m;
+	struct err e;
+	bool ok;
+
+	assert_ok(transform_deflate.explain(&recipe, &ok, &work, z.p, z.n, p, n, &e), &e);
+	assert_true(ok && work > n / 10 && work < GUESS_STEPS_MAX);
+	left = 2 * work;
+	for (unsigned i = 0; i < 2; i++) {
+		assert_ok(transform_deflate.pack(&to, recipe.p, recipe.n,
+						 plain_of(&m, p, (uint32_t)n), &e),
+			  &e);
+		assert_int_equal(left, (1 - i) * work);
+	}
+	left = work - 1;
+	assert_fails(transform_deflate.pack(&to, recipe.p, recipe.n,
+					    plain_of(&m, p, (uint32_t)n), &e),
+		     &e, E_CORRUPT);
+	free(p);
+}
+
+/* Each block costs thousands of steps, so very many of them are no way around that. */
+static void streams_of_very_many_blocks_stay_raw(void **state UNUSED)
+{
+	enum { N = 4000 };
+	static uint8_t p[N];
+	CLEANUP(buf_done) struct buf blocks = BUF_INIT(1 << 20);
+	CLEANUP(buf_done) struct buf recipe = BUF_INIT(1 << 20);
+	CLEANUP(buf_done) struct buf out = BUF_INIT(1 << 24);
+	struct block_fix one = { .kind = BLOCK_FIXED, .has_count = true };
+	struct recipe r = { .how = { .level = 6, .window_bits = 15, .memory = 8 } };
+	struct err e;
+
+	for (unsigned i = 0; i < 100000; i++)
+		assert_ok(block_fix_add(&blocks, &one, &e), &e);
+	r.blocks = blocks.p;
+	r.blocks_end = blocks.p + blocks.n;
+	assert_ok(recipe_encode(&recipe, &r, &e), &e);
+	assert_fails(pack_to(&out, &recipe, p, N, &e), &e, E_CORRUPT);
+	assert_true(out.n < 100000 / 8);
 }
 
 static bool libz_takes(const uint8_t *p, size_t n, uint8_t *to, size_t max, size_t *ret_n,
@@ -616,8 +892,15 @@ int main(void)
 		cmocka_unit_test(checksums_behind_a_stream_cost_nothing),
 		cmocka_unit_test(padding_that_is_not_zero_comes_back),
 		cmocka_unit_test(streams_are_found_by_their_headers),
+		cmocka_unit_test(streams_without_a_header_are_found),
+		cmocka_unit_test(streams_without_a_header_are_looked_for_where_images_differ),
+		cmocka_unit_test(what_is_no_stream_is_rarely_taken_for_one),
+		cmocka_unit_test(pictures_are_found_whatever_their_chunks_and_windows),
+		cmocka_unit_test(pictures_that_lie_stay_raw),
 		cmocka_unit_test(streams_above_the_limit_stay_raw),
 		cmocka_unit_test(streams_made_to_be_slow_stay_raw),
+		cmocka_unit_test(packing_is_bounded_by_steps),
+		cmocka_unit_test(streams_of_very_many_blocks_stay_raw),
 		cmocka_unit_test(damaged_streams_are_treated_as_libz_does),
 		cmocka_unit_test(damaged_recipes_do_no_harm),
 	};

@@ -271,9 +271,117 @@ static void too_many_commands_become_fewer_and_longer(void **state UNUSED)
 	ops_done(&o);
 }
 
+/* ---- pictures, streams without a header, streams in streams ---- */
+
+static void add(struct buf *b, const void *p, size_t n)
+{
+	struct err e;
+
+	assert_ok(buf_add(b, p, n, &e), &e);
+}
+
+static void add_noise(struct buf *b, size_t n)
+{
+	while (n--) {
+		uint8_t v = (uint8_t)dice(256);
+
+		add(b, &v, 1);
+	}
+}
+
+static struct buf packed(const uint8_t *plain, size_t n, int bits)
+{
+	struct buf out = BUF_INIT(1 << 26);
+	z_stream z = { .next_in = (uint8_t *)(uintptr_t)plain, .avail_in = (uInt)n };
+	struct err e;
+	uint8_t *to;
+
+	assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, bits, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	assert_ok(buf_reserve(&out, deflateBound(&z, n) + 64, &to, &e), &e);
+	z.next_out = to;
+	z.avail_out = (uInt)deflateBound(&z, n) + 64;
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	buf_commit(&out, z.total_out);
+	deflateEnd(&z);
+	return out;
+}
+
+enum kind { PICTURE, WITHOUT_HEADER, NESTED };
+
+static struct buf image_with(enum kind kind, const uint8_t *plain, size_t n)
+{
+	enum { CHUNK = 8192 };
+	static const int bits[] = { 12, -15, 31 };
+	struct buf out = BUF_INIT(1 << 26);
+	CLEANUP(buf_done) struct buf z = packed(plain, n, bits[kind]);
+
+	seed = 99;
+	add_noise(&out, 5001);
+	if (kind == NESTED) {
+		CLEANUP(buf_done) struct buf outer = packed(z.p, z.n, 31);
+
+		add(&out, outer.p, outer.n);
+	} else if (kind == WITHOUT_HEADER) {
+		add(&out, z.p, z.n);
+	} else {
+		for (size_t at = 0; at < z.n; at += CHUNK) {
+			size_t part = z.n - at < CHUNK ? z.n - at : CHUNK;
+			uint8_t head[8] = {
+				0, 0, (uint8_t)(part >> 8), (uint8_t)part, 'I', 'D', 'A', 'T'
+			};
+
+			add(&out, head, 8);
+			add(&out, z.p + at, part);
+			add_noise(&out, 4); /* nobody asks for the CRC */
+		}
+	}
+	add_noise(&out, 5000);
+	return out;
+}
+
+static void streams_of_all_kinds_cost_what_changed(void **state UNUSED)
+{
+	static const struct {
+		enum kind kind;
+		uint32_t streams;
+		uint64_t most;
+	} rows[] = {
+		{ PICTURE, 1, 1000 },
+		{ WITHOUT_HEADER, 1, 1000 },
+		{ NESTED, 0, UINT64_MAX }, /* stays raw: it must come back, no more */
+	};
+	enum { N = 300000 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct pair p = { .plain = text(N) };
+		struct err e;
+
+		p.old = image_with(rows[i].kind, p.plain, N);
+		for (unsigned k = 0; k < 10; k++)
+			p.plain[30000 * k] ^= 1;
+		p.new = image_with(rows[i].kind, p.plain, N);
+		p.old_fd = memfile(&p.old);
+		p.new_fd = memfile(&p.new);
+		p.delta = memfd_create("delta", MFD_CLOEXEC);
+		struct delta_job job = { .old_fd = p.old_fd,
+					 .new_fd = p.new_fd,
+					 .out_fd = p.delta,
+					 .scratch_fd = -1 };
+		assert_ok(delta_create(&job, &p.info, &e), &e);
+		assert_applies(&p, 0);
+		if (rows[i].streams != p.info.streams_new && rows[i].streams)
+			fail_msg("row %zu: %u streams", i, p.info.streams_new);
+		if (p.info.delta_size > rows[i].most)
+			fail_msg("row %zu: %llu bytes", i,
+				 (unsigned long long)p.info.delta_size);
+		pair_done(&p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(streams_of_all_kinds_cost_what_changed),
 		cmocka_unit_test(a_stream_of_several_chunks_costs_what_changed_and_resumes),
 		cmocka_unit_test(applying_such_a_stream_stays_within_32_mib),
 		cmocka_unit_test(a_stream_can_be_read_from_any_place_in_any_order),
