@@ -232,6 +232,24 @@ static void several_lines_of_a_field_are_joined(void **state)
 	assert_string_equal(buf_str(&base), "\"a\": 1, 2\n\"@signature-params\": ");
 }
 
+static void a_base_for_which_there_is_no_room_is_an_error_and_never_cut(void **state)
+{
+	CLEANUP(buf_done) struct buf whole = BUF_INIT(4096);
+	static const struct httpsig_field fields[] = { { "a", "1" }, { "a", "2" } };
+	struct httpsig s = { .n_components = 3,
+			     .components = { "@method", "@path", "a" },
+			     .params = "()" };
+	struct httpsig_msg m = { .method = "GET", .fields = fields, .n_fields = 2 };
+	struct err e;
+
+	assert_ok(httpsig_base(&whole, &s, &m, &e), &e);
+	for (size_t room = 0; room < whole.n; room++) {
+		CLEANUP(buf_done) struct buf base = BUF_INIT(room);
+
+		assert_fails(httpsig_base(&base, &s, &m, &e), &e, E_TOO_BIG);
+	}
+}
+
 /* With a line break in a value, one message could be given the base of another. */
 static void line_breaks_in_signed_values_are_refused(void **state)
 {
@@ -689,6 +707,7 @@ int main(void)
 		cmocka_unit_test(a_signed_request_is_taken_and_each_change_of_it_refused),
 		cmocka_unit_test(absent_path_and_query_are_signed_as_the_rfc_says),
 		cmocka_unit_test(several_lines_of_a_field_are_joined),
+		cmocka_unit_test(a_base_for_which_there_is_no_room_is_an_error_and_never_cut),
 		cmocka_unit_test(line_breaks_in_signed_values_are_refused),
 		cmocka_unit_test(fields_are_read_strictly),
 		cmocka_unit_test(signatures_are_read_strictly),
