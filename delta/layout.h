@@ -22,8 +22,8 @@ struct layout_cut {
 };
 
 struct layout {
-	struct layout_cut
-		*v; /* heap; once sorted: rising by from, [from, end) without overlaps */
+	/* Heap; once sorted: rising by from, [from, end) without overlaps. */
+	struct layout_cut *v;
 	size_t n, cap;
 	uint32_t entries; /* that may still be read */
 };

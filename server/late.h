@@ -16,7 +16,7 @@ struct late;
 bool late_new(struct late **ret, const struct clock *clock, int64_t max_ms, uint64_t max_bytes,
 	      struct err *e) MUST_USE;
 void late_free(struct late *l); /* closes all; NULL is fine */
-void late_take(struct late *l,
-	       int fd); /* a stream socket; takes it over.  Any thread, never waits */
+/* Takes over a stream socket, whatever happens.  From any thread; never waits. */
+void late_take(struct late *l, int fd);
 
 #endif
