@@ -161,6 +161,8 @@ static bool scan_long(struct parse *s, char **argv, int *i, bool set, struct err
 
 	if (!o && is_builtin(s, name))
 		return true;
+	if (!o && find_in(cli_builtin_opts, name, len, 0))
+		return !set || err_set(e, E_USAGE, "--%.*s takes no value", (int)len, name);
 	if (!o)
 		return set ? unknown_option(s, name, len, e) : true;
 	if (name[len])
@@ -274,14 +276,24 @@ static bool no_command(const struct parse *s, struct err *e)
 	return err_set(e, E_USAGE, "unknown command \"%s\"", given);
 }
 
-static bool run_help(struct parse *s, struct err *e)
+static bool is_builtin_command(const char *word)
 {
-	int n = s->n_words - 1, k = 0;
-	const struct cli_command *c = find_command(s->p, s->words + 1, n, &k);
+	return strcmp(word, "help") == 0 || strcmp(word, "completion") == 0;
+}
 
-	if (n > 0 && !c) {
+/* Of the command that the words behind the first `skip` name, of their group, or of the program. */
+static bool run_help(struct parse *s, int skip, struct err *e)
+{
+	int n = s->n_words - skip, k = 0;
+	const struct cli_command *c = find_command(s->p, s->words + skip, n, &k);
+
+	if (!c && n == 1 && cli_is_group(s->p, s->words[skip])) {
+		cli_print_group_help(stdout, s->p, s->words[skip]);
+		return true;
+	}
+	if (n > 0 && !c && !is_builtin_command(s->words[skip])) {
 		s->n_words = n;
-		memmove(s->words, s->words + 1, ((size_t)n + 1) * sizeof(*s->words));
+		memmove(s->words, s->words + skip, ((size_t)n + 1) * sizeof(*s->words));
 		return no_command(s, e);
 	}
 	cli_print_help(stdout, s->p, c);
@@ -296,6 +308,7 @@ static bool has_subcommands(const struct cli_program *p)
 static bool run(struct parse *s, int argc, char **argv, struct err *e)
 {
 	int k = 0, n;
+	bool is_help;
 
 	if (!scan(s, argc, argv, false, e))
 		return false;
@@ -309,10 +322,10 @@ static bool run(struct parse *s, int argc, char **argv, struct err *e)
 		cli_print_man(stdout, s->p);
 		return true;
 	}
-	if (s->help) {
-		cli_print_help(stdout, s->p, s->cmd);
-		return true;
-	}
+	is_help = s->n_words > 0 && strcmp(s->words[0], "help") == 0 && k == 0 &&
+		  has_subcommands(s->p);
+	if (s->help || is_help)
+		return run_help(s, is_help, e);
 	if (s->n_words > 0 && strcmp(s->words[0], "completion") == 0 && k == 0) {
 		if (s->n_words == 2 && cli_print_completion(stdout, s->p, s->words[1]))
 			return true;
@@ -321,9 +334,6 @@ static bool run(struct parse *s, int argc, char **argv, struct err *e)
 				       s->n_words > 1 ? ", not for " : "",
 				       s->n_words > 1 ? s->words[1] : "");
 	}
-	if (s->n_words > 0 && strcmp(s->words[0], "help") == 0 && k == 0 &&
-	    has_subcommands(s->p))
-		return run_help(s, e);
 	if (!scan(s, argc, argv, true, e))
 		return false;
 	if (!s->cmd)

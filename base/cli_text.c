@@ -39,13 +39,22 @@ static bool is_whole_program(const struct cli_command *c)
 	return !c || !*c->name;
 }
 
-static void print_commands(FILE *out, const struct cli_program *p)
+/* Whether c is "WORD something". */
+static bool is_in_group(const struct cli_command *c, const char *word)
+{
+	size_t n = strlen(word);
+
+	return !c->hidden && strncmp(c->name, word, n) == 0 && c->name[n] == ' ';
+}
+
+/* All, or those of one group. */
+static void print_commands(FILE *out, const struct cli_program *p, const char *group)
 {
 	fprintf(out, "\ncommands:\n");
 	for (const struct cli_command *c = p->commands; c->name; c++) {
 		char left[120];
 
-		if (c->hidden)
+		if (c->hidden || (group && !is_in_group(c, group)))
 			continue;
 		snprintf(left, sizeof(left), "%s%s%s", c->name, *c->args ? " " : "", c->args);
 		print_row(out, left, c->help);
@@ -83,7 +92,7 @@ void cli_print_help(FILE *out, const struct cli_program *p, const struct cli_com
 	if (cmd && cmd->long_help)
 		fprintf(out, "\n%s\n", cmd->long_help);
 	if (!cmd)
-		print_commands(out, p);
+		print_commands(out, p, NULL);
 	if (cmd && cmd->opts && cmd->opts->name) {
 		fprintf(out, "\noptions:\n");
 		print_opts(out, cmd->opts);
@@ -92,13 +101,35 @@ void cli_print_help(FILE *out, const struct cli_program *p, const struct cli_com
 	print_opts(out, p->opts);
 	print_opts(out, cli_builtin_opts);
 	if (!cmd)
-		fprintf(out, "\n\"%s help COMMAND\" tells more about one.\n", p->name);
+		fprintf(out,
+			"\n\"%s help COMMAND\" tells more about one; \"%s completion bash|zsh\"\n"
+			"prints what completes them in that shell.\n",
+			p->name, p->name);
 	if (is_whole_program(cmd) && p->footer)
 		fprintf(out, "\n%s\n", p->footer);
 	if (is_whole_program(cmd)) {
 		fputs("\nexit status:\n  0   success\n", out);
 		print_exits(out, "  ", "  ");
 	}
+}
+
+bool cli_is_group(const struct cli_program *p, const char *word)
+{
+	bool any = false;
+
+	for (const struct cli_command *c = p->commands; c->name; c++) {
+		if (strcmp(c->name, word) == 0)
+			return false;
+		any |= is_in_group(c, word);
+	}
+	return any;
+}
+
+void cli_print_group_help(FILE *out, const struct cli_program *p, const char *group)
+{
+	fprintf(out, "usage: %s %s COMMAND [OPTIONS] [ARGUMENTS]\n", p->name, group);
+	print_commands(out, p, group);
+	fprintf(out, "\n\"%s help %s COMMAND\" tells more about one.\n", p->name, group);
 }
 
 /* -- manual page ------------------------------------------------------------------------ */

@@ -142,6 +142,14 @@ static void mistakes_are_explained(void **state)
 		{ "prog publish d -n 99999999999999999999",
 		  "--number=99999999999999999999: wants a whole number" },
 		{ "prog help publsh", "unknown command \"publsh\"; did you mean \"publish\"?" },
+		{ "prog publsh --help",
+		  "unknown command \"publsh\"; did you mean \"publish\"?" },
+		{ "prog release lst --help",
+		  "unknown command \"release lst\"; did you mean \"release list\"?" },
+		{ "prog help release lst",
+		  "unknown command \"release lst\"; did you mean \"release list\"?" },
+		{ "prog --version=1", "--version takes no value" },
+		{ "prog publish --help=1 d", "--help takes no value" },
 		{ "prog --verbos", "unknown option --verbos; did you mean --verbose?" },
 		{ "prog --helpp", "unknown option --helpp; did you mean --help?" },
 		{ "prog -x", "unknown option -x" },
@@ -181,6 +189,7 @@ static void help_is_made_from_the_table(void **state)
 	assert_non_null(strstr(c.out, "  release show NAME         show one\n"));
 	assert_non_null(strstr(c.out, "  -v, --verbose             say more\n"));
 	assert_non_null(strstr(c.out, "/etc/prog.conf"));
+	assert_non_null(strstr(c.out, "\"prog completion bash|zsh\"\n"));
 	assert_null(strstr(c.out, "secret"));
 	assert_int_equal(run(&program, "prog publish -h", &c), 0);
 	assert_non_null(strstr(c.out, "usage: prog publish [OPTIONS] DIR\n"));
@@ -188,10 +197,36 @@ static void help_is_made_from_the_table(void **state)
 	assert_non_null(strstr(c.out, "general options:\n"));
 	assert_int_equal(run(&program, "prog help release list", &c), 0);
 	assert_non_null(strstr(c.out, "usage: prog release list [OPTIONS]\n"));
+	assert_int_equal(run(&program, "prog help", &c), 0);
+	assert_non_null(strstr(c.out, "usage: prog COMMAND"));
+	assert_int_equal(run(&program, "prog help --help", &c), 0);
+	assert_non_null(strstr(c.out, "usage: prog COMMAND"));
+	assert_int_equal(run(&program, "prog completion -h", &c), 0);
+	assert_non_null(strstr(c.out, "usage: prog COMMAND"));
 	assert_int_equal(run(&simple, "simple --help", &c), 0);
 	assert_non_null(strstr(c.out, "usage: simple [OPTIONS] [FILE]\n\ndoes one thing\n"));
 	assert_int_equal(run(&program, "prog --version", &c), 0);
 	assert_string_equal(c.out, "prog " VALISE_VERSION "\n");
+}
+
+static void a_word_that_begins_several_commands_has_a_help_of_these(void **state)
+{
+	static const char *const lines[] = { "prog release --help", "prog -h release",
+					     "prog help release" };
+	struct capture c;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		assert_int_equal(run(&program, lines[i], &c), 0);
+		assert_string_equal(c.out,
+				    "usage: prog release COMMAND [OPTIONS] [ARGUMENTS]\n"
+				    "\n"
+				    "commands:\n"
+				    "  release list              list releases\n"
+				    "  release show NAME         show one\n"
+				    "\n"
+				    "\"prog help release COMMAND\" tells more about one.\n");
+		assert_string_equal(c.err, "");
+	}
 }
 
 static void a_program_without_commands_takes_words(void **state)
@@ -334,6 +369,7 @@ int main(void)
 		cmocka_unit_test(mistakes_are_explained),
 		cmocka_unit_test(a_failing_command_sets_the_exit_status),
 		cmocka_unit_test(help_is_made_from_the_table),
+		cmocka_unit_test(a_word_that_begins_several_commands_has_a_help_of_these),
 		cmocka_unit_test(a_program_without_commands_takes_words),
 		cmocka_unit_test(the_manual_page_escapes_what_troff_would_read),
 		cmocka_unit_test(both_shells_get_a_completion),
