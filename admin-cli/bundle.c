@@ -1,5 +1,6 @@
 #include "admin-cli/bundle.h"
 
+#include "admin-cli/out.h"
 #include "base/text.h"
 #include "proto/cjson.h"
 #include "proto/jwrite.h"
@@ -84,8 +85,12 @@ bool bundle_settings(struct buf *out, const void *p, size_t n, struct err *e)
 	if (!jdoc_parse(&d, p, n, e) || !jobj_obj(&settings, jdoc_root(d), "settings", e))
 		return false;
 	for (struct jiter it = jobj_first(settings); it.val; it = jobj_next(settings, it)) {
-		if (!buf_printf(out, e, "  %s = ", it.key) ||
-		    !cjson_encode_json(out, it.val, e) || !buf_add_str(out, "\n", e))
+		size_t from = out->n;
+
+		if (!buf_printf(out, e, "  %s = ", it.key))
+			return false;
+		text_clean((char *)out->p + from, out->n - from, "");
+		if (!out_json_text(out, it.val, e) || !buf_add_str(out, "\n", e))
 			return false;
 	}
 	return true;

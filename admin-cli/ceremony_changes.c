@@ -1,5 +1,6 @@
 /* What a ceremony's file changes, in words: the last look before a signature. */
 #include "admin-cli/ceremony_priv.h"
+#include "base/text.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -130,7 +131,7 @@ static bool target_changes(const struct ceremony *c, struct buf *out, struct err
 	return true;
 }
 
-bool ceremony_changes(const struct ceremony *c, struct buf *out, struct err *e)
+static bool all_changes(const struct ceremony *c, struct buf *out, struct err *e)
 {
 	if (!expiry_changes(c->meta, out, e))
 		return false;
@@ -143,4 +144,15 @@ bool ceremony_changes(const struct ceremony *c, struct buf *out, struct err *e)
 		    e))
 		return false;
 	return delegation_changes(c, out, e) && target_changes(c, out, e);
+}
+
+/* Whoever made the file chose names in it, and somebody decides by what is shown here. */
+bool ceremony_changes(const struct ceremony *c, struct buf *out, struct err *e)
+{
+	size_t from = out->n;
+
+	if (!all_changes(c, out, e))
+		return false;
+	text_clean((char *)out->p + from, out->n - from, "\n");
+	return true;
 }

@@ -42,9 +42,19 @@ static bool add_clean(struct buf *out, const char *s, size_t n, struct err *e)
 
 	if (!buf_reserve(out, n, &p, e))
 		return false;
-	for (size_t i = 0; i < n; i++)
-		p[i] = (uint8_t)((unsigned char)s[i] < ' ' || s[i] == 0x7f ? '?' : s[i]);
+	memcpy(p, s, n);
+	text_clean((char *)p, n, "");
 	buf_commit(out, n);
+	return true;
+}
+
+bool out_json_text(struct buf *out, const struct jval *v, struct err *e)
+{
+	size_t from = out->n;
+
+	if (!cjson_encode_json(out, v, e))
+		return false;
+	text_clean((char *)out->p + from, out->n - from, "");
 	return true;
 }
 
@@ -64,7 +74,7 @@ static bool add_plain(struct buf *out, const struct jval *v, struct err *e)
 	case J_NULL:
 		return buf_add_str(out, "-", e);
 	default:
-		return cjson_encode_json(out, v, e);
+		return out_json_text(out, v, e);
 	}
 }
 

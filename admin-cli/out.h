@@ -1,7 +1,8 @@
 /* admin-cli/out.h - what the tool prints: tables and records for people, JSON for programs.
  *
  * A column is a title and the way to a member of the server's JSON ("applied.release"); what is missing or
- * null shows as "-".  Control characters become '?': nothing that a handset reported moves the cursor.
+ * null shows as "-".  What text_char (base/text.h) does not want becomes '?': nothing that a handset reported moves the
+ * cursor or turns around what stands beside it.
  * With -o json the server's JSON is printed as one line, all pages of a list in one
  * {"items": [...]}. */
 #ifndef VALISE_ADMIN_CLI_OUT_H
@@ -30,6 +31,9 @@ struct out_col {
 /* One cell as text, appended. */
 bool out_cell(struct buf *out, const struct jval *item, const struct out_col *col,
 	      struct err *e) MUST_USE;
+
+/* A value of any kind as JSON for people to read, appended. */
+bool out_json_text(struct buf *out, const struct jval *v, struct err *e) MUST_USE;
 
 struct out_table;
 bool out_table_new(struct out_table **ret, const struct out_col *cols, size_t n_cols,

@@ -1,4 +1,5 @@
 #include "base/err.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -44,10 +45,7 @@ static const struct code *code_row(enum err_code code)
 /* A text goes to terminals and logs: what could move a cursor or forge a line does not. */
 static void make_printable(char *s)
 {
-	for (; *s; s++) {
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
-			*s = '?';
-	}
+	text_clean(s, strlen(s), "");
 }
 
 static bool PRINTF(3, 0) set(struct err *e, enum err_code code, const char *fmt, va_list ap)

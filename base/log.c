@@ -86,10 +86,8 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
 		va_end(ap);
 	}
 	/* The last guard against forged lines; log_quote is the first. */
-	for (n = 0; line[n]; n++) {
-		if ((unsigned char)line[n] < ' ' || line[n] == 0x7f)
-			line[n] = '?';
-	}
+	n = strlen(line);
+	text_clean(line, n, "");
 	line[n++] = '\n';
 	/* One write, so that lines of threads and processes do not mix.  When it fails there is
 	 * no one left to tell. */
@@ -106,16 +104,17 @@ static void add_quoted(struct log_text *t, size_t *n, const char *s, size_t max)
 	char piece[5];
 
 	p[(*n)++] = '"';
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
+	for (size_t left = strlen(s), len; left > 0; s += len, left -= len) {
 		size_t k;
 
-		if (c == '"' || c == '\\')
-			snprintf(piece, sizeof(piece), "\\%c", c);
-		else if (c < ' ' || c == 0x7f)
-			snprintf(piece, sizeof(piece), "\\x%02x", c);
+		len = text_char(s, left);
+		if (*s == '"' || *s == '\\')
+			snprintf(piece, sizeof(piece), "\\%c", *s);
+		else if (len > 0)
+			snprintf(piece, sizeof(piece), "%.*s", (int)len, s);
 		else
-			snprintf(piece, sizeof(piece), "%c", c);
+			snprintf(piece, sizeof(piece), "\\x%02x", (unsigned char)*s);
+		len = len > 0 ? len : 1;
 		k = strlen(piece);
 		if (*n + k + 4 > end) { /* ..." */
 			memcpy(p + *n, "...", 3);

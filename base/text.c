@@ -327,6 +327,63 @@ bool name_is_valid(const char *s, size_t max)
 	return n > 0 && n <= max && !s[n] && !strchr("._-", s[0]) && !strstr(s, "..");
 }
 
+size_t utf8_char(const void *s, size_t n)
+{
+	const uint8_t *p = s;
+	uint8_t low = 0x80, high = 0xbf;
+	size_t len;
+
+	if (p[0] < 0x80)
+		return 1;
+	if (p[0] < 0xc2 || p[0] > 0xf4)
+		return 0;
+	len = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+	if (len > n)
+		return 0;
+	if (p[0] == 0xe0)
+		low = 0xa0; /* overlong */
+	else if (p[0] == 0xed)
+		high = 0x9f; /* surrogates */
+	else if (p[0] == 0xf0)
+		low = 0x90; /* overlong */
+	else if (p[0] == 0xf4)
+		high = 0x8f; /* above U+10FFFF */
+	if (p[1] < low || p[1] > high)
+		return 0;
+	for (size_t i = 2; i < len; i++)
+		if (p[i] < 0x80 || p[i] > 0xbf)
+			return 0;
+	return len;
+}
+
+size_t text_char(const void *s, size_t n)
+{
+	const uint8_t *p = s;
+	size_t len = utf8_char(p, n);
+
+	if (len == 1)
+		return p[0] >= 0x20 && p[0] != 0x7f;
+	if (len == 2 && p[0] == 0xc2 && p[1] < 0xa0) /* U+0080 to U+009F */
+		return 0;
+	if (len == 3 && p[0] == 0xe2 &&
+	    ((p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) || /* U+2028 to U+202E */
+	     (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9)))  /* U+2066 to U+2069 */
+		return 0;
+	return len;
+}
+
+void text_clean(char *s, size_t n, const char *keep)
+{
+	for (size_t i = 0, len; i < n; i += len) {
+		len = text_char(s + i, n - i);
+		if (len > 0)
+			continue;
+		len = 1;
+		if (!s[i] || !strchr(keep, s[i]))
+			s[i] = '?';
+	}
+}
+
 bool bytes_equal_ct(const void *a, const void *b, size_t n)
 {
 	const volatile uint8_t *x = a, *y = b;

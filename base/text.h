@@ -44,6 +44,15 @@ bool time_parse(int64_t *ret_unix_s, const char *s, size_t n);
  * never "..".  Products, versions, components, groups and policies are such names. */
 bool name_is_valid(const char *s, size_t max);
 
+/* Bytes of the well-formed UTF-8 character at s (n > 0), 0 if there is none (Unicode 15, table 3-7). */
+size_t utf8_char(const void *s, size_t n);
+/* The same, but 0 also for what does something to a terminal, or to the order in which people read
+ * what stands beside it: control characters (C0, DEL, C1), line and paragraph separators, and
+ * embeddings, overrides and isolates of direction (UAX #9; CVE-2021-42574). */
+size_t text_char(const void *s, size_t n);
+/* Makes '?' of every byte that belongs to no such character and is not one of `keep`. */
+void text_clean(char *s, size_t n, const char *keep);
+
 /* Compares without telling by its duration where the difference is. */
 bool bytes_equal_ct(const void *a, const void *b, size_t n);
 

@@ -215,11 +215,12 @@ static bool copy_text(char *out, size_t size, const struct jval *o, const char *
 		return true;
 	if (!jobj_text(&s, &n, o, key, LIMIT_SMALL_BODY, e))
 		return false;
-	for (i = 0; i < n && i < size - 1; i++)
-		out[i] = (uint8_t)s[i] < 0x20 || s[i] == 0x7f ? '?' : s[i];
+	i = n < size ? n : size - 1;
 	while (i < n && i > 0 && ((uint8_t)s[i] & 0xc0) == 0x80)
 		i--;
+	memcpy(out, s, i);
 	out[i] = 0;
+	text_clean(out, i, "");
 	return true;
 }
 

@@ -307,15 +307,14 @@ bool jval_is_arr(const struct jval *v, size_t max_n, struct err *e)
 	return true;
 }
 
-/* C0, DEL, and C1 (U+0080 to U+009F), which terminals obey too. */
-static bool has_control_characters(const char *s, size_t n)
+static bool is_visible(const char *s, size_t n)
 {
-	const uint8_t *p = (const uint8_t *)s;
-
-	for (size_t i = 0; i < n; i++)
-		if (p[i] < 0x20 || p[i] == 0x7f || (p[i] == 0xc2 && p[i + 1] < 0xa0))
-			return true;
-	return false;
+	for (size_t i = 0, len; i < n; i += len) {
+		len = text_char(s + i, n - i);
+		if (len == 0)
+			return false;
+	}
+	return true;
 }
 
 bool jval_get_text(const char **ret, size_t *ret_n, const struct jval *v, size_t max,
@@ -344,7 +343,7 @@ bool jval_get_str(const char **ret, const struct jval *v, size_t max, struct err
 
 	if (!jval_get_text(&s, &n, v, max, e))
 		return false;
-	if (has_control_characters(s, n))
+	if (!is_visible(s, n))
 		return err_set(e, E_FORMAT, "control character in the text");
 	*ret = s;
 	return true;

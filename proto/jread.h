@@ -79,7 +79,7 @@ static inline bool jobj_has(const struct jval *obj, const char *key)
 /* ---- one value, checked (elements of arrays; members go through jobj_* below) ------------ */
 bool jval_is_obj(const struct jval *v, struct err *e) MUST_USE;
 bool jval_is_arr(const struct jval *v, size_t max_n, struct err *e) MUST_USE;
-/* One line of text: at most max bytes, no control characters, so no NUL. */
+/* One line of text: at most max bytes, and nothing that text_char (base/text.h) does not want, so no NUL. */
 bool jval_get_str(const char **ret, const struct jval *v, size_t max, struct err *e) MUST_USE;
 /* Text of any kind without NUL: logs, metadata carried as text.  ret_n may be NULL. */
 bool jval_get_text(const char **ret, size_t *ret_n, const struct jval *v, size_t max,

@@ -41,37 +41,6 @@ static void fail(struct jw *w, const char *key, const char *what)
 				  what);
 }
 
-/* ---- UTF-8 (Unicode 15, table 3-7) ---- */
-
-/* Bytes of the well-formed sequence at p, 0 if there is none. */
-static size_t utf8_at(const uint8_t *p, size_t n)
-{
-	uint8_t low = 0x80, high = 0xbf;
-	size_t len;
-
-	if (p[0] < 0x80)
-		return 1;
-	if (p[0] < 0xc2 || p[0] > 0xf4)
-		return 0;
-	len = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-	if (len > n)
-		return 0;
-	if (p[0] == 0xe0)
-		low = 0xa0; /* overlong */
-	else if (p[0] == 0xed)
-		high = 0x9f; /* surrogates */
-	else if (p[0] == 0xf0)
-		low = 0x90; /* overlong */
-	else if (p[0] == 0xf4)
-		high = 0x8f; /* above U+10FFFF */
-	if (p[1] < low || p[1] > high)
-		return 0;
-	for (size_t i = 2; i < len; i++)
-		if (p[i] < 0x80 || p[i] > 0xbf)
-			return 0;
-	return len;
-}
-
 /* ---- strings ---- */
 
 static void put_escape(struct jw *w, uint8_t c)
@@ -101,7 +70,7 @@ static bool put_quoted(struct jw *w, const uint8_t *p, size_t n, bool lossy)
 			put(w, (const char *)p + i, run);
 			continue;
 		}
-		run = utf8_at(p + i, n - i);
+		run = utf8_char(p + i, n - i);
 		if (run == 0 && !lossy)
 			return false;
 		if (run == 0 || (lossy && p[i] == 0)) {

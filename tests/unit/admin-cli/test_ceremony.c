@@ -346,6 +346,28 @@ static void who_signs_a_bundle_is_shown_its_settings(void **state)
 	org_free(o);
 }
 
+static void no_name_in_a_file_moves_the_cursor_of_who_signs(void **state)
+{
+	const struct tuf_make_target both[] = { target("policies/base/1.json", bundle_1),
+						target("policies/\u202enosj.1\xc2\x9b"
+						       "2J/x",
+						       bundle_2) };
+	struct org *o = org_new(state);
+	CLEANUP(ceremony_done) struct ceremony c;
+	CLEANUP(buf_done) struct buf text = BUF_INIT(4096);
+
+	begin_role(&c, o, "policies", "policies/*/*");
+	list(&c.file, 2, both, 2);
+	assert_fails(ceremony_check(&c, &o->home, &e), &e, E_UNTRUSTED);
+	assert_string_equal(
+		e.text,
+		"image policies: payload: missing, and policies/???nosj.1??2J/x is new: "
+		"this is no renewal");
+	assert_ok(ceremony_changes(&c, &text, &e), &e);
+	assert_non_null(strstr(buf_str(&text), "\n+ policies/???nosj.1??2J/x, "));
+	org_free(o);
+}
+
 static void a_list_with_more_than_what_is_shown_is_not_signed(void **state)
 {
 	const struct tuf_make_target all[] = { target("policies/base/1.json", bundle_1),
@@ -497,6 +519,7 @@ int main(void)
 		TMPDIR_TEST(a_chain_that_is_not_signed_is_refused),
 		TMPDIR_TEST(a_root_that_its_predecessor_did_not_sign_is_refused),
 		TMPDIR_TEST(who_signs_a_bundle_is_shown_its_settings),
+		TMPDIR_TEST(no_name_in_a_file_moves_the_cursor_of_who_signs),
 		TMPDIR_TEST(a_list_with_more_than_what_is_shown_is_not_signed),
 		TMPDIR_TEST(a_release_of_another_product_is_not_signed),
 		TMPDIR_TEST(a_delegation_that_its_people_did_not_sign_is_refused),

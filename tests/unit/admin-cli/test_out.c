@@ -71,7 +71,9 @@ static void cells_of_another_type_than_expected_do_no_harm(void **state)
 static void a_handset_cannot_move_the_cursor(void **state)
 {
 	assert_cell("{\"a\":\"x\\u001b[2J\\r\\n\\u007fy\"}", "a", OUT_TEXT, "x?[2J???y");
+	assert_cell("{\"a\":\"\\u009b2J\\u202egpj\"}", "a", OUT_TEXT, "??2J???gpj");
 	assert_cell("{\"a\":[\"\\u001b\"]}", "a", OUT_LIST, "?");
+	assert_cell("{\"a\":[{\"\\u009b\":\"\\u202e\"}]}", "a", OUT_LIST, "{\"??\":\"???\"}");
 	assert_cell("{\"a\":{\"\\u001b\":\"\\u001b\"}}", "a", OUT_PAIRS, "?=?");
 }
 

@@ -21,6 +21,10 @@ static void control_characters_do_not_survive(void **state)
 	assert_string_equal(e.text, "a?b?[2Jc?");
 	err_wrap(&e, "x\r%s", "\t");
 	assert_string_equal(e.text, "x??: a?b?[2Jc?");
+	err_set(&e, E_FORMAT, "%s",
+		"\xc2\x9b"
+		"2J \u202egpj \xff J\u00fcrgen");
+	assert_string_equal(e.text, "??2J ???gpj ? J\u00fcrgen");
 }
 
 static void long_texts_are_cut_not_overrun(void **state)

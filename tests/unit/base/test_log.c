@@ -89,6 +89,8 @@ static void values_are_quoted_and_cut(void **state)
 	struct log_text t;
 
 	assert_string_equal(log_quote("a\"b\\c\n\x7f").s, "\"a\\\"b\\\\c\\x0a\\x7f\"");
+	assert_string_equal(log_quote("\xc2\x9b\u202e\xff\u00e9").s,
+			    "\"\\xc2\\x9b\\xe2\\x80\\xae\\xff\u00e9\"");
 	assert_string_equal(log_quote("").s, "\"\"");
 	assert_string_equal(log_quote(NULL).s, "-");
 	for (unsigned c = 1; c < 128; c++) {

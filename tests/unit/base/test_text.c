@@ -2,6 +2,70 @@
 #include "base/rng.h"
 #include "base/text.h"
 
+/* A cursor that moves, a line that ends, words that change places: none of these. */
+static void characters_that_people_see_are_told_from_the_others(void **state)
+{
+	static const struct {
+		const char *s;
+		size_t n, utf8, seen;
+	} rows[] = {
+		{ "a", 1, 1, 1 },
+		{ " ", 1, 1, 1 },
+		{ "~", 1, 1, 1 },
+		{ "\x1f", 1, 1, 0 },
+		{ "\x7f", 1, 1, 0 },
+		{ "\0", 1, 1, 0 },
+		{ "\xc2\x80", 2, 2, 0 }, /* C1 */
+		{ "\xc2\x9b", 2, 2, 0 }, /* CSI */
+		{ "\xc2\x9f", 2, 2, 0 },
+		{ "\xc2\xa0", 2, 2, 2 },
+		{ "\xc3\xa9", 2, 2, 2 },
+		{ "\xc3\x9b", 2, 2, 2 },
+		{ "\xe2\x80\xa7", 3, 3, 3 },
+		{ "\xe2\x80\xa8", 3, 3, 0 }, /* line separator */
+		{ "\xe2\x80\xae", 3, 3, 0 }, /* right-to-left override */
+		{ "\xe2\x80\xaf", 3, 3, 3 },
+		{ "\xe2\x81\xa5", 3, 3, 3 },
+		{ "\xe2\x81\xa6", 3, 3, 0 }, /* left-to-right isolate */
+		{ "\xe2\x81\xa9", 3, 3, 0 },
+		{ "\xe2\x81\xaa", 3, 3, 3 },
+		{ "\xe2\x82\xa8", 3, 3, 3 },
+		{ "\xe3\x80\xae", 3, 3, 3 },
+		{ "\xf0\x9f\x93\xb1", 4, 4, 4 },
+		{ "\xf4\x8f\xbf\xbf", 4, 4, 4 },
+		/* not UTF-8: cut, overlong, surrogates, too high, a tail alone */
+		{ "\xc3", 1, 0, 0 },
+		{ "\xe2\x82", 2, 0, 0 },
+		{ "\xc1\xbf", 2, 0, 0 },
+		{ "\xe0\x9f\xbf", 3, 0, 0 },
+		{ "\xed\xa0\x80", 3, 0, 0 },
+		{ "\xf0\x8f\xbf\xbf", 4, 0, 0 },
+		{ "\xf4\x90\x80\x80", 4, 0, 0 },
+		{ "\xf5\x80\x80\x80", 4, 0, 0 },
+		{ "\xe2\x28\xa1", 3, 0, 0 },
+		{ "\xe2\x82\x28", 3, 0, 0 },
+		{ "\xf0\x9f\x93\xc0", 4, 0, 0 },
+		{ "\x9b", 1, 0, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(utf8_char(rows[i].s, rows[i].n), rows[i].utf8);
+		assert_int_equal(text_char(rows[i].s, rows[i].n), rows[i].seen);
+	}
+}
+
+static void cleaned_text_has_a_question_mark_for_each_byte_of_the_others(void **state)
+{
+	char text[] = "\xc3\xa9\xc2\x9b"
+		      "2J\n\x1b[m\t\xe2\x80\xae\xff\xe2\x82";
+	char nul[] = "a\0b\n";
+
+	text_clean(text, strlen(text), "\n");
+	assert_string_equal(text, "\xc3\xa9??2J\n?[m??????\?");
+	text_clean(nul, 4, "");
+	assert_memory_equal(nul, "a?b?", 4);
+}
+
 static void hex_goes_there_and_back(void **state)
 {
 	static const uint8_t raw[] = { 0x00, 0x9f, 0xff, 0x10 };
@@ -320,6 +384,8 @@ static void distance_counts_edits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(characters_that_people_see_are_told_from_the_others),
+		cmocka_unit_test(cleaned_text_has_a_question_mark_for_each_byte_of_the_others),
 		cmocka_unit_test(hex_goes_there_and_back),
 		cmocka_unit_test(hex_refuses_what_it_would_not_write),
 		cmocka_unit_test(bases_match_the_rfc),

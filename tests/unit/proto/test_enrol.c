@@ -126,6 +126,8 @@ static void bad_bodies_are_refused_with_the_place(void **state)
 		{ "\"sealing\"", "\"ceiling\"", "sealing: missing" },
 		{ "compact", "../x", "model: \"../x\" is no name" },
 		{ "Jo's phone", "\\u001b[31m", "name: control character" },
+		{ "Jo's phone", "\\u009b31m", "name: control character" },
+		{ "Jo's phone", "\\u202eenohp", "name: control character" },
 		{ "\"serial\"", "\"Serial\"", "attributes: \"Serial\" is no name" },
 		{ "\"X1\"", "7", "attributes: serial: an integer, not a string" },
 	};
