@@ -366,8 +366,10 @@ static bool open_folders(struct store *s, struct err *e)
 static bool make_database_file(struct store *s, struct err *e)
 {
 	CLEANUP(fd_closep)
-	int fd = openat(s->dirfd, "valise.db", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = openat(s->dirfd, "valise.db", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
+	if (fd < 0 && errno == EEXIST) /* the same reason as in db.c */
+		fd = openat(s->dirfd, "valise.db", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	return fd >= 0 || err_sys(e, errno, "valise.db");
 }
 

@@ -316,6 +316,61 @@ static void a_folder_of_a_broken_restore_is_refused(void **state)
 	assert_false(file_exists_at(tmpdir_fd(state), "valise.db"));
 }
 
+/* The web process can make links there, and root opens the store as well. */
+static void no_file_of_the_store_is_opened_through_a_link(void **state)
+{
+	static const char *const names[] = { "valise.db", "valise.db-wal", "valise.db-shm" };
+	FIXTURE(f, state);
+	struct store_options o = { .state_dir = f.path,
+				   .clock = &f.clock.base,
+				   .rng = &f.rng.base };
+	char path[600], elsewhere[600];
+	struct store *s = NULL;
+	struct err e;
+
+	snprintf(elsewhere, sizeof(elsewhere), "%s/elsewhere", tmpdir_path(state));
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		bool was_there;
+
+		fixture_end(&f);
+		snprintf(path, sizeof(path), "%s/%s", f.path, names[i]);
+		was_there = rename(path, elsewhere) == 0;
+		assert_int_equal(was_there, i == 0);
+		assert_int_equal(symlink(elsewhere, path), 0);
+		assert_fails(store_open(&s, &o, &e), &e, E_SYSTEM);
+		assert_int_equal(access(elsewhere, F_OK) == 0, was_there);
+		assert_int_equal(unlink(path), 0);
+		assert_true(!was_there || rename(elsewhere, path) == 0);
+		fixture_open(&f);
+	}
+}
+
+/* As a server's folder is: root's and sticky, the files in it another user's. */
+static void root_opens_what_another_user_has_made(void **state)
+{
+	static const char *const names[] = { "valise.db", "valise.db-wal", "valise.db-shm" };
+	enum { SOMEBODY = 65534 };
+	FIXTURE(f, state);
+	struct store_options o = { .state_dir = f.path,
+				   .clock = &f.clock.base,
+				   .rng = &f.rng.base };
+	struct store *second = NULL;
+	char path[600];
+	struct err e;
+
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chown(f.path, 0, SOMEBODY), 0);
+	assert_int_equal(chmod(f.path, 01770), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", f.path, names[i]);
+		assert_int_equal(chown(path, SOMEBODY, SOMEBODY), 0);
+	}
+	assert_ok(store_open(&second, &o, &e), &e);
+	assert_ok(audit_add(second, "console", "test.add", "one", "", &e), &e);
+	store_free(second);
+}
+
 static void open_survives_the_nth_allocation_failing(void **state)
 {
 	struct fixture f = { 0 };
@@ -349,6 +404,8 @@ int main(void)
 		TMPDIR_TEST(more_than_the_reserve_leaves_is_refused_before_the_first_byte),
 		TMPDIR_TEST(a_lock_held_by_another_process_is_busy_and_passes),
 		TMPDIR_TEST(a_folder_of_a_broken_restore_is_refused),
+		TMPDIR_TEST(no_file_of_the_store_is_opened_through_a_link),
+		TMPDIR_TEST(root_opens_what_another_user_has_made),
 		TMPDIR_TEST(open_survives_the_nth_allocation_failing),
 	};
 
