@@ -87,7 +87,7 @@ unit() {
 	fi
 }
 unit valised 2.8
-unit valise-agent 4.3
+unit valise-agent 3.4
 if command -v systemd-sysusers >/dev/null; then
 	mkdir -p root/etc
 	systemd-sysusers --root="$TMPDIR/root" "$TOP/deploy/sysusers.d/valise.conf" >users.out 2>&1 || die "$(cat users.out)"
