@@ -13,6 +13,8 @@ bool lock_take(int *ret, int state_dirfd, const char *state_dir, struct err *e)
 
 	if (fd < 0)
 		return err_sys(e, errno, "lock");
+	if (!dir_check(state_dirfd, state_dir, e))
+		return false;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		err_set(e, E_EXISTS, "an agent runs on %s", state_dir);
 		return err_hint(e, "valise-agent status asks it");

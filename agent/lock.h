@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 
-/* E_EXISTS: somebody has it.  Close *ret to let go. */
+/* E_EXISTS: somebody has it.  E_DENIED: others could have written into the folder.  Close *ret to let go. */
 bool lock_take(int *ret, int state_dirfd, const char *state_dir, struct err *e) MUST_USE;
 
 #endif

@@ -209,6 +209,51 @@ bool dir_open(int *ret, const char *path, unsigned mode, struct err *e)
 	return dir_open_at(ret, AT_FDCWD, path, mode, e);
 }
 
+static bool open_to_others(const char *what, mode_t mode, const char *hint, struct err *e)
+{
+	err_set(e, E_DENIED, "%s: open to others (mode %04o)", what, (unsigned)mode & 07777);
+	return err_hint(e, hint);
+}
+
+static bool check_dir(int fd, const char *what, mode_t *ret_mode, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, errno, "%s", what);
+	if (st.st_uid != geteuid() && st.st_uid != 0) {
+		err_set(e, E_DENIED, "%s: belongs to another user (%u)", what,
+			(unsigned)st.st_uid);
+		return err_hint(e, "run it as that user, or name another folder");
+	}
+	*ret_mode = st.st_mode;
+	if ((st.st_mode & S_IWOTH) || ((st.st_mode & S_IWGRP) && !(st.st_mode & S_ISVTX)))
+		return open_to_others(
+			what, st.st_mode,
+			"chmod go-w the folder, after a look at who has written there", e);
+	return true;
+}
+
+bool dir_check(int fd, const char *what, struct err *e)
+{
+	mode_t mode;
+
+	return check_dir(fd, what, &mode, e);
+}
+
+bool dir_check_secret(int fd, const char *what, struct err *e)
+{
+	mode_t mode;
+
+	if (!check_dir(fd, what, &mode, e))
+		return false;
+	return (mode & 077) == 0 ||
+	       open_to_others(what, mode,
+			      "chmod 700 the folder; if others could read it for long, replace "
+			      "the secrets",
+			      e);
+}
+
 bool fs_free_bytes(int fd, uint64_t *ret, struct err *e)
 {
 	struct statvfs s;

@@ -30,6 +30,12 @@ bool fd_sync(int fd, struct err *e) MUST_USE; /* fsync */
 bool dir_open(int *ret, const char *path, unsigned mode, struct err *e) MUST_USE;
 bool dir_open_at(int *ret, int dirfd, const char *name, unsigned mode, struct err *e) MUST_USE;
 
+/* Whether nobody else could have put something into a directory, or taken it out: it is this user's or
+ * root's, others may not write there, and a group only where it is sticky.  E_DENIED with a hint. */
+bool dir_check(int fd, const char *what, struct err *e) MUST_USE;
+/* The same, and that nobody else may look into it: for secrets. */
+bool dir_check_secret(int fd, const char *what, struct err *e) MUST_USE;
+
 /* Bytes an unprivileged process may still write on the file system of fd. */
 bool fs_free_bytes(int fd, uint64_t *ret, struct err *e) MUST_USE;
 

@@ -657,6 +657,9 @@ static bool open_state(struct mgr *m, const struct settings *s, struct err *e)
 		err_sys(e, errno, "%s/keys", s->state_dir);
 		return err_hint(e, "make it with: valised init");
 	}
+	if (!dir_check(m->state_dir, s->state_dir, e) ||
+	    !dir_check_secret(m->key_dir, "keys", e))
+		return false;
 
 	CLEANUP(fd_closep) int run = -1;
 	CLEANUP(fd_closep) int empty = -1;

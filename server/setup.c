@@ -184,7 +184,8 @@ bool setup_init(const struct settings *s, const char *const *names, size_t n,
 
 	/* Before anything is made: a user that is missing would leave half a directory. */
 	if (!identity_get(&id, s->user, e) || !dir_open(&dirfd, s->state_dir, 0750, e) ||
-	    !dir_open_at(&keys, dirfd, "keys", 0700, e) ||
+	    !dir_check(dirfd, s->state_dir, e) || !dir_open_at(&keys, dirfd, "keys", 0700, e) ||
+	    !dir_check_secret(keys, "keys", e) ||
 	    !online_create(keys, rng_system(), false, e) ||
 	    !make_tls(dirfd, names, n, &made, e) || !pin_of(s, dirfd, ret->pin, e))
 		return false;

@@ -12,14 +12,16 @@
 static bool open_keys(int *ret, const struct settings *s, struct err *e)
 {
 	CLEANUP(fd_closep) int dir = open(s->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int fd;
+	CLEANUP(fd_closep) int fd = -1;
 
 	if (dir < 0)
 		return err_sys(e, errno, "%s", s->state_dir);
 	fd = openat(dir, "keys", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(e, errno, "%s/keys", s->state_dir);
-	*ret = fd;
+	if (!dir_check(dir, s->state_dir, e) || !dir_check_secret(fd, "keys", e))
+		return false;
+	*ret = TAKE_FD(fd);
 	return true;
 }
 

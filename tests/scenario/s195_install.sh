@@ -22,6 +22,26 @@ if [ "$(id -u)" = 0 ]; then
 	grep -q "systemd-sysusers" err || die "$(cat err)"
 	[ ! -e "$TMPDIR/x" ] || die "something was made"
 fi
+say "a state folder where others could have written, or look at keys, is not worked with"
+refused() { # TEXT COMMAND...
+	local got=0 text=$1
+	shift
+	"$@" >refused.out 2>&1 || got=$?
+	[ $got = 77 ] && grep -qF "$text" refused.out || die "$*: status $got: $(cat refused.out)"
+}
+mkdir -m 777 "$TMPDIR/others"
+refused "open to others (mode 0777)" "$bin/valised" init "${server_settings[@]}" --state "$TMPDIR/others"
+refused "open to others (mode 0777)" "$bin/valise-agent" run --set "state_dir=$TMPDIR/others"
+refused "open to others (mode 0777)" "$bin/valise-agent" enrol VALISE1:AA --set "state_dir=$TMPDIR/others"
+[ ! -e others/keys ] || die "keys were made there"
+"$bin/valised" init "${server_settings[@]}" --state "$TMPDIR/open" --token-file open.token >/dev/null
+chmod 755 open/keys
+refused "keys: open to others (mode 0755)" "$bin/valised" run "${server_settings[@]}" --state "$TMPDIR/open"
+refused "keys: open to others (mode 0755)" "$bin/valised" keys rotate "${server_settings[@]}" --state "$TMPDIR/open"
+chmod 700 open/keys
+chmod 777 open
+refused "open: open to others (mode 0777)" "$bin/valised" run "${server_settings[@]}" --state "$TMPDIR/open"
+
 say "make install puts all of it below DESTDIR, pages in the section that they name; uninstall leaves no file"
 if [ "$BUILD" = "$TOP/build/release" ]; then
 	in_make() { env -u MAKEFLAGS -u MAKELEVEL make -s -C "$TOP" DESTDIR="$TMPDIR/dest" PREFIX=/usr "$@" >make.out 2>&1 || die "make $*: $(cat make.out)"; }

@@ -150,6 +150,45 @@ static void a_name_too_long_is_an_error(void **state)
 	assert_fails(dir_open_at(&fd, tmpdir_fd(state), name, 0700, &e), &e, E_SYSTEM);
 }
 
+static void a_directory_where_others_write_is_refused(void **state)
+{
+	static const struct {
+		mode_t mode;
+		bool fine, secret;
+	} rows[] = {
+		{ 0700, true, true },   { 0755, true, false },   { 0750, true, false },
+		{ 0701, true, false },  { 0770, false, false },  { 0702, false, false },
+		{ 01770, true, false }, { 01777, false, false }, { 01702, false, false },
+		{ 0777, false, false },
+	};
+	CLEANUP(fd_closep) int fd = -1;
+	struct err e;
+
+	assert_ok(dir_open_at(&fd, tmpdir_fd(state), "d", 0700, &e), &e);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(fchmod(fd, rows[i].mode), 0);
+		assert_int_equal(dir_check(fd, "d", &e), rows[i].fine);
+		assert_int_equal(dir_check_secret(fd, "d", &e), rows[i].secret);
+		if (!rows[i].secret)
+			assert_int_equal(e.code, E_DENIED);
+	}
+	assert_fails(dir_check(-1, "d", &e), &e, E_SYSTEM);
+	assert_fails(dir_check_secret(-1, "d", &e), &e, E_SYSTEM);
+}
+
+static void a_directory_of_another_user_is_refused(void **state)
+{
+	CLEANUP(fd_closep) int fd = -1;
+	struct err e;
+
+	if (geteuid() != 0)
+		skip();
+	assert_ok(dir_open_at(&fd, tmpdir_fd(state), "d", 0700, &e), &e);
+	assert_int_equal(fchown(fd, 65534, 0), 0);
+	assert_fails(dir_check(fd, "d", &e), &e, E_DENIED);
+	assert_string_equal(e.text, "d: belongs to another user (65534)");
+}
+
 static void free_space_is_known(void **state)
 {
 	uint64_t n = 0;
@@ -171,6 +210,8 @@ int main(void)
 		TMPDIR_TEST(reading_appends_and_a_failure_takes_it_back),
 		TMPDIR_TEST(directories_are_made_with_their_parents),
 		TMPDIR_TEST(a_name_too_long_is_an_error),
+		TMPDIR_TEST(a_directory_where_others_write_is_refused),
+		TMPDIR_TEST(a_directory_of_another_user_is_refused),
 		TMPDIR_TEST(free_space_is_known),
 	};
 
