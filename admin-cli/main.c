@@ -164,11 +164,6 @@ static const struct cli_command commands[] = {
 	{ 0 },
 };
 
-static bool print_error(const struct err *e)
-{
-	return opts_json() && out_error(e);
-}
-
 static const struct cli_program program = {
 	.name = "valise",
 	.summary = "publish virtual phones, enrol handsets, roll out, set policies",
@@ -180,7 +175,7 @@ static const struct cli_program program = {
 		  "VALISE_PASSPHRASE_FILE, NO_COLOR, https_proxy, no_proxy.\n\n"
 		  "With --output=json an error is one line too, on standard error:\n"
 		  "{\"code\": ..., \"message\": ..., \"hint\": ...}.",
-	.print_error = print_error,
+	.wants_json = opts_json,
 };
 
 int main(int argc, char **argv)

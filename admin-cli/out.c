@@ -5,7 +5,6 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "proto/cjson.h"
-#include "proto/jwrite.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -330,22 +329,6 @@ bool out_json(const struct jval *v, struct err *e)
 	CLEANUP(buf_done) struct buf b = BUF_INIT(OUTPUT_MAX);
 
 	return cjson_encode_json(&b, v, e) && buf_add_str(&b, "\n", e) && out_write(&b, e);
-}
-
-bool out_error(const struct err *e)
-{
-	CLEANUP(buf_done) struct buf b = BUF_INIT(OUTPUT_MAX);
-	struct err ignored;
-	struct jw w;
-
-	jw_init(&w, &b);
-	jw_obj(&w, NULL);
-	jw_str(&w, "code", err_name(e->code));
-	jw_lossy(&w, "message", e->text, strlen(e->text));
-	jw_str(&w, "hint", e->hint);
-	jw_end(&w);
-	return jw_finish(&w, &ignored) && buf_add_str(&b, "\n", &ignored) &&
-	       write_all(STDERR_FILENO, b.p, b.n, &ignored);
 }
 
 bool out_file(const char *path, unsigned mode, const struct buf *b, struct err *e)

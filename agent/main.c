@@ -9,6 +9,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "proto/jread.h"
+#include "proto/jwrite.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,10 +28,17 @@ static struct cli_list opt_set;
 static bool opt_again, opt_new_keys;
 static int exit_status; /* of a cycle that did not fail and did not get far */
 
+static bool is_json(void)
+{
+	return strcmp(opt_output, "json") == 0;
+}
+
 static bool load_settings(struct settings *ret, struct err *e)
 {
 	const char *path = opt_config;
 
+	if (!is_json() && strcmp(opt_output, "table") != 0)
+		return err_set(e, E_USAGE, "-o is table or json");
 	/* The usual place counts if there is something there. */
 	if (!path && access(DEFAULT_CONFIG, R_OK) == 0)
 		path = DEFAULT_CONFIG;
@@ -67,6 +75,25 @@ static bool cmd_once(int argc UNUSED, char **argv UNUSED, struct err *e)
 	return run_daemon(DAEMON_ONCE, e);
 }
 
+/* What this handset is now; en NULL: only its keys have changed. */
+static bool print_json(const struct enrolment *en, const char *fingerprint, struct err *e)
+{
+	CLEANUP(buf_done) struct buf b = BUF_INIT(LIMIT_CONTROL_LINE);
+	struct jw w;
+
+	jw_init(&w, &b);
+	jw_obj(&w, NULL);
+	if (en) {
+		jw_str(&w, "device", en->device);
+		jw_str(&w, "server", en->url);
+	}
+	jw_str(&w, "fingerprint", fingerprint);
+	if (en)
+		jw_bool(&w, "pending", en->pending);
+	jw_end(&w);
+	return jw_finish(&w, e) && puts(buf_str(&b)) >= 0;
+}
+
 static bool cmd_enrol(int argc UNUSED, char **argv, struct err *e)
 {
 	CLEANUP(settings_done) struct settings set = { 0 };
@@ -85,6 +112,8 @@ static bool cmd_enrol(int argc UNUSED, char **argv, struct err *e)
 	    !enrol(&en, dirfd, &opt, &set, clock_system(), rng_system(), e) ||
 	    !identity_load(&id, dirfd, e))
 		return false;
+	if (is_json())
+		return print_json(&en, id.fingerprint, e);
 	printf("device %s enrolled with %s\n", en.device, en.url);
 	printf("fingerprint %s\n", id.fingerprint);
 	if (en.pending)
@@ -141,11 +170,9 @@ static bool cmd_status(int argc UNUSED, char **argv UNUSED, struct err *e)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_CONTROL_LINE);
 
-	if (strcmp(opt_output, "json") != 0 && strcmp(opt_output, "table") != 0)
-		return err_set(e, E_USAGE, "-o is table or json");
 	if (!call(&text, NULL, CONTROL_STATUS, e))
 		return false;
-	if (strcmp(opt_output, "json") == 0)
+	if (is_json())
 		return puts(buf_str(&text)) >= 0;
 	return print_status(&text, e);
 }
@@ -216,6 +243,8 @@ static bool cmd_rotate_key(int argc UNUSED, char **argv UNUSED, struct err *e)
 			return err_hint(
 				e, "the keys are as they were; the agent asks again by itself");
 		}
+		if (!now.changing && is_json())
+			return print_json(NULL, now.fingerprint, e);
 		if (!now.changing)
 			return printf("fingerprint %s\n", now.fingerprint) > 0;
 		if (clock_boot_ms(clock_system()) >= until_ms)
@@ -293,6 +322,7 @@ static const struct cli_opt common_opts[] = {
 	  &opt_config },
 	{ "set", 0, "KEY=VALUE", "one setting; may be given several times", CLI_LIST,
 	  &opt_set },
+	{ "output", 'o', "FORMAT", "table or json", CLI_STRING, &opt_output },
 	{ 0 },
 };
 
@@ -305,11 +335,6 @@ static const struct cli_opt enrol_opts[] = {
 	  &opt_again },
 	{ "new-keys", 0, NULL, "with --again: make new keys, and be another device", CLI_FLAG,
 	  &opt_new_keys },
-	{ 0 },
-};
-
-static const struct cli_opt status_opts[] = {
-	{ "output", 'o', "FORMAT", "table or json", CLI_STRING, &opt_output },
 	{ 0 },
 };
 
@@ -344,7 +369,7 @@ static const struct cli_command commands[] = {
 	{ .name = "status",
 	  .args = "",
 	  .help = "what the running agent does",
-	  .opts = status_opts,
+	  .opts = no_opts,
 	  .run = cmd_status },
 	{ .name = "check-in",
 	  .args = "",
@@ -405,6 +430,7 @@ int main(int argc, char **argv)
 		.commands = commands,
 		.footer = "Files: " DEFAULT_CONFIG ", /var/lib/valise-agent/",
 		.man_section = 8,
+		.wants_json = is_json,
 	};
 	int status = cli_main(&program, argc, argv);
 

@@ -355,6 +355,29 @@ void cli_print_error(const char *program, const struct err *e)
 		fprintf(stderr, "  hint: %s\n", e->hint);
 }
 
+/* What errors say is printable already (base/err.h). */
+static void add_json_string(char *out, size_t size, const char *s)
+{
+	size_t n = strlen(out);
+
+	for (; *s && n + 2 < size; s++) {
+		if (*s == '"' || *s == '\\')
+			out[n++] = '\\';
+		out[n++] = *s;
+	}
+	out[n] = 0;
+}
+
+static void print_json_error(const struct err *e)
+{
+	char message[2 * ERR_TEXT_MAX] = "", hint[2 * ERR_TEXT_MAX] = "";
+
+	add_json_string(message, sizeof(message), e->text);
+	add_json_string(hint, sizeof(hint), e->hint ? e->hint : "");
+	fprintf(stderr, "{\"code\":\"%s\",\"message\":\"%s\",\"hint\":\"%s\"}\n",
+		err_name(e->code), message, hint);
+}
+
 /* Opened the wrong way round: what reads or writes gets EBADF, as from a closed descriptor. */
 static bool hold_standard_fds(void)
 {
@@ -381,7 +404,9 @@ int cli_main(const struct cli_program *p, int argc, char **argv)
 		ok = err_sys(&e, errno, "standard output");
 	if (ok)
 		return 0;
-	if (!p->print_error || !p->print_error(&e))
+	if (p->wants_json && p->wants_json())
+		print_json_error(&e);
+	else
 		cli_print_error(p->name, &e);
 	return err_exit(e.code);
 }

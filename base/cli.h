@@ -65,8 +65,9 @@ struct cli_program {
 	const struct cli_command *commands;
 	const char *footer; /* files, environment; or NULL.  Exit statuses come from err.h */
 	int man_section;    /* 0 is 1; daemons have 8 */
-	/* Prints an error for programs instead, if that was asked for; or NULL. */
-	bool (*print_error)(const struct err *e);
+	/* Whether an error shall be for programs: one line {"code": ..., "message": ..., "hint": ...} on
+	 * standard error, the shape of the server's errors.  Or NULL. */
+	bool (*wants_json)(void);
 };
 
 /* Parses and runs; returns the exit status.  Handles --help, --version, `help COMMAND`,

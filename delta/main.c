@@ -43,9 +43,14 @@ static bool is_another(const char *out, const char *in, int in_fd, struct err *e
 	return true;
 }
 
+static bool is_json(void)
+{
+	return strcmp(opt_output, "json") == 0;
+}
+
 static bool want_json(bool *ret, struct err *e)
 {
-	*ret = strcmp(opt_output, "json") == 0;
+	*ret = is_json();
 	return *ret || strcmp(opt_output, "table") == 0 ||
 	       err_set(e, E_USAGE, "-o is table or json");
 }
@@ -503,11 +508,14 @@ static bool cmd_bench(int argc, char **argv, struct err *e)
 	return ok;
 }
 
+static const struct cli_opt common_opts[] = {
+	{ "output", 'o', "FORMAT", "table or json", CLI_STRING, &opt_output },
+	{ 0 },
+};
+
 static const struct cli_opt create_opts[] = {
 	{ "threads", 't', "N", "threads to use (default: one per core)", CLI_UINT,
 	  &opt_threads },
-	{ "output", 'o', "table|json", "how to print (default: table)", CLI_STRING,
-	  &opt_output },
 	{ "quiet", 'q', NULL, "no progress bar", CLI_FLAG, &opt_quiet },
 	{ 0 },
 };
@@ -521,8 +529,6 @@ static const struct cli_opt apply_opts[] = {
 static const struct cli_opt info_opts[] = {
 	{ "old", 0, "OLD", "apply it to this image, and tell by content and encoder too",
 	  CLI_STRING, &opt_old },
-	{ "output", 'o', "table|json", "how to print (default: table)", CLI_STRING,
-	  &opt_output },
 	{ 0 },
 };
 
@@ -578,7 +584,9 @@ int main(int argc, char **argv)
 	static const struct cli_program program = {
 		.name = "valise-delta",
 		.summary = "makes and applies deltas between images",
+		.opts = common_opts,
 		.commands = commands,
+		.wants_json = is_json,
 	};
 
 	return cli_main(&program, argc, argv);

@@ -113,6 +113,10 @@ say "errors, each with what to do, and the output as it was"
 fails 66 nowhere "$tool" create nowhere new d
 fails 66 nowhere "$tool" apply old nowhere out
 fails 65 'old: not a delta' "$tool" apply old old out
+for line in "-o json info old" "apply -o json old"; do
+	if "$tool" $line 2>err.json; then die "$line"; fi
+	jq -e '.code and .message and .hint' err.json >/dev/null || die "$line: $(cat err.json)"
+done
 fails 65 'old: not a delta' "$tool" info old
 fails 65 'the old image has' "$tool" apply new delta out
 fails 64 'name another file' "$tool" create old new old

@@ -116,6 +116,11 @@ agent enrol --model compact "$ticket" >third.out || die "enrol"
 grep -q 'has to approve' third.out || die "$(cat third.out)"
 third=$(sed -n 's/^device \([0-9a-f]*\) .*/\1/p' third.out)
 fingerprint=$(sed -n 's/^fingerprint //p' third.out)
+agent enrol -o json --model compact "$ticket" >third.json || die "enrol again"
+jq -e --arg d "$third" --arg f "$fingerprint" --arg u "$url" \
+	'. == {device: $d, server: $u, fingerprint: $f, pending: true}' third.json >/dev/null || die "$(cat third.json)"
+if agent status -o json 2>status.err; then die "nothing runs there"; fi
+jq -e '.code == "unavailable" and (.hint | length) > 0' status.err >/dev/null || die "$(cat status.err)"
 once 75
 [ "$(valise -o json device show "$third" | jq -r .fingerprint)" = "$fingerprint" ] || die "fingerprints differ"
 valise -y device approve "$third" >/dev/null

@@ -331,24 +331,38 @@ static void no_file_gets_the_number_of_a_closed_standard_descriptor(void **state
 	assert_int_equal(status, 0);
 }
 
-static int said_code;
-static bool say_code(const struct err *e)
+static bool json;
+static bool wants_json(void)
 {
-	said_code = e->code;
-	return e->code == E_NOT_FOUND;
+	return json;
 }
 
-static void a_program_may_print_errors_itself(void **state)
+static bool complain_oddly(int argc, char **argv, struct err *e)
 {
-	struct cli_program p = program;
+	err_set(e, E_NOT_FOUND, "no \"%s\"", argv[0]);
+	return err_hint(e, "a \\ and a \"");
+}
+
+static void errors_are_json_where_that_was_asked_for(void **state)
+{
+	static const struct cli_command one[] = {
+		{ "", "WORD", "", NULL, 1, 1, complain_oddly },
+		{ 0 },
+	};
+	struct cli_program p = { "prog", "", NULL, one, NULL, .wants_json = wants_json };
 	struct capture c;
 
-	p.print_error = say_code;
-	assert_int_equal(run(&p, "prog release show x", &c), 66);
-	assert_int_equal(said_code, E_NOT_FOUND);
-	assert_string_equal(c.err, "");
-	assert_int_equal(run(&p, "prog release show", &c), 64);
-	assert_string_equal(c.err, "prog: release show needs NAME\n  hint: see --help\n");
+	json = true;
+	assert_int_equal(run(&p, "prog a\\b\nc\xff\xc2\x9b", &c), 66);
+	assert_string_equal(c.err,
+			    "{\"code\":\"not_found\",\"message\":\"no \\\"a\\\\b?c???\\\"\","
+			    "\"hint\":\"a \\\\ and a \\\"\"}\n");
+	assert_int_equal(run(&p, "prog", &c), 64);
+	assert_string_equal(c.err, "{\"code\":\"usage\",\"message\":\"needs WORD\","
+				   "\"hint\":\"see --help\"}\n");
+	json = false;
+	assert_int_equal(run(&p, "prog x", &c), 66);
+	assert_string_equal(c.err, "prog: no \"x\"\n  hint: a \\ and a \"\n");
 }
 
 static void no_memory_is_an_error(void **state)
@@ -375,7 +389,7 @@ int main(void)
 		cmocka_unit_test(both_shells_get_a_completion),
 		TMPDIR_TEST(bash_completes_words_and_options),
 		cmocka_unit_test(no_file_gets_the_number_of_a_closed_standard_descriptor),
-		cmocka_unit_test(a_program_may_print_errors_itself),
+		cmocka_unit_test(errors_are_json_where_that_was_asked_for),
 		cmocka_unit_test(no_memory_is_an_error),
 	};
 
