@@ -10,7 +10,7 @@ $(B)/flags: FORCE
 # The same for the list of files: an archive is made again when one goes away.
 $(B)/files: FORCE
 	@mkdir -p $(@D)
-	@printf '%s\n' $(SRCS) $(TEST_SRCS) | cmp -s - $@ || printf '%s\n' $(SRCS) $(TEST_SRCS) >$@
+	@printf '%s\n' $(LISTED) | cmp -s - $@ || printf '%s\n' $(LISTED) >$@
 
 $(B)/obj/%.o: %.c $(B)/flags | $(GENERATED) need-packages
 	@mkdir -p $(@D)

@@ -36,3 +36,6 @@ C_FILES := $(SRCS) $(TEST_SRCS) \
 # Folders whose files are built in: mk/embed makes gen/<name>.inc, a table of names and bytes.
 EMBED_migrations := $(wildcard migrations/*.sql)
 GENERATED := $(B)/gen/migrations.inc
+
+# A name that comes, goes or changes: what was made of the old list is made again.
+LISTED := $(SRCS) $(TEST_SRCS) $(EMBED_migrations)
