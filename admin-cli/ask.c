@@ -73,7 +73,8 @@ bool ask_passphrase(struct secret **ret, const char *what, bool again, struct er
 		if (!ask_secret_file(&got, path, e))
 			return err_wrap(e, "passphrase");
 	} else if (!isatty(STDIN_FILENO)) {
-		err_set(e, E_USAGE, "%s wants a passphrase and there is no terminal", what);
+		err_set(e, E_USAGE, "a passphrase is wanted for %s and there is no terminal",
+			what);
 		return err_hint(e, "give --passphrase-file or set VALISE_PASSPHRASE_FILE");
 	} else if (again ? !ask_twice(&got, what, e) : !secret_ask(&got, prompt, e)) {
 		return false;

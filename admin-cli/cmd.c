@@ -13,7 +13,19 @@ void cmd_note(const char *fmt, ...)
 {
 	va_list ap;
 
-	if (opts.quiet)
+	if (!opts_progress())
+		return;
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+void cmd_review(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (opts.yes && !opts_progress())
 		return;
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);

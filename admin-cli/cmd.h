@@ -49,8 +49,10 @@ bool cmd_print_part(const struct jval *item, const char *key, const struct out_c
 bool cmd_call_and_print(struct remote *r, const struct remote_call *c,
 			const struct out_col *cols, size_t n_cols, struct err *e) MUST_USE;
 
-/* A line for people on standard error, not with --quiet. */
+/* A line for people on standard error, not with --quiet or -o json. */
 void cmd_note(const char *fmt, ...) PRINTF(1, 2);
+/* What somebody is asked about next: also with these, unless --yes answers for them. */
+void cmd_review(const char *fmt, ...) PRINTF(1, 2);
 
 /* --all, --group NAME, --device ID of target_opts; exactly one of them. */
 struct cmd_target {

@@ -134,9 +134,9 @@ static bool ask(const struct ceremony *c, struct err *e)
 
 	if (!ceremony_changes(c, &changes, e))
 		return false;
-	cmd_note("%s %s:\n%s", ceremony_repos[c->repo], c->role, buf_str(&changes));
+	cmd_review("%s %s:\n%s", ceremony_repos[c->repo], c->role, buf_str(&changes));
 	if (c->first_sight)
-		cmd_note(
+		cmd_review(
 			"This home has not seen the repository before.  SHA-256 of its first root, as "
 			"tickets have it:\n%s",
 			c->root_sha256);

@@ -81,6 +81,10 @@ bool cmd_token_revoke(int argc, char **argv, struct err *e)
 	const char *const params[] = { argv[0], NULL };
 	struct remote_call c = { .route = ROUTE_TOKEN_DELETE, .params = params };
 
-	return remote_open(&r, REMOTE_TOKEN, e) &&
-	       cmd_call_and_print(&r, &c, item_cols, ARRAY_SIZE(item_cols), e);
+	if (!remote_open(&r, REMOTE_TOKEN, e))
+		return false;
+	if (cmd_call_and_print(&r, &c, item_cols, ARRAY_SIZE(item_cols), e))
+		return true;
+	return e->code == E_NOT_FOUND ? err_hint(e, "name it by its id: valise token list")
+				      : false;
 }

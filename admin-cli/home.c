@@ -60,7 +60,10 @@ static bool load_settings(struct home *h, struct err *e)
 		return true;
 	if (fd < 0)
 		return err_sys(e, errno, "%s", h->path);
-	if (!read_file_at(fd, "config", &text, e))
+	/* Whoever could name another server there would be sent the token. */
+	if (!dir_check(fd, h->path, e))
+		return false;
+	if (!private_check_config(fd, "config", e) || !read_file_at(fd, "config", &text, e))
 		return e->code == E_NOT_FOUND || err_wrap(e, "%s", h->path);
 	return conf_parse(&h->set, rows, ARRAY_SIZE(rows), "config", buf_str(&text), text.n,
 			  e) ||

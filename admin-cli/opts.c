@@ -18,7 +18,8 @@ const struct cli_opt opts_table[] = {
 	  CLI_STRING, &opts.passphrase_file },
 	{ "output", 'o', "FORMAT", "table for people, or json", CLI_STRING, &opts.output },
 	{ "yes", 'y', NULL, "do not ask before dangerous things", CLI_FLAG, &opts.yes },
-	{ "quiet", 'q', NULL, "no progress and no advice", CLI_FLAG, &opts.quiet },
+	{ "quiet", 'q', NULL, "no progress and no advice, as with -o json", CLI_FLAG,
+	  &opts.quiet },
 	{ 0 },
 };
 
@@ -36,5 +37,5 @@ bool opts_json(void)
 
 bool opts_progress(void)
 {
-	return !opts.quiet;
+	return !opts.quiet && !opts_json();
 }

@@ -337,6 +337,8 @@ bool out_file(const char *path, unsigned mode, const struct buf *b, struct err *
 	const char *slash = strrchr(path, '/');
 	char dir[1024] = ".";
 
+	if (slash && !slash[1])
+		return err_set(e, E_USAGE, "%s: name a file, not a folder", path);
 	if (slash && (size_t)(slash - path) >= sizeof(dir) - 1)
 		return err_set(e, E_USAGE, "%.80s...: too long", path);
 	if (slash)

@@ -188,8 +188,12 @@ static bool read_description(struct prepared *p, int dirfd, const char *dir, str
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_RELEASE_JSON);
 
-	if (!read_file_at(dirfd, "release.in.json", &text, e))
+	if (!read_file_at(dirfd, "release.in.json", &text, e)) {
+		if (e->code == E_NOT_FOUND)
+			err_hint(e, "a release is a folder with this file and those it names: "
+				    "docs/FORMATS.md, section 1");
 		return err_wrap(e, "%s", dir);
+	}
 	if (!release_parse_description(&p->release, text.p, text.n, e))
 		return err_wrap(e, "%s/release.in.json", dir);
 	p->objects = calloc(2 * p->release->n_components, sizeof(*p->objects));

@@ -10,4 +10,7 @@
 /* name "": what dirfd itself is.  E_DENIED with a hint. */
 bool private_check(int dirfd, const char *name, struct err *e) MUST_USE;
 
+/* What says whom to trust: E_DENIED if anybody but who runs this and root could have written it. */
+bool private_check_config(int dirfd, const char *name, struct err *e) MUST_USE;
+
 #endif

@@ -14,7 +14,7 @@ victim=$device
 enrolled_handset other
 
 # The public key of a handset's state folder is in no file of it, but in the database.
-sql() { sqlite3 -readonly "$state/valise.db" "$1"; }
+sql() { database -readonly "$state/valise.db" "$1"; }
 key_of() { sql "SELECT hex(identity) FROM devices WHERE id = '$1'" | tr A-F a-f; }
 key=$(key_of "$victim")
 shows() { "$bin/valise" -o json device show "$victim" | jq -r "$1"; }

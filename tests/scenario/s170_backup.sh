@@ -56,7 +56,7 @@ v3=$(jq '.director.timestamp | fromjson | .signed.version' c3.json)
 
 say "without the counters of the keys process, numbers go on above those in the database"
 stop_valised
-wants_above=$(sqlite3 "$state/valise.db" "SELECT max(timestamp_version) FROM director" 2>/dev/null || echo "$v3")
+wants_above=$(database "$state/valise.db" "SELECT max(timestamp_version) FROM director" 2>/dev/null || echo "$v3")
 rm "$state/keys/counters"
 start_valised "listen.port=$port"
 wants 201 POST /v1/rollouts -d '{"product": "acme", "version": "1.1.0", "target": {"all": true}}'

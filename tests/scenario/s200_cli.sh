@@ -94,6 +94,7 @@ VALISE_NEW_PASSPHRASE_FILE=two.pass "$v" key passwd k --passphrase-file one.pass
 wants 77 "" key passwd k --passphrase-file one.pass
 "$v" key export k | cmp - public.json
 wants 64 "there is no terminal" key new other
+wants 66 "docs/FORMATS.md, section 1" -s https://127.0.0.1:9 publish --key k --passphrase-file two.pass .
 
 echo "# policy bundles are checked without a server"
 echo '{"name": "base", "settings": {"vm.vcpus_max": 2}}' >policy.json

@@ -51,6 +51,7 @@ fails 66 "no key in" "$v" -y root sign next.json
 fails 76 "2 signatures are missing" "$v" root publish next.json
 
 say "each signs at home; what one has signed the other sees"
+fails 64 "! version 2" env -u HOME VALISE_HOME="$TMPDIR/home-ann" "$v" -q root sign next.json # shown, then asked
 as ann root sign next.json >ann.out || die "Ann: $(cat ann.out)"
 grep -q '  signed .* image-root-1' ann.out || die "$(cat ann.out)"
 as ann -o json root show next.json | jq -e '.missing == 1 and .version == 2' >/dev/null

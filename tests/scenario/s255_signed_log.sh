@@ -16,7 +16,7 @@ one_more() {
 	[ "$(heads)" -ge "$1" ]
 }
 sql() {
-	sqlite3 -cmd '.timeout 10000' "$state/valise.db" "$1"
+	database "$state/valise.db" "$1"
 }
 home=$HOME/.config/valise
 init_valised
@@ -37,6 +37,12 @@ valise audit verify >out || die "verify"
 grep -Eq '^signed by the server up to row [0-9]+ at 20' out || die "$(cat out)"
 n=$(heads)
 valise audit export log.jsonl >/dev/null
+got=0
+valise audit export ./ 2>err || got=$?
+[ $got = 64 ] && grep -q "name a file" err || die "a folder: $(cat err)"
+got=0
+valise token revoke bootstrap 2>err || got=$?
+[ $got = 66 ] && grep -q "valise token list" err || die "a token by its name: $(cat err)"
 sleep_until=$((SECONDS + 8)) # longer than the server looks away
 quiet() {
 	[ $SECONDS -ge $sleep_until ]
@@ -106,7 +112,7 @@ rewrite() {
 				| "INSERT INTO audit VALUES (" + join(",") + ");"' <<<"$row"
 		done <rows
 		echo "CREATE TRIGGER audit_rows_stay BEFORE DELETE ON audit BEGIN SELECT raise(ABORT, 'audit rows are never removed'); END; COMMIT;"
-	} | sqlite3 -bail "$state/valise.db" || die "rewrite"
+	} | database -bail "$state/valise.db" || die "rewrite"
 }
 # shows STATUS TEXT FILTER: with the log written anew, somebody who never looked before is told.
 shows() {

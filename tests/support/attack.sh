@@ -111,7 +111,7 @@ sign() {
 
 # sql STATEMENT: in the server's database.
 sql() {
-	sqlite3 -cmd '.timeout 10000' "$state/valise.db" "$1"
+	database "$state/valise.db" "$1"
 }
 
 # ---- with stolen keys -----------------------------------------------------------------------

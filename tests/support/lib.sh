@@ -135,6 +135,17 @@ kill_valised() {
 	for p in $pids; do wait_for 20 "the end of $p" is_gone "$p"; done
 }
 
+# database ARGUMENT...: sqlite3 on $state/valise.db.  To root Linux refuses what another user owns in a sticky
+# folder (fs.protected_regular), as $state is; so meanwhile it is none.
+database() {
+	local rc=0 sticky=
+	[ ! -k "$state" ] || sticky=yes
+	chmod -t "$state"
+	sqlite3 -cmd '.timeout 10000' "$@" || rc=$?
+	[ -z "$sticky" ] || chmod +t "$state"
+	return $rc
+}
+
 # Process ids of the server's children by duty (keys, work, web).
 children() {
 	local p

@@ -71,6 +71,28 @@ static void a_damaged_config_names_the_file_and_line(void **state)
 	assert_non_null(strstr(e.text, "config:2"));
 }
 
+static void a_config_that_others_could_have_written_is_not_believed(void **state)
+{
+	CLEANUP(home_done) struct home h = { 0 };
+	int dirfd = tmpdir_fd(state);
+
+	assert_ok(open_in(state, &h), &e);
+	assert_ok(home_save(&h, "https://h.example", "", "", NULL, &e), &e);
+	home_done(&h);
+	for (unsigned bit = 01; bit <= 0100; bit <<= 1) {
+		assert_int_equal(fchmodat(dirfd, "home/config", 0600 | bit, 0), 0);
+		if (bit == 02 || bit == 020) {
+			assert_fails(open_in(state, &h), &e, E_DENIED);
+			assert_non_null(strstr(e.text, "others could have written it"));
+		} else {
+			assert_ok(open_in(state, &h), &e);
+			home_done(&h);
+		}
+	}
+	assert_int_equal(fchmodat(dirfd, "home", 0777, 0), 0);
+	assert_fails(open_in(state, &h), &e, E_DENIED);
+}
+
 static void the_token_is_for_its_owner_only(void **state)
 {
 	CLEANUP(home_done) struct home h = { 0 };
@@ -193,6 +215,7 @@ int main(void)
 		TMPDIR_TEST(settings_come_back),
 		TMPDIR_TEST(settings_that_would_forge_lines_are_refused),
 		TMPDIR_TEST(a_damaged_config_names_the_file_and_line),
+		TMPDIR_TEST(a_config_that_others_could_have_written_is_not_believed),
 		TMPDIR_TEST(the_token_is_for_its_owner_only),
 		TMPDIR_TEST(keys_are_made_found_and_opened),
 		TMPDIR_TEST(a_key_is_never_overwritten),
