@@ -5,7 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEEN_LOG = 16, NEAR_SHIFT = 10, TOO_FAR = 1 << 27, MAP_BACK = 8 };
+enum {
+	SEEN_LOG = 16,
+	NEAR_SHIFT = 10,
+	TOO_FAR = 1 << 27,
+	MAP_BACK = 8,
+	TABLE_TRUST = 57000, /* of 65536: how often who says that an entry changes must be right */
+};
 
 /* Kinds of fields by what tells them. */
 enum field_class { CLASS_NONE, CLASS_CALL, CLASS_JUMP, CLASS_BRANCH, CLASS_DATA, CLASS_SELF };
@@ -23,7 +29,7 @@ bool fields_init(struct fields *f, struct err *e)
 	f->index = calloc(FIELD_INDEX + 1, sizeof(*f->index));
 	for (unsigned c = 0; c < FIELD_CLASSES; c++)
 		memcpy(f->score[c], first, sizeof(first));
-	f->score[CLASS_SELF][SOURCE_STAYS] = 45000;
+	f->score[CLASS_SELF][SOURCE_STAYS] = TABLE_TRUST;
 	if (!f->seen || !f->near || !f->index)
 		return err_nomem(e);
 	return true;
@@ -286,7 +292,7 @@ void fields_expect(struct fields *f, uint8_t *expected, uint8_t *kinds, const ui
 		uint32_t value = field_choose(f, g, &doubt);
 		g->at = (uint16_t)i;
 		f->n_guesses++;
-		if (class == CLASS_SELF && value == g->rel && !doubt)
+		if (class == CLASS_SELF && value == g->rel)
 			continue;
 		put_le32(expected + i, value);
 		for (unsigned k = 0; k < 4; k++)
@@ -298,23 +304,36 @@ void fields_expect(struct fields *f, uint8_t *expected, uint8_t *kinds, const ui
 	memcpy(f->spill_kinds, kinds + n, FIELD_SPILL);
 }
 
-static void score_update(uint16_t *score, bool right)
+static void score_update(uint16_t *score, bool right, unsigned rate)
 {
 	if (right)
-		*score = (uint16_t)(*score + ((65535 - *score) >> 5));
+		*score = (uint16_t)(*score + ((65535 - *score) >> rate));
 	else
-		*score = (uint16_t)(*score - (*score >> 5));
+		*score = (uint16_t)(*score - (*score >> rate));
 }
 
-static void field_learn(struct fields *f, const struct field_guess *g, uint32_t value)
+/* An instruction is compared with all that is known of it.  What looks like an entry of a table is most
+ * often none, so there only those who expect it to change are judged, and quickly. */
+static void score_all(struct fields *f, const struct field_guess *g, uint32_t value)
 {
+	uint16_t *score = f->score[g->class];
 	bool differ = false;
 
 	for (unsigned s = 0; s < SOURCE_STAYS; s++)
 		differ |= g->known >> s & 1 && g->value[s] != g->rel;
-	for (unsigned s = 0; s < FIELD_SOURCES && differ; s++)
-		if (g->known >> s & 1)
-			score_update(&f->score[g->class][s], g->value[s] == value);
+	for (unsigned s = 0; s < FIELD_SOURCES && differ; s++) {
+		if (!(g->known >> s & 1))
+			continue;
+		if (g->class != CLASS_SELF)
+			score_update(&score[s], g->value[s] == value, 5);
+		else if (g->value[s] != g->rel)
+			score_update(&score[s], g->value[s] == value, 4);
+	}
+}
+
+static void field_learn(struct fields *f, const struct field_guess *g, uint32_t value)
+{
+	score_all(f, g, value);
 	uint32_t shift = value - g->rel + (uint32_t)f->shift;
 	seen_set(f->seen, g->target, shift);
 	seen_set(f->near, g->target >> NEAR_SHIFT, shift);

@@ -20,7 +20,6 @@ enum {
 	FIELD_MASK = 7,   /* 1 to 4: which byte of a field; 0: none */
 	FIELD_DOUBT = 8,  /* the sources disagree */
 	FIELD_START = 16, /* its first byte */
-	FIELD_TRIED = 32, /* there was something to predict with */
 	FIELD_SPILL = 4,  /* bytes of a field behind a block's end */
 	FIELD_CLASSES = 8,
 	FIELD_SOURCES = 4,

@@ -23,7 +23,7 @@ uint64_t format_head_size(const struct format *f)
 static void encode_fixed(uint8_t p[static FORMAT_HEAD], const struct format *f)
 {
 	memcpy(p, magic, sizeof(magic));
-	p[4] = 1;
+	p[4] = FORMAT_VERSION;
 	p[5] = (uint8_t)f->segment_log;
 	p[6] = p[7] = 0;
 	put_le64(p + 8, f->old_size);
@@ -79,7 +79,7 @@ static bool parse_fixed(struct format *ret, const uint8_t p[static FORMAT_HEAD],
 		f.spent[i] = get_le32(p + 40 + 4 * i);
 	if (memcmp(p, magic, sizeof(magic)) != 0)
 		return err_set(e, E_FORMAT, "not a delta");
-	if (p[4] != 1)
+	if (p[4] != FORMAT_VERSION)
 		return err_set(e, E_UNSUPPORTED, "a delta of version %u", p[4]);
 	if (f.segment_log < FORMAT_SEGMENT_LOG_MIN || f.segment_log > FORMAT_SEGMENT_LOG_MAX ||
 	    p[6] || p[7])

@@ -78,6 +78,7 @@ static void a_head_that_lies_is_refused(void **state UNUSED)
 	} rows[] = {
 		{ 0, 1, 'W', E_FORMAT },
 		{ OFF_VERSION, 1, 0, E_UNSUPPORTED },
+		{ OFF_VERSION, 1, 1, E_UNSUPPORTED },
 		{ OFF_VERSION, 1, 255, E_UNSUPPORTED },
 		{ OFF_LOG, 1, 11, E_FORMAT },
 		{ OFF_LOG, 1, 23, E_FORMAT },
