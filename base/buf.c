@@ -72,11 +72,6 @@ bool buf_add(struct buf *b, const void *p, size_t n, struct err *e)
 	return true;
 }
 
-bool buf_add_str(struct buf *b, const char *s, struct err *e)
-{
-	return buf_add(b, s, strlen(s), e);
-}
-
 bool buf_printf(struct buf *b, struct err *e, const char *fmt, ...)
 {
 	size_t room = b->cap - b->n;

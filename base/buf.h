@@ -12,6 +12,8 @@
 
 #include "base/err.h"
 
+#include <string.h>
+
 struct buf {
 	uint8_t *p; /* NULL until the first append; use buf_str() where text is wanted */
 	size_t n, cap;
@@ -25,7 +27,10 @@ void buf_done(struct buf *b);  /* frees; b is empty and usable again with the sa
 void buf_reset(struct buf *b); /* empties, keeps the memory */
 
 bool buf_add(struct buf *b, const void *p, size_t n, struct err *e) MUST_USE;
-bool buf_add_str(struct buf *b, const char *s, struct err *e) MUST_USE;
+static inline MUST_USE bool buf_add_str(struct buf *b, const char *s, struct err *e)
+{
+	return buf_add(b, s, strlen(s), e); /* inline: the length of a literal is known then */
+}
 bool buf_printf(struct buf *b, struct err *e, const char *fmt, ...) PRINTF(3, 4) MUST_USE;
 
 /* Makes room for n more bytes and hands back where they go; buf_commit then counts them. */

@@ -138,10 +138,10 @@ static bool send(struct req *r, const struct plan *p, struct answer *a, bool emp
 		 struct err *e)
 {
 	struct web *w = r->web;
-	uint64_t now_ms = (uint64_t)clock_boot_ms(w->clock);
 
 	/* Spread, not secret: a hash of device and time does without a system call. */
-	a->wire.poll_s = plan_poll_s(w->settings->poll_s, hash64(r->device.id, 32, now_ms));
+	a->wire.poll_s =
+		plan_poll_s(w->settings->poll_s, hash64(r->device.id, 32, (uint64_t)r->now_ms));
 	if (p->image)
 		a->wire.image_ts = r->device.image_ts;
 	devices_seen(w->store, r->device.number);
@@ -180,7 +180,7 @@ static bool read_and_answer(struct req *r, uint64_t hash, struct err *e)
 		return err_wrap(e, "check-in");
 	if (req.n_events > 0 && !r->by_own_key)
 		return err_set(e, E_AUTH, "events have to be signed with the device's own key");
-	p = plan_checkin(&r->device, &req, sha, clock_wall_s(r->web->clock));
+	p = plan_checkin(&r->device, &req, sha, r->now_s);
 	if (p.report || p.director)
 		return r->in_pool ? answer_fully(r, &req, &p, sha, e) : req_again_in_pool(r);
 	if (!p.image)
@@ -198,7 +198,7 @@ bool api_checkin(struct req *r, struct err *e)
 
 	/* Only the lease moves with time alone. */
 	if (!idle_is_known(r->web->idle, r->device.id, &r->stamp, hash, &empty_ok) ||
-	    clock_wall_s(r->web->clock) >= r->device.director_refresh_at)
+	    r->now_s >= r->device.director_refresh_at)
 		return read_and_answer(r, hash, e);
 	metric_add(&r->web->metrics.checkins_idle, 1);
 	return send(r, &nothing, &idle, empty_ok, e);

@@ -69,7 +69,8 @@ static bool set_add(struct set *s, const uint64_t f[2], size_t max, struct err *
 {
 	if (s->n >= max)
 		return err_set(e, E_BUSY, "too many requests within the clock window");
-	if ((s->n + 1) * 4 > s->room * 3 && !set_grow(s, e))
+	/* At most half full: what is looked for is mostly not there, and ends at the first free place. */
+	if ((s->n + 1) * 2 > s->room && !set_grow(s, e))
 		return false;
 	set_place(s, f);
 	return true;
@@ -100,7 +101,7 @@ bool nonces_new(struct nonces **ret, uint32_t window_s, size_t max, uint64_t see
 		return err_nomem(e);
 	n->seed = seed;
 	n->window_ms = (int64_t)window_s * 1000;
-	n->max = max / SHARDS + 1;
+	n->max = (max + SHARDS - 1) / SHARDS;
 	for (int i = 0; i < SHARDS; i++)
 		pthread_mutex_init(&n->shards[i].lock, NULL);
 	*ret = n;

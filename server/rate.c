@@ -83,13 +83,16 @@ static struct entry *find(struct entry *row, uint64_t key)
 bool rates_take(struct rates *r, const void *key, size_t n, uint64_t rate, uint64_t burst,
 		int64_t now_ms, uint32_t *ret_wait_s)
 {
-	uint64_t h = hash64(key, n, r->seed) | 1;
-	size_t row = (size_t)(h >> 8) & r->mask;
-	pthread_mutex_t *lock = &r->locks[row % LOCKS];
+	pthread_mutex_t *lock;
+	uint64_t h;
+	size_t row;
 	bool ok;
 
 	if (rate == 0)
 		return true;
+	h = hash64(key, n, r->seed) | 1;
+	row = (size_t)(h >> 8) & r->mask;
+	lock = &r->locks[row % LOCKS];
 	pthread_mutex_lock(lock);
 	ok = bucket_take(&find(r->rows[row], h)->bucket, rate, burst, now_ms, ret_wait_s);
 	pthread_mutex_unlock(lock);

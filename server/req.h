@@ -40,17 +40,23 @@ struct peer {
 	bool local;      /* a program on this machine, not through a proxy */
 };
 
+/* The fields that sign a request, as sent; NULL: not there. */
+struct req_signature {
+	const char *input, *signature, *digest;
+};
+
 struct req {
 	struct web *web;
 	char id[17]; /* hex; in the log and in X-Request-Id */
-	int64_t started_ms;
 	uint64_t started_us;
+	int64_t now_s, now_ms; /* the clock's times when its handler was called */
 	enum api_method method;
 	bool known_method;
 	char *uri; /* as sent, heap */
 	const char *path,
 		*query;   /* in uri, cut apart; query without '?', NULL if there is none */
 	const char *host; /* as sent; NULL if there was none */
+	struct req_signature signature;
 	struct peer peer;
 
 	const struct api_route *route; /* NULL: none */

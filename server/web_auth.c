@@ -74,17 +74,15 @@ static void set_actor(struct req *r, const char id[static DEVICE_ID_SIZE])
 
 static bool read_signature(struct req *r, struct signed_req *s, struct err *e)
 {
-	const char *input = req_header(r, "Signature-Input");
-	const char *signature = req_header(r, "Signature");
-	const char *digest = req_header(r, "Content-Digest");
+	const struct req_signature *h = &r->signature;
 
-	if (!input || !signature || !digest)
+	if (!h->input || !h->signature || !h->digest)
 		return err_set(e, E_AUTH, "the request is not signed");
 	if (!authority_of(s->authority, sizeof(s->authority), r->host))
 		return err_set(e, E_FORMAT, "Host: missing or too long");
 	if (!query_of(s->query, sizeof(s->query), r->query))
 		return err_set(e, E_FORMAT, "the query is too long");
-	s->digest = (struct httpsig_field){ "content-digest", digest };
+	s->digest = (struct httpsig_field){ "content-digest", h->digest };
 	s->msg = (struct httpsig_msg){
 		.method = api_method_names[r->method],
 		.authority = s->authority,
@@ -93,17 +91,16 @@ static bool read_signature(struct req *r, struct signed_req *s, struct err *e)
 		.fields = &s->digest,
 		.n_fields = 1,
 	};
-	return httpsig_parse(&s->sig, input, signature, e) && httpsig_check_profile(&s->sig, e);
+	return httpsig_parse(&s->sig, h->input, h->signature, e) &&
+	       httpsig_check_profile(&s->sig, e);
 }
 
 /* Everything but the key: digest of the body, clock. */
 static bool check_frame(struct req *r, struct signed_req *s, bool *ret_answered, struct err *e)
 {
-	int64_t now_s = clock_wall_s(r->web->clock);
-
 	if (!httpsig_check_digest(s->digest.value, r->body.p, r->body.n, e))
 		return false;
-	if (httpsig_check_time(&s->sig, now_s, r->web->accept_from_s, e))
+	if (httpsig_check_time(&s->sig, r->now_s, r->web->accept_from_s, e))
 		return true;
 	if (e->code == E_AUTH) {
 		metric_add(&r->web->metrics.refused_clock, 1);
@@ -117,16 +114,15 @@ static bool check_frame(struct req *r, struct signed_req *s, bool *ret_answered,
 static bool check_once(struct req *r, const struct signed_req *s, struct err *e)
 {
 	const struct settings *set = r->web->settings;
-	int64_t now_ms = clock_boot_ms(r->web->clock);
 	uint32_t wait_s;
 
-	if (!nonces_add(r->web->nonces, s->sig.keyid, s->sig.nonce, now_ms, e)) {
+	if (!nonces_add(r->web->nonces, s->sig.keyid, s->sig.nonce, r->now_ms, e)) {
 		if (e->code == E_AUTH)
 			metric_add(&r->web->metrics.refused_replay, 1);
 		return false;
 	}
 	if (rates_take(r->web->devices, r->device.id, DEVICE_ID_SIZE, set->device_rate,
-		       set->device_burst, now_ms, &wait_s))
+		       set->device_burst, r->now_ms, &wait_s))
 		return true;
 	metric_add(&r->web->metrics.refused_rate, 1);
 	r->reply.wait_s = wait_s;
@@ -244,8 +240,8 @@ bool web_auth_device(struct req *r, bool session, bool *ret_answered, struct err
 	if (by_session && !session)
 		return err_set(e, E_AUTH, "this has to be signed with the device's own key");
 	if (by_session) {
-		ok = session_parse(id, s.sig.keyid, clock_wall_s(r->web->clock), e) &&
-		     find_device(r, id, e) && verify_session(r, &s, e);
+		ok = session_parse(id, s.sig.keyid, r->now_s, e) && find_device(r, id, e) &&
+		     verify_session(r, &s, e);
 	} else {
 		ok = find_device(r, s.sig.keyid, e) &&
 		     (verify_own(r, &s, r->device.identity, e) || look_at_former(r, &s, e));

@@ -4,7 +4,7 @@
 #include <strings.h>
 
 /* What bytes are good for; a table, as this looks at every byte of every field. */
-enum { IN_TOKEN = 1, IN_HOST = 2, IN_VALUE = 4 };
+enum { IN_TOKEN = 1, IN_HOST = 2, IN_VALUE = 4, IN_TARGET = 8 };
 static uint8_t bytes[256];
 
 #define ALPHANUMERIC "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -18,6 +18,8 @@ __attribute__((constructor)) static void fill_bytes(void)
 	for (unsigned c = ' '; c < 256; c++)
 		bytes[c] |= c == 0x7f ? 0 : IN_VALUE;
 	bytes['\t'] |= IN_VALUE;
+	for (unsigned c = '!'; c < 0x7f; c++)
+		bytes[c] |= strchr("%\"#<>\\^`{|}", (int)c) ? 0 : IN_TARGET;
 }
 
 static bool all_are(unsigned what, const char *s, size_t n)
@@ -58,14 +60,17 @@ void guard_end(struct guard *g, size_t head_n)
 		g->bad_line = true;
 }
 
-void guard_field(struct guard *g, const char *name, const char *value, size_t value_n)
+/* Where a field is counted; NULL: nobody asks how often it stands there. */
+static struct guard_seen *counted(struct guard *g, const char *name, size_t n)
 {
-	const struct {
+#define FIELD(text, field)                                            \
+	{                                                             \
+		text, sizeof(text) - 1, offsetof(struct guard, field) \
+	}
+	static const struct {
 		const char *name;
-		size_t n;
-		unsigned *count;
-	} counted[] = {
-#define FIELD(text, field) { text, sizeof(text) - 1, &g->field }
+		size_t n, at;
+	} rows[] = {
 		FIELD("Content-Length", content_length),
 		FIELD("Transfer-Encoding", transfer_encoding),
 		FIELD("Host", host),
@@ -76,9 +81,20 @@ void guard_field(struct guard *g, const char *name, const char *value, size_t va
 		FIELD("X-Forwarded-For", proxied),
 		FIELD("X-Real-IP", real_ip),
 		FIELD("Forwarded", proxied),
-#undef FIELD
 	};
+#undef FIELD
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (rows[i].n == n && strcasecmp(name, rows[i].name) == 0)
+			return (struct guard_seen *)((char *)g + rows[i].at);
+	}
+	return NULL;
+}
+
+void guard_field(struct guard *g, const char *name, const char *value, size_t value_n)
+{
 	size_t n = strlen(name);
+	struct guard_seen *seen = counted(g, name, n);
 
 	if (!is_in_place(g, name, n, value, value_n))
 		g->bad_line = true;
@@ -86,17 +102,15 @@ void guard_field(struct guard *g, const char *name, const char *value, size_t va
 		g->bad_name = true;
 	if (!all_are(IN_VALUE, value, value_n)) /* RFC 9110 section 5.5 */
 		g->bad_value = true;
-	for (size_t i = 0; i < ARRAY_SIZE(counted); i++) {
-		if (counted[i].n == n && strcasecmp(name, counted[i].name) == 0)
-			++*counted[i].count;
-	}
-	if (n == 4 && strcasecmp(name, "Host") == 0 &&
-	    (value_n == 0 || !all_are(IN_HOST, value, value_n)))
+	if (!seen)
+		return;
+	seen->count++;
+	seen->value = value;
+	if (seen == &g->host && (value_n == 0 || !all_are(IN_HOST, value, value_n)))
 		g->bad_host = true;
-	if (n == 14 && strcasecmp(name, "Content-Length") == 0 &&
-	    !u64_parse(&g->length, value, value_n))
+	if (seen == &g->content_length && !u64_parse(&g->length, value, value_n))
 		g->bad_length = true;
-	if (n == 17 && strcasecmp(name, "Transfer-Encoding") == 0 &&
+	if (seen == &g->transfer_encoding &&
 	    (value_n != 7 || strncasecmp(value, "chunked", 7) != 0))
 		g->bad_encoding = true;
 }
@@ -110,18 +124,18 @@ bool guard_check(const struct guard *g, bool http_1_1, struct err *e)
 		return err_set(e, E_FORMAT, "a header field's name is not a token");
 	if (g->bad_value)
 		return err_set(e, E_FORMAT, "a header field's value has a control character");
-	if (g->content_length > 1 || g->bad_length)
+	if (g->content_length.count > 1 || g->bad_length)
 		return err_set(e, E_FORMAT, "Content-Length: doubled or not a number");
-	if (g->transfer_encoding > 1 || g->bad_encoding)
+	if (g->transfer_encoding.count > 1 || g->bad_encoding)
 		return err_set(e, E_FORMAT, "Transfer-Encoding: only one, and only chunked");
-	if (g->content_length && g->transfer_encoding)
+	if (g->content_length.count && g->transfer_encoding.count)
 		return err_set(e, E_FORMAT, "Content-Length together with Transfer-Encoding");
-	if (g->transfer_encoding && !http_1_1)
+	if (g->transfer_encoding.count && !http_1_1)
 		return err_set(e, E_FORMAT, "Transfer-Encoding in HTTP/1.0");
-	if (g->host > 1 || (g->host == 0 && http_1_1) || g->bad_host)
+	if (g->host.count > 1 || (g->host.count == 0 && http_1_1) || g->bad_host)
 		return err_set(e, E_FORMAT, "Host: exactly one is needed, with name and port");
-	if (g->authorization > 1 || g->signature > 1 || g->signature_input > 1 ||
-	    g->content_digest > 1 || g->real_ip > 1)
+	if (g->authorization.count > 1 || g->signature.count > 1 ||
+	    g->signature_input.count > 1 || g->content_digest.count > 1 || g->real_ip.count > 1)
 		return err_set(e, E_FORMAT, "a field that says who is asking stands twice");
 	return true;
 }
@@ -162,7 +176,7 @@ bool guard_target(const char *uri, size_t n, struct err *e)
 
 		if (c == '%' && i + 2 < n && is_hex(uri[i + 1]) && is_hex(uri[i + 2]))
 			continue;
-		if (c <= ' ' || c >= 0x7f || c == '%' || strchr("\"#<>\\^`{|}", c))
+		if (!(bytes[c] & IN_TARGET))
 			return err_set(e, E_FORMAT,
 				       "a character of the request target must be encoded");
 	}

@@ -20,9 +20,15 @@
 
 #include "base/err.h"
 
+/* A field of which there may be only one. */
+struct guard_seen {
+	unsigned count;
+	const char *value; /* of the last; NULL: none */
+};
+
 struct guard {
 	const char *begin, *at; /* of the head; where its last piece ended */
-	unsigned content_length, transfer_encoding, host, authorization, signature,
+	struct guard_seen content_length, transfer_encoding, host, authorization, signature,
 		signature_input, content_digest, real_ip, proxied;
 	bool bad_line, bad_name, bad_value, bad_host, bad_length, bad_encoding;
 	uint64_t length; /* of the body, if announced */

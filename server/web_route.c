@@ -274,6 +274,8 @@ bool web_route_run(struct req *r)
 	struct err e;
 
 	r->again = false;
+	r->now_s = clock_wall_s(r->web->clock);
+	r->now_ms = clock_boot_ms(r->web->clock);
 	if (!signature_ok(r, &is_answered, &e)) {
 		if (!is_answered)
 			reply_error(r, &e);
