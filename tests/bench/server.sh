@@ -7,7 +7,7 @@
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 each=${SECONDS_EACH:-4} rounds=${ROUNDS:-3} connections=${CONNECTIONS:-32} object_mib=${OBJECT_MIB:-256}
-for t in wrk:wrk nginx:nginx-light curl:curl jq:jq; do
+for t in nginx:nginx-light curl:curl jq:jq; do
 	command -v "${t%:*}" >/dev/null || { echo "bench server: skipped, ${t%:*} is missing: apt install ${t#*:}"; exit 0; }
 done
 TMPDIR=$(mktemp -d)
@@ -83,31 +83,24 @@ ticks() {
 }
 ours_pids() { children web; }
 theirs_pids() { cat "/proc/$nginx_pid/task/$nginx_pid/children"; }
-# rate OUT CPU-FILE TICKS: requests a second of a wrk run without errors; appends microseconds for one
-rate() {
-	awk -v ticks="$3" -v hz="$(getconf CLK_TCK)" '/ requests in / { printf "%.2f\n", ticks * 1e6 / hz / $1 }' "$1" >>"$2"
-	if grep -E 'Non-2xx|Socket errors' "$1" | grep -qv 'connect 0, read 0, write 0, timeout 0'; then
-		cat "$1" >&2
-		echo "bench server: there were errors" >&2
-		exit 1
-	fi
-	awk '/^Requests\/sec/ { print $2 }' "$1"
-}
-export THREADS=2
-wrk_get() { # WHOSE NAME URL [OPTION...]
-	local whose=$1 name=$2 url=$3 before
-	shift 3
+# ask WHOSE NAME FILE LENGTH: requests a second, to WHOSE.NAME, and microseconds of the server for one, to WHOSE.NAME.cpu.
+ask() {
+	local whose=$1 name=$2 to=$port before
+	[ "$whose" = ours ] || to=$nginx_port
 	before=$(ticks $(${whose}_pids))
-	wrk -t $THREADS -c "$connections" -d "${each}s" "$@" "$url" >"$TMPDIR/wrk.out" 2>&1
-	rate "$TMPDIR/wrk.out" "$whose.$name.cpu" $(($(ticks $(${whose}_pids)) - before)) >>"$whose.$name"
+	"$BUILD/tests/bench/load" "$to" 2 "$connections" "$each" "$3" "$4" >"$TMPDIR/load.out" || exit 1
+	awk -v ticks=$(($(ticks $(${whose}_pids)) - before)) -v hz="$(getconf CLK_TCK)" -v cpu="$whose.$name.cpu" \
+		'{ print $1 / $4; printf "%.2f\n", ticks * 1e6 / hz / $1 >>cpu }' "$TMPDIR/load.out" >>"$whose.$name"
 }
-# wrk_checkins NAME [FIELD...]: requests are signed in advance, enough for the run; each is good once.
-wrk_checkins() {
-	export REQUESTS=$TMPDIR/requests COUNT=$((each * ${EXPECT_RATE:-130000}))
-	LENGTH=$(handset a sign "$COUNT" "$REQUESTS" "${@:2}")
-	export LENGTH
-	wrk_get ours "$1" "$url" -s "$TOP/tests/bench/server.lua"
-	unset REQUESTS
+get() { # WHOSE NAME PATH [FIELD]
+	printf 'GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%b\r\n' "$3" "${4:+$4\r\n}" >"$TMPDIR/request"
+	ask "$1" "$2" "$TMPDIR/request" "$(stat -c %s "$TMPDIR/request")"
+}
+# checkins NAME [FIELD...]: requests are signed in advance, enough for the run; each is good once.
+checkins() {
+	length=$(handset a sign $((each * ${EXPECT_RATE:-200000})) "$TMPDIR/requests" "${@:2}")
+	ask ours "$1" "$TMPDIR/requests" "$length"
+	rm "$TMPDIR/requests"
 }
 mbs() { # URL: one connection, whole object, MB/s
 	curl -sk -o /dev/null -w '%{speed_download}\n' "$1" | awk '{ printf "%.1f\n", $1 / 1e6 }'
@@ -120,17 +113,17 @@ report_cpu() { # NAME OURS THEIRS: less is better, so the ratio is theirs to our
 	awk -v name="$1" -v a="$(median <"$2.cpu")" -v b="$(median <"$3.cpu")" 'BEGIN {
 		printf "%-34s %8.1f us    nginx %8.1f us    ratio %.2f\n", name, a, b, b / a }'
 }
-range=(-H "Range: bytes=1048576-2097151")
+range="Range: bytes=1048576-2097151"
 for _ in $(seq "$rounds"); do
-	wrk_checkins body body=always
-	wrk_checkins checkin
-	wrk_get theirs checkin "$nginx_url/answer.json"
-	wrk_get theirs none "$nginx_url/none"
-	wrk_get ours health "$url/healthz"
+	checkins body body=always
+	checkins checkin
+	get theirs checkin /answer.json
+	get theirs none /none
+	get ours health /healthz
 	mbs "$url/objects/$sha" >>ours.object
 	mbs "$nginx_url/objects/$sha" >>theirs.object
-	wrk_get ours ranges "$url/objects/$sha" "${range[@]}"
-	wrk_get theirs ranges "$nginx_url/objects/$sha" "${range[@]}"
+	get ours ranges "/objects/$sha" "$range"
+	get theirs ranges "/objects/$sha" "$range"
 done
 echo "against nginx with static files over $tls, $connections kept connections; ratio above 1: we are better"
 report "idle signed check-ins" "/s" ours.checkin theirs.checkin
@@ -144,4 +137,4 @@ report_cpu "   processor time for one" ours.health theirs.checkin
 report "one object, one connection" "MB/s" ours.object theirs.object
 report "ranges of 1 MiB" "/s" ours.ranges theirs.ranges
 report_cpu "   processor time for one" ours.ranges theirs.ranges
-echo "idle check-in: $LENGTH bytes up; the file of nginx has $(stat -c %s "$www/answer.json") bytes"
+echo "idle check-in: $length bytes up; the file of nginx has $(stat -c %s "$www/answer.json") bytes"
