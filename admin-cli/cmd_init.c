@@ -93,6 +93,16 @@ static bool new_token(struct remote *r, const char *name, struct secret **ret, s
 	       secret_copy(ret, text, strlen(text), e);
 }
 
+/* A token that is not to be replaced is kept, like that of a login, where there is none yet. */
+static bool keep_token(struct remote *r, struct err *e)
+{
+	CLEANUP(secret_freep) struct secret *kept = NULL;
+
+	if (home_load_token(&r->home, &kept, e))
+		return true;
+	return e->code == E_NOT_FOUND && home_save_token(&r->home, remote_token(r), e);
+}
+
 /* The bootstrap token lies in a file of the server; it ends once the new one is kept and works. */
 static bool replace_bootstrap(struct remote *r, struct err *e)
 {
@@ -106,7 +116,7 @@ static bool replace_bootstrap(struct remote *r, struct err *e)
 	if (!who_am_i(r, &old, e))
 		return false;
 	if (strcmp(old.name, "bootstrap") != 0)
-		return true;
+		return keep_token(r, e);
 	default_name(name);
 	if (!new_token(r, opt_name ? opt_name : name, &token, e))
 		return false;
@@ -139,7 +149,7 @@ static bool open_remote(struct remote *r, struct err *e)
 	struct whoami me;
 	struct err second;
 
-	if (!remote_open(r, REMOTE_TOKEN, e))
+	if (!remote_open(r, REMOTE_ASK, e))
 		return false;
 	if (who_am_i(r, &me, e))
 		return true;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A publish is answered after the server has read and verified every byte of the release. */
 enum { TIMEOUT_MS = 1800000, SILENCE_S = 600, LIST_PAGE = 500 };
@@ -59,6 +60,8 @@ static bool connect_to(struct remote *r, struct err *e)
 	return https_new(&r->https, &c, e);
 }
 
+#define BEARER "Authorization: Bearer "
+
 bool remote_set_token(struct remote *r, const struct secret *token, struct err *e)
 {
 	int n;
@@ -67,14 +70,19 @@ bool remote_set_token(struct remote *r, const struct secret *token, struct err *
 		if (token->p[i] <= ' ' || token->p[i] >= 0x7f)
 			return err_set(e, E_FORMAT, "the token holds characters no token has");
 	}
-	n = snprintf(r->auth, sizeof(r->auth), "Authorization: Bearer %.*s", (int)token->n,
+	n = snprintf(r->auth, sizeof(r->auth), BEARER "%.*s", (int)token->n,
 		     (const char *)token->p);
 	if (n < 0 || (size_t)n >= sizeof(r->auth) || token->n == 0)
 		return err_set(e, E_FORMAT, "a token of %zu bytes", token->n);
 	return true;
 }
 
-static bool find_token(struct remote *r, struct err *e)
+const char *remote_token(const struct remote *r)
+{
+	return r->auth + strlen(BEARER);
+}
+
+static bool find_token(struct remote *r, enum remote_auth auth, struct err *e)
 {
 	CLEANUP(secret_freep) struct secret *token = NULL;
 	const char *env = getenv("VALISE_TOKEN");
@@ -86,6 +94,9 @@ static bool find_token(struct remote *r, struct err *e)
 		ok = secret_copy(&token, env, strlen(env), e);
 	else
 		ok = home_load_token(&r->home, &token, e);
+	if (!ok && e->code == E_NOT_FOUND && !opts.token_file && auth == REMOTE_ASK &&
+	    isatty(STDIN_FILENO))
+		return secret_ask(&token, "API token: ", e) && remote_set_token(r, token, e);
 	if (!ok && e->code == E_NOT_FOUND && !opts.token_file) {
 		err_set(e, E_CONFIG, "no API token is known in %s", r->home.path);
 		return err_hint(e, "run `valise login URL` first, or set VALISE_TOKEN");
@@ -98,7 +109,7 @@ bool remote_open(struct remote *ret, enum remote_auth auth, struct err *e)
 	memset(ret, 0, sizeof(*ret));
 	if (opts_check(e) && home_open(&ret->home, opts.home, e) && choose_server(ret, e) &&
 	    choose_pin(ret, e) && connect_to(ret, e) &&
-	    (auth == REMOTE_NO_TOKEN || find_token(ret, e)))
+	    (auth == REMOTE_NO_TOKEN || find_token(ret, auth, e)))
 		return true;
 	remote_done(ret);
 	return false;

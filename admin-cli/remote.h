@@ -23,7 +23,11 @@ struct remote {
 	int64_t retry_after_s; /* of the last call's answer; -1 if it did not say */
 };
 
-enum remote_auth { REMOTE_TOKEN, REMOTE_NO_TOKEN };
+enum remote_auth {
+	REMOTE_TOKEN,
+	REMOTE_ASK, /* the same, and who sits at a terminal is asked when there is none */
+	REMOTE_NO_TOKEN,
+};
 
 /* E_CONFIG where server or token are not known; the hint says what to do. */
 bool remote_open(struct remote *ret, enum remote_auth auth, struct err *e) MUST_USE;
@@ -31,6 +35,8 @@ void remote_done(struct remote *r);
 
 /* Another token for what follows ("vt_..."). */
 bool remote_set_token(struct remote *r, const struct secret *token, struct err *e) MUST_USE;
+/* The one in use; part of r. */
+const char *remote_token(const struct remote *r);
 
 /* One call.  params: as api_path wants them, NULL for none; query: "?a=b" or NULL; body: JSON
  * or NULL.  *ret_status and ret may be NULL; ret is NULL when the answer has no body. */

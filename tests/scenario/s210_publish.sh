@@ -45,6 +45,20 @@ grep -l '"cipher":"none"' "$HOME"/.config/valise/keys/*.key && die "a key is not
 [ "$(stat -c %a "$HOME/.config/valise" "$HOME/.config/valise/token" "$HOME/.config/valise/keys/policy.key" | sort -u | tr '\n' ' ')" = "600 700 " ] ||
 	die "modes"
 
+say "init asks for the token that is not there, where there is a terminal, and keeps it"
+kept=$HOME/.config/valise/token
+mv "$kept" token.before
+fails 78 "no API token is known" "$v" init --product acme --root 2of3
+cat >ask.zsh <<'EOT'
+zmodload zsh/zpty
+zpty z "$1"
+zpty -r -m z out '*API token: *'
+zpty -w z "$2"
+while zpty -r z out; do :; done
+EOT
+timeout 120 zsh -f ask.zsh "$v init --product acme --root 2of3" "$(cat token.before)"
+[ "$(cat "$kept")" = "$(cat token.before)" ] || die "the token was not kept"
+
 say "publish, list, show"
 make_release r1 acme 1.0.0 3000000
 "$v" publish r1 >publish.out 2>publish.err || die "publish: $(cat publish.err)"
