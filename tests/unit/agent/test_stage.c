@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -643,14 +644,26 @@ static void cancelling_ends_the_child_that_applies(void **state)
 	pair_done(&p);
 }
 
+/* Whether a child that is made stands still at its first step. */
+static bool stand_still;
+
+static void begin_of_child(void)
+{
+	while (stand_still)
+		pause();
+}
+
 static void a_child_that_makes_nothing_for_too_long_is_ended(void **state)
 {
 	struct pair p;
 	struct err e;
 
 	pair_make(&p, state);
-	p.new->stage.stall_ms = 1; /* less than any child needs to begin */
+	assert_int_equal(pthread_atfork(NULL, NULL, begin_of_child), 0);
+	stand_still = true;
+	p.new->stage.stall_ms = 100;
 	assert_ok(stage_run(&p.new->stage, &e), &e);
+	stand_still = false;
 	assert_no_child();
 	assert_slot_whole(p.new, p.new->slot);
 	assert_int_equal(p.why.code, E_TIMEOUT);
