@@ -13,7 +13,7 @@
 
 #define DIR_NAME "identity"
 #define CHANGE "change.json"
-enum { CHANGE_MAX = 4096 };
+enum { CHANGE_MAX = LIMIT_ROTATION_BODY + 512 };
 
 struct kind {
 	const char *file, *next, *role;
@@ -168,10 +168,10 @@ static bool settle_both(const struct identity *id, int dirfd, struct err *e)
 {
 	if (id->change != KEYS_DONE)
 		return true;
-	if (!settle(dirfd, &signing_kind, id->rotation.identity, e))
+	if (!settle(dirfd, &signing_kind, id->rotation.now.identity, e))
 		return false;
 	crash_point("keys-half-moved");
-	return settle(dirfd, &sealing_kind, id->rotation.sealing, e);
+	return settle(dirfd, &sealing_kind, id->rotation.now.sealing, e);
 }
 
 static bool belongs(const struct identity *id, struct err *e)
@@ -179,10 +179,10 @@ static bool belongs(const struct identity *id, struct err *e)
 	bool ok = true;
 
 	if (id->change == KEYS_ASKED)
-		ok = memcmp(id->signing_pub, id->rotation.old, IDENTITY_KEY) == 0;
+		ok = memcmp(id->signing_pub, id->rotation.now.old, IDENTITY_KEY) == 0;
 	if (id->change == KEYS_DONE)
-		ok = memcmp(id->signing_pub, id->rotation.identity, IDENTITY_KEY) == 0 &&
-		     memcmp(id->sealing_pub, id->rotation.sealing, SEALING_KEY) == 0;
+		ok = memcmp(id->signing_pub, id->rotation.now.identity, IDENTITY_KEY) == 0 &&
+		     memcmp(id->sealing_pub, id->rotation.now.sealing, SEALING_KEY) == 0;
 	return ok || err_set(e, E_CORRUPT, "identity: the keys are not those of " CHANGE);
 }
 
@@ -226,6 +226,16 @@ bool identity_load(struct identity *ret, int state_dirfd, struct err *e)
 	return identity_make(ret, state_dirfd, NULL, e);
 }
 
+/* What led to the present pair, for a server that was put back to before it. */
+static void keep_history(struct identity *next, const char *device, const uint8_t *server)
+{
+	if (next->change == KEYS_DONE && memcmp(next->server, server, SHA256_SIZE) == 0 &&
+	    strcmp(next->rotation.device, device) == 0)
+		rotation_keep(&next->rotation);
+	else
+		next->rotation.n_before = 0;
+}
+
 bool identity_prepare(struct identity *id, int state_dirfd, const char *device,
 		      const uint8_t server[static SHA256_SIZE], const struct rng *rng,
 		      struct err *e)
@@ -235,16 +245,17 @@ bool identity_prepare(struct identity *id, int state_dirfd, const char *device,
 	CLEANUP(secret_freep) struct secret *sealing = NULL;
 	struct identity next = *id;
 
+	keep_history(&next, device, server);
 	next.change = KEYS_ASKED;
 	memcpy(next.server, server, SHA256_SIZE);
 	snprintf(next.rotation.device, sizeof(next.rotation.device), "%s", device);
 	if (!dir_open_at(&dirfd, state_dirfd, DIR_NAME, 0700, e) ||
 	    !make_key(dirfd, &signing_kind, signing_kind.next, rng, e) ||
 	    !make_key(dirfd, &sealing_kind, sealing_kind.next, rng, e) ||
-	    !load_key(&signing, next.rotation.identity, dirfd, &signing_kind, signing_kind.next,
-		      e) ||
-	    !load_key(&sealing, next.rotation.sealing, dirfd, &sealing_kind, sealing_kind.next,
-		      e) ||
+	    !load_key(&signing, next.rotation.now.identity, dirfd, &signing_kind,
+		      signing_kind.next, e) ||
+	    !load_key(&sealing, next.rotation.now.sealing, dirfd, &sealing_kind,
+		      sealing_kind.next, e) ||
 	    !rotation_sign(&next.rotation, id->signing, e))
 		return false;
 	crash_point("keys-made");
@@ -264,7 +275,7 @@ bool identity_next(struct secret **ret, const struct identity *id, int state_dir
 	if (!dir_open_at(&dirfd, state_dirfd, DIR_NAME, 0700, e) ||
 	    !load_key(&key, pub, dirfd, &signing_kind, signing_kind.next, e))
 		return false;
-	if (memcmp(pub, id->rotation.identity, sizeof(pub)) != 0)
+	if (memcmp(pub, id->rotation.now.identity, sizeof(pub)) != 0)
 		return err_set(e, E_CORRUPT, "identity: %s is not the key of " CHANGE,
 			       signing_kind.next);
 	*ret = TAKE(key);

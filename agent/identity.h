@@ -8,7 +8,8 @@
  *	signing.key, sealing.key             the pair
  *	signing.next.key, sealing.next.key   the pair that shall follow
  *	change.json                          the last change of keys: what the old key signed (proto/rotation.h),
- *	                                     with which server, and how far it got: asked or done
+ *	                                     with which server, and how far it got: asked or done; and
+ *	                                     the statements before it to the same server
  *
  *	         identity_prepare            the server has them             identity_promote
  *	the pair ----------------> asked ---------------------------> (same) -----------------> done
@@ -16,8 +17,8 @@
  * Cut off anywhere: without `asked` the next pair is thrown away when another one is made; with it the
  * server is asked again, as often as it takes, by the next key and the signed statement.  `done` is
  * one write, and the next pair is the pair from then on, whatever the file names say: loading
- * overwrites the old secrets and moves the new ones into their place.  The statement stays, so that a
- * server that was put back to before the change can be told again. */
+ * overwrites the old secrets and moves the new ones into their place.  The statements stay, so that a
+ * server that was put back to before some of the changes can be told again. */
 #ifndef VALISE_AGENT_IDENTITY_H
 #define VALISE_AGENT_IDENTITY_H
 

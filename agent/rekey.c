@@ -11,7 +11,7 @@ static bool check_answer(const struct rotation *r, const struct https_answer *a,
 
 	if (!rotation_answer_parse(got, a->body.p, a->body.n, e))
 		return false;
-	fingerprint_of(want, r->identity, r->sealing);
+	fingerprint_of(want, r->now.identity, r->now.sealing);
 	return strcmp(want, got) == 0 ||
 	       err_set(e, E_UNTRUSTED, "the server has the keys %s, the handset's are %s", got,
 		       want);

@@ -62,9 +62,10 @@
 #define LIMIT_ATTRIBUTE 128 /* bytes of one attribute's value, and of a device's name */
 #define LIMIT_SESSION_ID 96
 #define LIMIT_SESSION_BODY 256
-#define LIMIT_ROTATION_BODY 1024   /* new keys of a handset */
-#define LIMIT_ROTATIONS_DAY 16     /* of one handset; each leaves a row for good */
-#define LIMIT_SMALL_BODY 65536     /* JSON of the admin API that carries no metadata */
+#define LIMIT_ROTATION_BODY 8192 /* new keys of a handset, and its former changes */
+#define LIMIT_ROTATIONS_DAY 16   /* of one handset; each leaves a row for good */
+#define LIMIT_ROTATIONS_KEPT 15  /* and one more: what an old server is told fits into a day */
+#define LIMIT_SMALL_BODY 65536   /* JSON of the admin API that carries no metadata */
 #define LIMIT_MISSING_BODY 1048576 /* hashes of the objects of many releases */
 #define LIMIT_PUBLISH_BODY (2 * LIMIT_TUF_TARGETS + 1048576) /* metadata as escaped text */
 #define LIMIT_PATH 1024                                      /* of a request */

@@ -9,30 +9,52 @@
  * So neither key alone changes anything, what was recorded on the way is worth nothing without the new
  * secret, and the handset can ask again with nothing but the statement after the old secret is gone.
  *
+ * The statements of the changes before go with it, oldest first, each by the key that the one before it made:
+ * a server that was put back to before several changes goes from the key that it knows to the newest.
+ * Statements are numbered from 0, the oldest kept; the newest is number n_before.
+ *
  * Statement: "valise-device-key-1" NUL, device id (32 hex digits), old identity key, new identity key,
  * new sealing key (32 bytes each).  No RFC 9421 signature base begins like this.  Format of the
  * message: docs/FORMATS.md section 5. */
 #ifndef VALISE_PROTO_ROTATION_H
 #define VALISE_PROTO_ROTATION_H
 
+#include "base/limits.h"
 #include "proto/enrol.h"
 #include "proto/jread.h"
 #include "proto/jwrite.h"
 #include "proto/sig.h"
 
-struct rotation {
-	char device[DEVICE_ID_SIZE];
+struct rotation_step {
 	uint8_t old[IDENTITY_KEY];
 	uint8_t identity[IDENTITY_KEY], sealing[SEALING_KEY]; /* the new pair */
 	uint8_t signature[SIG_SIZE];                          /* by old */
 };
 
-/* Fills old and signature; the others are given.  E_FORMAT: no Ed25519 secret. */
-bool rotation_sign(struct rotation *r, const struct secret *old, struct err *e) MUST_USE;
-/* Whether old vouches for the new pair.  E_AUTH. */
-bool rotation_verify(const struct rotation *r, struct err *e) MUST_USE;
+struct rotation {
+	char device[DEVICE_ID_SIZE];
+	struct rotation_step now;
+	uint8_t n_before;
+	struct rotation_step before[LIMIT_ROTATIONS_KEPT];
+};
 
-/* Unknown members are ignored.  E_FORMAT also when new and old key are the same. */
+/* Fills now's old and signature; the others are given.  E_FORMAT: no Ed25519 secret. */
+bool rotation_sign(struct rotation *r, const struct secret *old, struct err *e) MUST_USE;
+/* Whether the old key vouches for the newest pair.  E_AUTH. */
+bool rotation_verify(const struct rotation *r, struct err *e) MUST_USE;
+/* The same of each before it, from number `from` on.  E_AUTH. */
+bool rotation_verify_before(const struct rotation *r, size_t from, struct err *e) MUST_USE;
+
+/* n is at most n_before. */
+const struct rotation_step *rotation_step(const struct rotation *r, size_t n);
+/* The number of the statement by the key `present`; false: there is none. */
+bool rotation_find(size_t *ret, const struct rotation *r,
+		   const uint8_t present[static IDENTITY_KEY]);
+/* now becomes one of those before, in the place of the oldest where no more are kept. */
+void rotation_keep(struct rotation *r);
+
+/* Unknown members are ignored.  E_FORMAT also when new and old key are the same, or a statement does not
+ * follow from the one before it. */
 bool rotation_read(struct rotation *ret, const struct jval *o, struct err *e) MUST_USE;
 void rotation_write(struct jw *w, const struct rotation *r); /* members of an open object */
 

@@ -93,7 +93,7 @@ bool api_device_key(struct req *r, struct err *e)
 			 r->peer.text, log_err(e).s);
 		return false;
 	}
-	fingerprint_of(fingerprint, rot.identity, rot.sealing);
+	fingerprint_of(fingerprint, rot.now.identity, rot.now.sealing);
 	log_info("device.key", "id=%s device=%s fingerprint=%s changed=%s", r->id, rot.device,
 		 fingerprint, changed ? "yes" : "no");
 	r->reply.status = 200;

@@ -204,18 +204,20 @@ static bool look_at_former(struct req *r, const struct signed_req *s, struct err
 	return false;
 }
 
-/* Whether the device has the old key still, or the new one already. */
+/* Whether the device has the new key already, or one from which the statements lead to it. */
 static bool continues(struct req *r, const struct rotation *rot, struct err *e)
 {
 	uint8_t former[DEVICE_KEY_SIZE];
+	size_t from;
 	bool found;
 
-	if (memcmp(r->device.identity, rot->old, IDENTITY_KEY) == 0 ||
-	    memcmp(r->device.identity, rot->identity, IDENTITY_KEY) == 0)
+	if (memcmp(r->device.identity, rot->now.identity, IDENTITY_KEY) == 0)
 		return true;
+	if (rotation_find(&from, rot, r->device.identity))
+		return rotation_verify_before(rot, from, e);
 	if (!devices_former_key(r->web->store, r->device.number, former, &found, e))
 		return false;
-	if (found && memcmp(former, rot->old, sizeof(former)) == 0)
+	if (found && memcmp(former, rot->now.old, sizeof(former)) == 0)
 		return replaced(r, e);
 	return not_by(rot->device, e);
 }
@@ -282,7 +284,7 @@ bool web_auth_rotation(struct req *r, const struct rotation *rot, bool *ret_answ
 	if (s.sig.alg != HTTPSIG_ED25519 || strcmp(s.sig.keyid, rot->device) != 0)
 		return err_set(e, E_AUTH, "keyid: not the device in the body");
 	/* All of it before the device's share of requests is touched: nobody else uses that up. */
-	if (!verify_own(r, &s, rot->identity, e) || !rotation_verify(rot, e) ||
+	if (!verify_own(r, &s, rot->now.identity, e) || !rotation_verify(rot, e) ||
 	    !find_device(r, rot->device, e) || !continues(r, rot, e))
 		return refused(r, e);
 	set_actor(r, r->device.id);

@@ -1,4 +1,5 @@
-/* A handset's own keys change: the new pair comes, the old key goes for good, or nothing happens. */
+/* A handset's own keys change, once or several times at once: the newest pair comes, the old keys go for good,
+ * or nothing happens. */
 #include "storage/devices_priv.h"
 
 #include "storage/audit_priv.h"
@@ -87,26 +88,30 @@ static bool is_within_limit(struct db *db, const struct rotate *x, int64_t numbe
 	return true;
 }
 
-static bool replace(struct db *db, const struct rotate *x, const struct has *h, struct err *e)
+static bool replace(struct db *db, const struct rotate *x, struct has *h,
+		    const struct rotation_step *s, struct err *e)
 {
 	char actor[DEVICE_ID_SIZE + 8], was[FINGERPRINT_SIZE], is[FINGERPRINT_SIZE];
 	char detail[2 * FINGERPRINT_SIZE + 8];
 
 	fingerprint_of(was, h->identity, h->sealing);
-	fingerprint_of(is, x->in->identity, x->in->sealing);
+	fingerprint_of(is, s->identity, s->sealing);
 	snprintf(actor, sizeof(actor), "device:%s", x->in->device);
 	snprintf(detail, sizeof(detail), "%s after %s", is, was);
-	return db_run(db, e,
-		      "INSERT INTO former_keys (identity, device, replaced_at)"
-		      " VALUES (?1, ?2, ?3)",
-		      B(h->identity, DEVICE_KEY_SIZE), I(h->number), I(x->now_s)) &&
-	       db_run(db, e,
-		      "UPDATE devices SET identity = ?2, sealing = ?3, key_since = ?4"
-		      " WHERE number = ?1",
-		      I(h->number), B(x->in->identity, DEVICE_KEY_SIZE),
-		      B(x->in->sealing, DEVICE_KEY_SIZE), I(x->now_s)) &&
-	       audit_row_add(db, x->now_s, actor, "device.rotate_key", x->in->device, detail,
-			     e);
+	if (!db_run(db, e,
+		    "INSERT INTO former_keys (identity, device, replaced_at)"
+		    " VALUES (?1, ?2, ?3)",
+		    B(h->identity, DEVICE_KEY_SIZE), I(h->number), I(x->now_s)) ||
+	    !db_run(db, e,
+		    "UPDATE devices SET identity = ?2, sealing = ?3, key_since = ?4"
+		    " WHERE number = ?1",
+		    I(h->number), B(s->identity, DEVICE_KEY_SIZE),
+		    B(s->sealing, DEVICE_KEY_SIZE), I(x->now_s)) ||
+	    !audit_row_add(db, x->now_s, actor, "device.rotate_key", x->in->device, detail, e))
+		return false;
+	memcpy(h->identity, s->identity, DEVICE_KEY_SIZE);
+	memcpy(h->sealing, s->sealing, DEVICE_KEY_SIZE);
+	return true;
 }
 
 static bool newest_former(struct db *db, int64_t device, uint8_t ret[static DEVICE_KEY_SIZE],
@@ -129,8 +134,8 @@ static bool was_done(struct db *db, const struct rotate *x, const struct has *h,
 
 	if (!newest_former(db, h->number, before, &found, e))
 		return false;
-	if (!found || memcmp(before, x->in->old, sizeof(before)) != 0 ||
-	    memcmp(h->sealing, x->in->sealing, sizeof(h->sealing)) != 0)
+	if (!found || memcmp(before, x->in->now.old, sizeof(before)) != 0 ||
+	    memcmp(h->sealing, x->in->now.sealing, sizeof(h->sealing)) != 0)
 		return err_set(e, E_CONFLICT, "the device has this key by another change");
 	return true;
 }
@@ -139,17 +144,24 @@ static bool rotate(struct db *db, void *ctx, struct err *e)
 {
 	struct rotate *x = ctx;
 	struct has h;
+	size_t n;
 
 	x->changed = false;
 	if (!find(db, x->in->device, &h, e) || !is_served(&h, e))
 		return false;
-	if (memcmp(h.identity, x->in->identity, sizeof(h.identity)) == 0)
+	if (memcmp(h.identity, x->in->now.identity, sizeof(h.identity)) == 0)
 		return was_done(db, x, &h, e);
-	if (memcmp(h.identity, x->in->old, sizeof(h.identity)) != 0)
+	if (!rotation_find(&n, x->in, h.identity))
 		return err_set(e, E_CONFLICT, "the device has another key by now");
 	x->changed = true;
-	return is_unused(db, x->in->identity, e) && is_within_limit(db, x, h.number, e) &&
-	       replace(db, x, &h, e);
+	for (; n <= x->in->n_before; n++) {
+		const struct rotation_step *s = rotation_step(x->in, n);
+
+		if (!is_unused(db, s->identity, e) || !is_within_limit(db, x, h.number, e) ||
+		    !replace(db, x, &h, s, e))
+			return false;
+	}
+	return true;
 }
 
 bool devices_rotate_key(struct store *s, const struct rotation *in, bool *ret_changed,

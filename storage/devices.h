@@ -79,10 +79,11 @@ bool devices_set_groups(struct store *s, const char *id, const char *const *grou
 
 /* The device's own keys change, in one atomic step with an audit row; its id and all that is known of
  * it stay.  The key it had is kept among the former ones: it is never taken again, neither for this
- * device nor for another.  Nothing here looks at signatures: rotation_verify and the request's, by the new
- * key, were right.  The same change again is quietly done (*ret_changed: false).
- *	E_NOT_FOUND.  E_DENIED: not approved, or revoked.  E_CONFLICT: the device's key is neither the old one
- *	nor, by this change, the new one.  E_EXISTS: some device has or had the new key.
+ * device nor for another.  Where the present key is that of an earlier statement, all from there on are done.
+ * Nothing here looks at signatures: rotation_verify, rotation_verify_before from that statement on, and the
+ * request's, by the new key, were right.  The same change again is quietly done (*ret_changed: false).
+ *	E_NOT_FOUND.  E_DENIED: not approved, or revoked.  E_CONFLICT: the device's key is neither that of a
+ *	statement nor, by the newest, the new one.  E_EXISTS: some device has or had the new key.
  *	E_RATE: LIMIT_ROTATIONS_DAY within a day. */
 bool devices_rotate_key(struct store *s, const struct rotation *in, bool *ret_changed,
 			struct err *e) MUST_USE;

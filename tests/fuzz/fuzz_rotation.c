@@ -16,8 +16,12 @@ static void check_request(const uint8_t *p, size_t n)
 	fuzz_must(memcmp(&r, &again, sizeof(r)) == 0, "another message");
 	if (!rotation_verify(&r, &e))
 		return;
-	again.sealing[0] ^= 1;
+	again.now.sealing[0] ^= 1;
 	fuzz_must(!rotation_verify(&again, &e), "an altered statement verifies");
+	if (r.n_before == 0 || !rotation_verify_before(&r, 0, &e))
+		return;
+	again.before[0].sealing[0] ^= 1;
+	fuzz_must(!rotation_verify_before(&again, 0, &e), "an altered history verifies");
 }
 
 static void check_answer(const uint8_t *p, size_t n)

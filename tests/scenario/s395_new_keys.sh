@@ -119,18 +119,35 @@ once 0
 [ "$(on_server .fingerprint)" = "$print" ] || die "the server was not told"
 assert_one_pair "restored"
 
-say "one that was put back to before the last two is a stranger: it is said what to do"
+say "one that was put back to before the last three is told of each"
 stop_valised
 cp -a "$state" "$TMPDIR/state.old"
 start_valised poll.interval=1s limit.device_rate=0 limit.client_rate=0 "listen.port=$port"
+n=$(changes)
+for _ in 1 2; do
+	age_keys
+	once 0
+done
+age_keys
+once 137 --set test.crash=keys-asked # and is asked for a fourth
+put_back() {
+	stop_valised
+	rm -r "$state"
+	cp -a "$TMPDIR/state.old" "$state"
+	start_valised poll.interval=1s limit.device_rate=0 limit.client_rate=0 "listen.port=$port"
+}
+put_back
+once 0
+[ "$(changes)" = $((n + 3)) ] || die "$(changes) changes, wanted $((n + 3))"
+assert_one_pair "put back to before three"
 age_keys
 once 0
-age_keys
-once 0
-stop_valised
-rm -r "$state"
-mv "$TMPDIR/state.old" "$state"
-start_valised poll.interval=1s limit.device_rate=0 limit.client_rate=0 "listen.port=$port"
+[ "$(changes)" = $((n + 4)) ] || die "$(changes) changes, wanted $((n + 4))"
+
+say "to one that is older than what the handset keeps it is a stranger: it is said what to do"
+jq -c 'del(.before)' "$handset/identity/change.json" >change.json
+cat change.json >"$handset/identity/change.json"
+put_back
 if agent once >out 2>err; then die "a stranger was served"; fi
 grep -q -- "--again --new-keys" err || die "no word of what to do: $(cat err)"
 ticket=$(valise -o json enrol new --no-qr | jq -r .ticket)

@@ -446,15 +446,15 @@ static int send_rekey(struct handset *h, struct rekey *k, int argc, char **argv)
 	struct err e;
 
 	memcpy(k->r.device, h->sig.device, sizeof(k->r.device));
-	memcpy(k->r.identity, k->next.public, IDENTITY_KEY);
-	memcpy(k->r.sealing, k->next.sealing, SEALING_KEY);
+	memcpy(k->r.now.identity, k->next.public, IDENTITY_KEY);
+	memcpy(k->r.now.sealing, k->next.sealing, SEALING_KEY);
 	for (int i = 0; i < argc; i++)
 		if (!set_rekey(h, k, argv[i]))
 			return 64;
 	if (!rotation_sign(&k->r, h->key, &e))
 		return fail(&e, NULL);
 	if (k->has_claimed)
-		memcpy(k->r.old, k->claimed, sizeof(k->r.old));
+		memcpy(k->r.now.old, k->claimed, sizeof(k->r.now.old));
 	snprintf(h->sig.device, sizeof(h->sig.device), "%s", k->r.device);
 	h->sig.identity = k->by_old ? h->key : k->next.key;
 	if (!rotation_encode(&k->r, &body, &e))

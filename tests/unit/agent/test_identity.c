@@ -181,12 +181,12 @@ static void what_is_asked_for_changes_nothing_yet(void **state)
 	assert_int_equal(a.since_s, b.since_s);
 	/* Vouched for by the key that there is, shown with the one that shall be. */
 	assert_string_equal(b.rotation.device, DEVICE);
-	assert_memory_equal(b.rotation.old, a.signing_pub, IDENTITY_KEY);
+	assert_memory_equal(b.rotation.now.old, a.signing_pub, IDENTITY_KEY);
 	assert_ok(rotation_verify(&b.rotation, &e), &e);
 	assert_ok(identity_next(&next, &b, dirfd, &e), &e);
 	assert_ok(sig_public(pub, next, &e), &e);
-	assert_memory_equal(b.rotation.identity, pub, sizeof(pub));
-	assert_memory_not_equal(b.rotation.sealing, a.sealing_pub, SEALING_KEY);
+	assert_memory_equal(b.rotation.now.identity, pub, sizeof(pub));
+	assert_memory_not_equal(b.rotation.now.sealing, a.sealing_pub, SEALING_KEY);
 }
 
 static void what_the_server_has_is_the_pair_and_the_old_secrets_are_gone(void **state)
@@ -206,15 +206,15 @@ static void what_the_server_has_is_the_pair_and_the_old_secrets_are_gone(void **
 	assert_ok(identity_promote(&a, dirfd, NOW_S, &e), &e);
 	CLEANUP(identity_done) struct identity b = loaded(dirfd);
 	assert_int_equal(a.change, KEYS_DONE);
-	assert_memory_equal(a.signing_pub, r.identity, IDENTITY_KEY);
-	assert_memory_equal(a.sealing_pub, r.sealing, SEALING_KEY);
+	assert_memory_equal(a.signing_pub, r.now.identity, IDENTITY_KEY);
+	assert_memory_equal(a.sealing_pub, r.now.sealing, SEALING_KEY);
 	assert_int_equal(a.since_s, NOW_S);
-	assert_memory_equal(b.signing_pub, r.identity, IDENTITY_KEY);
+	assert_memory_equal(b.signing_pub, r.now.identity, IDENTITY_KEY);
 	assert_memory_equal(&b.rotation, &r, sizeof(r)); /* to be shown again */
 	assert_int_equal(b.since_s, NOW_S);
 	assert_string_equal(a.fingerprint, b.fingerprint);
 	assert_ok(sig_sign(sig, b.signing, "x", 1, &e), &e);
-	assert_true(sig_verify_ed25519(r.identity, "x", 1, sig));
+	assert_true(sig_verify_ed25519(r.now.identity, "x", 1, sig));
 	assert_false(is_anywhere(dirfd, seed, sizeof(seed)));
 	assert_false(is_anywhere(dirfd, sealing, sizeof(sealing)));
 	assert_false(is_there(dirfd, "identity/signing.next.key"));
@@ -233,15 +233,20 @@ static void a_change_follows_a_change(void **state)
 	memcpy(second, a.signing_pub, sizeof(second));
 	prepare(&a, dirfd);
 	assert_int_equal(a.since_s, NOW_S);
-	assert_memory_equal(a.rotation.old, second, sizeof(second));
+	assert_memory_equal(a.rotation.now.old, second, sizeof(second));
 	assert_ok(rotation_verify(&a.rotation, &e), &e);
 	assert_ok(identity_promote(&a, dirfd, NOW_S + 5, &e), &e);
 	assert_memory_not_equal(a.signing_pub, second, sizeof(second));
+	/* What came before is kept, for a server that is put back. */
+	assert_int_equal(a.rotation.n_before, 1);
+	assert_memory_equal(a.rotation.before[0].identity, second, sizeof(second));
+	assert_ok(rotation_verify_before(&a.rotation, 0, &e), &e);
 	/* With another server, before this one answered: the last one asked counts. */
 	prepare(&a, dirfd);
 	assert_ok(identity_prepare(&a, dirfd, DEVICE, server_b, rng_system(), &e), &e);
 	CLEANUP(identity_done) struct identity b = loaded(dirfd);
 	assert_memory_equal(b.server, server_b, SHA256_SIZE);
+	assert_int_equal(b.rotation.n_before, 0); /* that one knows nothing of the others */
 	assert_memory_equal(b.signing_pub, a.signing_pub, IDENTITY_KEY);
 }
 
@@ -320,9 +325,9 @@ static enum key_change assert_nothing_is_lost(int dirfd, const struct identity *
 	struct err e;
 
 	if (id.change == KEYS_DONE) {
-		assert_memory_equal(id.rotation.old, first->signing_pub, IDENTITY_KEY);
-		assert_memory_equal(id.rotation.identity, id.signing_pub, IDENTITY_KEY);
-		assert_memory_equal(id.rotation.sealing, id.sealing_pub, SEALING_KEY);
+		assert_memory_equal(id.rotation.now.old, first->signing_pub, IDENTITY_KEY);
+		assert_memory_equal(id.rotation.now.identity, id.signing_pub, IDENTITY_KEY);
+		assert_memory_equal(id.rotation.now.sealing, id.sealing_pub, SEALING_KEY);
 	} else {
 		assert_memory_equal(id.signing_pub, first->signing_pub, IDENTITY_KEY);
 		assert_memory_equal(id.sealing_pub, first->sealing_pub, SEALING_KEY);
@@ -333,7 +338,7 @@ static enum key_change assert_nothing_is_lost(int dirfd, const struct identity *
 	CLEANUP(identity_done) struct identity last = loaded(dirfd);
 	assert_int_equal(last.change, KEYS_DONE);
 	if (id.change != KEYS_FIRST)
-		assert_memory_equal(last.signing_pub, id.rotation.identity, IDENTITY_KEY);
+		assert_memory_equal(last.signing_pub, id.rotation.now.identity, IDENTITY_KEY);
 	return id.change;
 }
 

@@ -5,14 +5,14 @@ enum { DAY_S = 86400 };
 /* Of the handset, from its key now to the one of this number. */
 static struct rotation rotation_of(const struct handset *h, const uint8_t *old, unsigned number)
 {
-	struct rotation r = { .signature = { 0 } };
+	struct rotation r = { .n_before = 0 };
 	struct handset next;
 
 	handset_make(&next, number);
 	memcpy(r.device, h->id, sizeof(r.device));
-	memcpy(r.old, old, sizeof(r.old));
-	memcpy(r.identity, next.identity, sizeof(r.identity));
-	memset(r.sealing, (int)number, sizeof(r.sealing));
+	memcpy(r.now.old, old, sizeof(r.now.old));
+	memcpy(r.now.identity, next.identity, sizeof(r.now.identity));
+	memset(r.now.sealing, (int)number, sizeof(r.now.sealing));
 	return r;
 }
 
@@ -85,8 +85,8 @@ static void new_keys_come_and_the_device_stays(void **state)
 	/* Whoever kept its row reads it anew. */
 	devices_stamp(f.s, a.id, &after);
 	assert_int_not_equal(before.own, after.own);
-	assert_memory_equal(checkin_of(f.s, &a).identity, r.identity, DEVICE_KEY_SIZE);
-	assert_memory_equal(checkin_of(f.s, &a).sealing, r.sealing, DEVICE_KEY_SIZE);
+	assert_memory_equal(checkin_of(f.s, &a).identity, r.now.identity, DEVICE_KEY_SIZE);
+	assert_memory_equal(checkin_of(f.s, &a).sealing, r.now.sealing, DEVICE_KEY_SIZE);
 	assert_int_equal(row_of(f.s, &a).key_since, NOW + 100);
 	assert_int_equal(row_of(f.s, &a).key_changes, 1);
 	assert_ok(devices_former_key(f.s, checkin_of(f.s, &a).number, key, &found, &e), &e);
@@ -97,7 +97,7 @@ static void new_keys_come_and_the_device_stays(void **state)
 	assert_string_equal(row_of(f.s, &a).groups[0], "sales");
 	assert_int_equal(audited(f.s, "device.rotate_key", &audit), 1);
 	fingerprint_of(was, a.identity, a.sealing);
-	fingerprint_of(is, r.identity, r.sealing);
+	fingerprint_of(is, r.now.identity, r.now.sealing);
 	snprintf(detail, sizeof(detail), "%s after %s", is, was);
 	assert_string_equal(audit.subject, a.id);
 	assert_string_equal(audit.detail, detail);
@@ -124,10 +124,10 @@ static void the_same_change_again_is_quietly_done(void **state)
 	assert_int_equal(audited(f.s, "device.rotate_key", &audit), 1);
 	/* The same key, but not the same change. */
 	other = r;
-	other.sealing[0] ^= 1;
+	other.now.sealing[0] ^= 1;
 	refused(f.s, &other, E_CONFLICT);
 	other = r;
-	other.old[0] ^= 1;
+	other.now.old[0] ^= 1;
 	refused(f.s, &other, E_CONFLICT);
 }
 
@@ -139,8 +139,8 @@ static void a_first_key_is_no_change(void **state)
 
 	enrol(f.s, &a, 1, NULL);
 	r = rotation_of(&a, a.identity, 2);
-	memcpy(r.identity, a.identity, sizeof(r.identity));
-	memset(r.old, 1, sizeof(r.old));
+	memcpy(r.now.identity, a.identity, sizeof(r.now.identity));
+	memset(r.now.old, 1, sizeof(r.now.old));
 	refused(f.s, &r, E_CONFLICT);
 }
 
@@ -152,14 +152,75 @@ static void a_key_that_was_replaced_changes_nothing_any_more(void **state)
 
 	enrol(f.s, &a, 1, NULL);
 	first = rotation_of(&a, a.identity, 2);
-	second = rotation_of(&a, first.identity, 3);
+	second = rotation_of(&a, first.now.identity, 3);
 	assert_true(rotate(f.s, &first));
 	late = rotation_of(&a, a.identity, 4);
 	refused(f.s, &late, E_CONFLICT);
 	assert_true(rotate(f.s, &second));
 	/* Recorded, and played when it is long over. */
 	refused(f.s, &first, E_CONFLICT);
-	assert_memory_equal(checkin_of(f.s, &a).identity, second.identity, DEVICE_KEY_SIZE);
+	assert_memory_equal(checkin_of(f.s, &a).identity, second.now.identity, DEVICE_KEY_SIZE);
+}
+
+/* `later` with what came before it. */
+static struct rotation after(const struct rotation *earlier, const struct rotation *later)
+{
+	struct rotation r = *earlier;
+
+	rotation_keep(&r);
+	r.now = later->now;
+	return r;
+}
+
+static void a_device_is_told_of_several_changes_at_once(void **state)
+{
+	FIXTURE(f, state);
+	struct rotation first, second, third;
+	struct handset a, b;
+	struct audit_row audit;
+
+	enrol(f.s, &a, 1, NULL);
+	enrol(f.s, &b, 9, NULL);
+	first = rotation_of(&a, a.identity, 2);
+	second = rotation_of(&a, first.now.identity, 3);
+	second = after(&first, &second);
+	third = rotation_of(&a, second.now.identity, 4);
+	third = after(&second, &third);
+	assert_true(rotate(f.s, &third));
+	assert_memory_equal(checkin_of(f.s, &a).identity, third.now.identity, DEVICE_KEY_SIZE);
+	assert_memory_equal(checkin_of(f.s, &a).sealing, third.now.sealing, DEVICE_KEY_SIZE);
+	assert_int_equal(audited(f.s, "device.rotate_key", &audit), 3);
+	assert_false(rotate(f.s, &third));
+	/* Each key on the way is a former one. */
+	refused(f.s, &second, E_CONFLICT);
+	for (unsigned number = 1; number <= 4; number++) {
+		struct rotation r = rotation_of(&b, b.identity, number);
+
+		refused(f.s, &r, E_EXISTS);
+	}
+}
+
+static void of_several_changes_only_the_missing_ones_are_done_or_none(void **state)
+{
+	FIXTURE(f, state);
+	struct rotation first, second, third, bad;
+	struct handset a, b;
+	struct audit_row audit;
+
+	enrol(f.s, &a, 1, NULL);
+	enrol(f.s, &b, 9, NULL);
+	first = rotation_of(&a, a.identity, 2);
+	second = rotation_of(&a, first.now.identity, 3);
+	second = after(&first, &second);
+	assert_true(rotate(f.s, &first));
+	bad = rotation_of(&a, second.now.identity, 9); /* another device's */
+	bad = after(&second, &bad);
+	refused(f.s, &bad, E_EXISTS);
+	assert_memory_equal(checkin_of(f.s, &a).identity, first.now.identity, DEVICE_KEY_SIZE);
+	third = rotation_of(&a, second.now.identity, 4);
+	third = after(&second, &third);
+	assert_true(rotate(f.s, &third));
+	assert_int_equal(audited(f.s, "device.rotate_key", &audit), 3);
 }
 
 static void a_key_that_any_device_has_or_had_is_refused(void **state)
@@ -181,7 +242,7 @@ static void a_key_that_any_device_has_or_had_is_refused(void **state)
 	refused(f.s, &r, E_EXISTS);
 	r = rotation_of(&a, a.identity, 4);
 	assert_true(rotate(f.s, &r));
-	r = rotation_of(&a, r.identity, 1); /* its own former one */
+	r = rotation_of(&a, r.now.identity, 1); /* its own former one */
 	refused(f.s, &r, E_EXISTS);
 }
 
@@ -218,11 +279,11 @@ static void a_device_changes_keys_so_often_a_day_and_no_more(void **state)
 	r = rotation_of(&a, a.identity, 100);
 	assert_true(rotate(f.s, &r));
 	for (unsigned i = 1; i < LIMIT_ROTATIONS_DAY; i++) {
-		r = rotation_of(&a, r.identity, 100 + i);
+		r = rotation_of(&a, r.now.identity, 100 + i);
 		assert_true(rotate(f.s, &r));
 	}
 	struct rotation last = r;
-	r = rotation_of(&a, r.identity, 200);
+	r = rotation_of(&a, r.now.identity, 200);
 	refused(f.s, &r, E_RATE);
 	assert_false(rotate(f.s, &last)); /* an answer that was lost is no change */
 	struct rotation others = rotation_of(&b, b.identity, 201);
@@ -243,7 +304,7 @@ static void enrolling_again_finds_the_device_by_its_present_key_only(void **stat
 	r = rotation_of(&a, a.identity, 2);
 	assert_true(rotate(f.s, &r));
 	handset_make(&now, 2);
-	memcpy(now.sealing, r.sealing, sizeof(now.sealing));
+	memcpy(now.sealing, r.now.sealing, sizeof(now.sealing));
 	ticket_make(f.s, "lab", false, now.token);
 	assert_ok(devices_enrol(f.s, &now.in, &got, &e), &e);
 	assert_true(got.known);
@@ -295,7 +356,7 @@ static void of_two_changes_in_a_race_one_wins(void **state)
 			continue;
 		}
 		won++;
-		assert_memory_equal(checkin_of(f.s, &a).identity, x[i].r.identity,
+		assert_memory_equal(checkin_of(f.s, &a).identity, x[i].r.now.identity,
 				    DEVICE_KEY_SIZE);
 	}
 	assert_int_equal(won, 1);
@@ -309,6 +370,8 @@ int main(void)
 		TMPDIR_TEST(the_same_change_again_is_quietly_done),
 		TMPDIR_TEST(a_first_key_is_no_change),
 		TMPDIR_TEST(a_key_that_was_replaced_changes_nothing_any_more),
+		TMPDIR_TEST(a_device_is_told_of_several_changes_at_once),
+		TMPDIR_TEST(of_several_changes_only_the_missing_ones_are_done_or_none),
 		TMPDIR_TEST(a_key_that_any_device_has_or_had_is_refused),
 		TMPDIR_TEST(only_devices_that_are_served_change_keys),
 		TMPDIR_TEST(a_device_changes_keys_so_often_a_day_and_no_more),
