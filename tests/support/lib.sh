@@ -199,16 +199,21 @@ metric() {
 	curl -sk "$url/metrics" | awk -v m="valise_$1" '$1 == m { print $2 }'
 }
 
-# send_raw FILE ANSWER: bytes over TLS as they are, and what comes back within ten seconds.
+# send_raw FILE ANSWER: bytes over TLS as they are, and what comes back until the first answer is there
+# or the server has closed.
 send_raw() {
+	rm -f "$2.ended"
 	: >"$2"
 	{
 		cat "$1"
-		for _ in $(seq 200); do
-			[ ! -s "$2" ] || break
+		for _ in $(seq 1200); do
+			[ ! -s "$2" ] && [ ! -e "$2.ended" ] || break
 			sleep 0.05
 		done
-	} | timeout 15 openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$port" >"$2" 2>/dev/null || true
+	} | {
+		timeout 90 openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$port" >"$2" 2>/dev/null || true
+		: >"$2.ended"
+	} || true
 }
 
 # resumed VERSION: a second connection goes on with the session of the first (tls1_2, tls1_3).
