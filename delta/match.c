@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum {
 	TABLE_MAX_LOG = 27, /* 512 MiB of samples */
@@ -20,8 +21,9 @@ enum {
 	ZERO_MIN = 64,
 	EXACT_MIN = 16384, /* bytes without difference that become a command of their own */
 	INSERT_MAX = 1 << 20,
-	RESIDENT = 64 << 20, /* mapped old bytes in memory while sampling */
-	FAR_MAX = 1024,      /* far looks before they are given back; each may bring 64 KiB */
+	FILL_PART = 4 << 20,  /* old bytes that a thread samples at a time; above any step */
+	TABLE_HUGE = 4 << 20, /* from this size on a table has large pages */
+	FAR_MAX = 1024,       /* far looks before they are given back; each may bring 64 KiB */
 };
 
 struct matcher {
@@ -144,29 +146,30 @@ static inline uint32_t entry_of(const struct matcher *m, uint64_t hash, uint64_t
 	return tag | (uint32_t)place;
 }
 
+/* A group keeps the lowest WAYS of its places, in order: what comes out is the same for any number of
+ * threads that add places in any order.  A place that is displaced moves on to the next entry. */
 static void sample_add(struct matcher *m, uint64_t hash, uint64_t place)
 {
 	uint32_t *g = group_of(m, hash), entry = entry_of(m, hash, place + 1);
+	uint32_t places = (UINT32_C(1) << m->place_bits) - 1;
 
 	for (unsigned i = 0; i < WAYS; i++) {
-		if (!g[i]) {
-			g[i] = entry;
-			return;
+		uint32_t there = __atomic_load_n(&g[i], __ATOMIC_RELAXED);
+
+		while (!there || (there & places) > (entry & places)) {
+			if (!__atomic_compare_exchange_n(&g[i], &there, entry, false,
+							 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+				continue;
+			if (!there)
+				return;
+			entry = there;
+			break;
 		}
 	}
 }
 
-/* The table is filled by several threads, each of which enters what falls into its share of it: the
- * order in a group, which decides what stays out, is then always that of the places. */
-struct filling {
-	struct matcher *m;
-	uint64_t shares;
-};
-
-static void fill(struct matcher *m, uint64_t from, uint64_t to, uint64_t share, uint64_t shares)
+static void fill(struct matcher *m, uint64_t from, uint64_t to)
 {
-	uint64_t first = (m->mask + 1) / shares * share;
-	uint64_t n_groups = share + 1 == shares ? m->mask + 1 - first : (m->mask + 1) / shares;
 	uint64_t hashes[AHEAD];
 	bool use[AHEAD];
 
@@ -177,10 +180,10 @@ static void fill(struct matcher *m, uint64_t from, uint64_t to, uint64_t share, 
 			const uint8_t *p = m->old + (k + i) * m->step;
 
 			use[i] = !is_flat(p);
-			hashes[i] = use[i] ? gram_hash(p, m->gram) : 0;
-			use[i] &= (hashes[i] & m->mask) - first < n_groups;
-			if (use[i])
-				__builtin_prefetch(group_of(m, hashes[i]), 1);
+			if (!use[i])
+				continue;
+			hashes[i] = gram_hash(p, m->gram);
+			__builtin_prefetch(group_of(m, hashes[i]), 1);
 		}
 		for (unsigned i = 0; i < n; i++)
 			if (use[i])
@@ -210,20 +213,35 @@ static void size_table(struct matcher *m)
 		m->place_bits++;
 }
 
-static bool fill_share(void *ctx, size_t share, unsigned thread UNUSED, struct err *e UNUSED)
+static uint64_t sampled_places(const struct matcher *m)
 {
-	const struct filling *f = ctx;
-	struct matcher *m = f->m;
-	uint64_t places = m->n < m->gram ? 0 : (m->n - m->gram) / m->step + 1;
-	uint64_t part = RESIDENT / m->step;
+	return m->n < m->gram ? 0 : (m->n - m->gram) / m->step + 1;
+}
 
-	for (uint64_t k = 0; k < places; k += part) {
-		uint64_t to = places - k < part ? places : k + part;
+static bool fill_part(void *ctx, size_t part, unsigned thread UNUSED, struct err *e UNUSED)
+{
+	struct matcher *m = ctx;
+	uint64_t per = FILL_PART / m->step, from = part * per, all = sampled_places(m);
+	uint64_t to = all - from < per ? all : from + per;
 
-		fill(m, k, to, share, f->shares);
-		if (m->mapped)
-			sight_drop(m->old + k * m->step, (size_t)(to - k) * m->step);
-	}
+	fill(m, from, to);
+	if (m->mapped)
+		sight_drop(m->old + from * m->step, (size_t)(to - from) * m->step);
+	return true;
+}
+
+/* Entries are used in no order, so small pages are looked for again and again. */
+static bool table_new(struct matcher *m, struct err *e)
+{
+	size_t n = (size_t)(m->mask + 1) * WAYS * sizeof(*m->table);
+
+	m->table = calloc(1, n);
+	if (!m->table)
+		return err_nomem(e);
+	uintptr_t from = ((uintptr_t)m->table + 4095) & ~(uintptr_t)4095;
+	uintptr_t to = ((uintptr_t)m->table + n) & ~(uintptr_t)4095;
+	if (n >= TABLE_HUGE)
+		madvise((void *)from, to - from, MADV_HUGEPAGE);
 	return true;
 }
 
@@ -238,13 +256,10 @@ bool matcher_new(struct matcher **ret, const uint8_t *old, uint64_t n, bool mapp
 	m->n = n;
 	m->mapped = mapped;
 	size_table(m);
-	m->table = calloc((size_t)(m->mask + 1) * WAYS, sizeof(*m->table));
-	if (!m->table)
-		return err_nomem(e);
-	struct filling f = { .m = m, .shares = threads ? threads : 1 };
-	struct tasks t = {
-		.n = (size_t)f.shares, .threads = threads, .run = fill_share, .ctx = &f
-	};
+	if (!table_new(m, e))
+		return false;
+	struct tasks t = { .threads = threads, .run = fill_part, .ctx = m };
+	t.n = (size_t)(sampled_places(m) / (FILL_PART / m->step) + 1);
 	if (!tasks_run(&t, e))
 		return false;
 	*ret = TAKE(m);
