@@ -202,7 +202,7 @@ static bool send_piece(void *ctx, uint64_t offset, const uint8_t *p, size_t n, s
 	return !k->pipe_failed;
 }
 
-/* A segment that does not come out right is left out. */
+/* A segment that does not come out right is left out.  A delta that takes too long is not tried again. */
 static bool make_in_child(void *ctx, struct err *e)
 {
 	CLEANUP(delta_freep) struct delta *d = NULL;
@@ -220,7 +220,7 @@ static bool make_in_child(void *ctx, struct err *e)
 	for (int tries = 0; k->next < k->size; tries++) {
 		if (delta_apply(d, k->next, send_piece, k, e))
 			break;
-		if (k->pipe_failed || tries == TRIES)
+		if (k->pipe_failed || tries == TRIES || e->code == E_TOO_BIG)
 			return false;
 		why = *e;
 		k->next += info.segment_bytes;

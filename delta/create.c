@@ -431,6 +431,46 @@ static bool cut_frames(struct create *c, struct err *e)
 	return ok;
 }
 
+/* ---- what applying takes ---- */
+
+static bool visit_ops(struct create *c, struct space *s, struct err *e)
+{
+	for (size_t i = 0; i < c->n_made; i++) {
+		const struct made *f = &c->made[i];
+
+		space_lend(s, f->runs.cap ? LIMIT_DELTA_KEPT : 0);
+		for (uint32_t k = 0; k < f->n_ops; k++) {
+			const struct op *op = &c->ops[f->first_op + k];
+			uint64_t before = op->from < CODE_BEFORE ? op->from : CODE_BEFORE;
+
+			if ((op->kind == OP_COPY || op->kind == OP_ADD) &&
+			    !space_visit(s, op->from - before, before + op->n + CODE_AFTER, e))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Half of the bound is kept free: where a frame keeps parts of streams, and how dense packed bytes
+ * lie in a stream, is not known exactly. */
+static bool is_unpacked_quickly(struct create *c, bool *ret, struct err *e)
+{
+	const struct streams *all = &c->sight.space.streams;
+	CLEANUP(streams_done) struct streams t = { 0 };
+	struct space s;
+
+	for (size_t i = 0; i < all->n; i++)
+		if (!streams_copy(&t, all, i, e))
+			return false;
+	if (!space_init(&s, -1, c->sight.old_size, &t, e))
+		return false;
+	s.is_estimate = true;
+	s.steps_left = c->job->unpack_max ? c->job->unpack_max : LIMIT_DELTA_UNPACK / 2;
+	*ret = visit_ops(c, &s, e);
+	space_done(&s);
+	return *ret || e->code == E_TOO_BIG;
+}
+
 /* ---- coding ---- */
 
 static const uint8_t *old_around(struct create *c, uint64_t from, size_t n, uint8_t *room,
@@ -751,17 +791,30 @@ static void create_done(struct create *c)
 	sight_done(&c->sight);
 }
 
-bool delta_create(const struct delta_job *job, struct delta_info *ret, struct err *e)
+/* *ret_slow: it would take too long to apply, and is not written. */
+static bool make(const struct delta_job *job, bool with_streams, bool *ret_slow,
+		 struct delta_info *ret, struct err *e)
 {
 	CLEANUP(create_done)
 	struct create c = { .job = job, .table = BUF_INIT(LIMIT_DELTA_HEAD) };
+	bool quick = true;
 
-	if (!sight_init(&c.sight, job, e))
+	if (!sight_init(&c.sight, job, with_streams, e))
 		return false;
 	c.work_all = sight_work(c.sight.old_size, c.sight.new_size);
 	if (!match_all(&c, e) || !cut_frames(&c, e))
 		return false;
 	if (!sight_prune(&c.sight, c.ops, c.n_ops, e))
 		return false;
-	return code_all(&c, e) && write_delta(&c, ret, e);
+	if (!is_unpacked_quickly(&c, &quick, e))
+		return false;
+	*ret_slow = !quick;
+	return !quick || (code_all(&c, e) && write_delta(&c, ret, e));
+}
+
+bool delta_create(const struct delta_job *job, struct delta_info *ret, struct err *e)
+{
+	bool slow = false;
+
+	return make(job, true, &slow, ret, e) && (!slow || make(job, false, &slow, ret, e));
 }

@@ -40,7 +40,9 @@ static inline uint64_t sight_work(uint64_t old_size, uint64_t new_size)
 	return old_size + 3 * new_size / 2;
 }
 
-bool sight_init(struct sight *s, const struct delta_job *job, struct err *e) MUST_USE;
+/* with_streams: whether any are looked for. */
+bool sight_init(struct sight *s, const struct delta_job *job, bool with_streams,
+		struct err *e) MUST_USE;
 void sight_done(struct sight *s);
 
 /* What the commands of a piece make. */

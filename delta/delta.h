@@ -108,6 +108,9 @@ struct delta_job {
 	uint64_t output_max; /* give up (E_TOO_BIG) when the delta would be larger; 0: never */
 	/* Above this many inserted bytes (0: 32 MiB) long inserts are packed faster and worse. */
 	uint64_t mixed_max;
+	/* Give up old streams when unpacking them takes more steps (space.h; 0: half of what who
+	 * applies the delta puts up with). */
+	uint64_t unpack_max;
 	/* Called from the calling thread now and then; false cancels: E_CANCELLED. */
 	bool (*progress)(void *ctx, uint64_t done, uint64_t total);
 	void *ctx;
@@ -134,7 +137,8 @@ bool delta_has(const struct delta *d, uint64_t offset, const uint8_t *p, size_t 
 /* A verified segment: bytes n at offset of the new image.  False, with *e set, ends the work. */
 typedef bool delta_emit(void *ctx, uint64_t offset, const uint8_t *p, size_t n, struct err *e);
 
-/* From first_offset (a multiple of segment_bytes, at most new_size) to the end. */
+/* From first_offset (a multiple of segment_bytes, at most new_size) to the end.  E_TOO_BIG: unpacking the
+ * old streams takes more than LIMIT_DELTA_UNPACK steps, which starting elsewhere does not change. */
 bool delta_apply(struct delta *d, uint64_t first_offset, delta_emit *emit, void *ctx,
 		 struct err *e) MUST_USE;
 

@@ -625,15 +625,20 @@ static bool see_through(struct sight *s, struct finder *f, const struct delta_jo
 {
 	struct tasks hash = { .threads = job->threads, .run = hash_stream, .ctx = f };
 	uint64_t bytes_old = 0, bytes_new = 0;
-	const struct side *side = &f->sides[1];
 
 	if (!find_all(f, job->threads, e))
 		return false;
 	hash.n = f->sides[0].all.n + f->sides[1].all.n;
 	if (!tasks_run(&hash, e) || !open_streams(f, &bytes_old, &bytes_new, e))
 		return false;
-	if (bytes_new && !unpack_all(s, f, job, bytes_old, bytes_new, e))
-		return false;
+	return !bytes_new || unpack_all(s, f, job, bytes_old, bytes_new, e);
+}
+
+/* The old space and the pieces of the new image, with the streams that were opened. */
+static bool lay_out(struct sight *s, const struct finder *f, const struct delta_job *job,
+		    struct err *e)
+{
+	const struct side *side = &f->sides[1];
 	const struct sight_streams new = {
 		.all = &side->all, .open = side->open, .at = side->at, .recipes = side->recipes
 	};
@@ -642,7 +647,7 @@ static bool see_through(struct sight *s, struct finder *f, const struct delta_jo
 	       sight_pieces(s, &new, e);
 }
 
-bool sight_init(struct sight *s, const struct delta_job *job, struct err *e)
+bool sight_init(struct sight *s, const struct delta_job *job, bool with_streams, struct err *e)
 {
 	CLEANUP(finder_done) struct finder f = { .job = job };
 	const uint8_t *old = NULL;
@@ -657,7 +662,7 @@ bool sight_init(struct sight *s, const struct delta_job *job, struct err *e)
 		return false;
 	f.sides[0] = (struct side){ .image = old, .size = s->old_size };
 	f.sides[1] = (struct side){ .image = s->new, .size = s->new_size };
-	bool ok = see_through(s, &f, job, e);
+	bool ok = (!with_streams || see_through(s, &f, job, e)) && lay_out(s, &f, job, e);
 	if (old)
 		munmap((void *)old, (size_t)s->old_size);
 	s->space.map = s->old;

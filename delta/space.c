@@ -4,11 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { READ_MIN = 4096 }; /* packed bytes that a transform asks for at a time */
+
 bool space_init(struct space *s, int fd, uint64_t size, struct streams *streams, struct err *e)
 {
 	uint64_t at = space_base_of(size), chunks = 0;
 
-	*s = (struct space){ .size = size, .base = at, .end = at, .fd = fd };
+	*s = (struct space){
+		.size = size, .base = at, .end = at, .fd = fd, .steps_left = LIMIT_DELTA_UNPACK
+	};
 	if (streams->n) {
 		s->starts = reallocarray(NULL, streams->n, sizeof(*s->starts));
 		if (!s->starts)
@@ -40,6 +44,14 @@ void space_done(struct space *s)
 	*s = (struct space){ .fd = -1 };
 }
 
+static bool spend(struct space *s, uint64_t steps, struct err *e)
+{
+	if (steps > s->steps_left)
+		return err_set(e, E_TOO_BIG, "old streams take too long to unpack");
+	s->steps_left -= steps;
+	return true;
+}
+
 struct packed_in {
 	struct space *space;
 	const struct stream *stream;
@@ -47,9 +59,10 @@ struct packed_in {
 
 static bool image_pread(void *ctx, uint64_t offset, uint8_t *p, size_t n, struct err *e)
 {
-	const struct space *s = ctx;
+	struct space *s = ctx;
 
-	return pread_all(s->fd, p, n, offset, e);
+	return spend(s, SPACE_STEPS_READ + n * SPACE_STEPS_PACKED, e) &&
+	       pread_all(s->fd, p, n, offset, e);
 }
 
 static bool packed_read(void *ctx, uint64_t offset, uint8_t *p, size_t n, struct err *e)
@@ -167,6 +180,28 @@ static bool point_keep(struct space *s, const struct unpacking *u, const uint8_t
 	return point_set(&s->points[i], u, window, e);
 }
 
+/* About what image_pread takes for the packed bytes of n plain ones. */
+static uint64_t read_steps(const struct stream *v, uint32_t n)
+{
+	uint64_t bytes = (uint64_t)v->size * n / v->plain_size * 2 + READ_MIN;
+	uint64_t reads;
+
+	if (bytes > v->size)
+		bytes = v->size;
+	reads = bytes / READ_MIN + 1 + v->n_more;
+	return reads * SPACE_STEPS_READ + bytes * SPACE_STEPS_PACKED;
+}
+
+static bool chunk_make(struct space *s, struct unpacking *u, uint8_t *to, uint32_t n,
+		       bool is_last, struct err *e)
+{
+	if (!spend(s, n, e))
+		return false;
+	if (s->is_estimate)
+		return spend(s, read_steps(u->in.stream, n), e);
+	return u->transform->next(u->state, to, n, is_last, e);
+}
+
 /* The next chunk, behind a window's room at p. */
 static bool chunk_next(struct space *s, struct unpacking *u, uint8_t *p, struct err *e)
 {
@@ -174,7 +209,7 @@ static bool chunk_next(struct space *s, struct unpacking *u, uint8_t *p, struct 
 	uint32_t n = chunk_bytes(v, u->chunk);
 	bool is_last = u->chunk == last_chunk(v);
 
-	if (!u->transform->next(u->state, p + TRANSFORM_WINDOW, n, is_last, e))
+	if (!chunk_make(s, u, p + TRANSFORM_WINDOW, n, is_last, e))
 		return err_wrap(e, "old stream %u", u->stream);
 	u->chunk++;
 	return is_last || point_keep(s, u, p + n, e);
@@ -216,7 +251,7 @@ static bool chunk_unpack(struct space *s, uint8_t *p, uint32_t stream, uint32_t 
 	u.state = malloc(u.transform->state_bytes);
 	if (!u.state)
 		return err_nomem(e);
-	ok = unpack_chunk(s, &u, p, chunk, e);
+	ok = spend(s, SPACE_STEPS_BEGIN, e) && unpack_chunk(s, &u, p, chunk, e);
 	free(u.state);
 	return ok;
 }
@@ -288,6 +323,23 @@ static bool read_streams(struct space *s, uint64_t at, uint8_t *p, size_t n, str
 		at += part;
 		p += part;
 		n -= part;
+	}
+	return true;
+}
+
+bool space_visit(struct space *s, uint64_t at, uint64_t n, struct err *e)
+{
+	uint64_t to = at + n < s->end ? at + n : s->end;
+
+	for (at = at > s->base ? at : s->base; at < to;) {
+		uint32_t i = stream_at(s, at);
+		uint32_t chunk = (uint32_t)((at - s->starts[i]) / SPACE_CHUNK);
+		const uint8_t *plain;
+
+		if (!chunk_plain(s, i, chunk, &plain, e))
+			return false;
+		at = s->starts[i] + (uint64_t)chunk * SPACE_CHUNK +
+		     chunk_bytes(&s->streams.v[i], chunk);
 	}
 	return true;
 }

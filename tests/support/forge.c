@@ -1,4 +1,5 @@
 #include "tests/support/forge.h"
+#include "base/bytes.h"
 #include "base/io.h"
 #include "base/sha256.h"
 #include "delta/fields.h"
@@ -264,4 +265,56 @@ void forge_rehash(struct buf *delta)
 	must(format_peek(&head, delta->p, UINT64_MAX, &e));
 	sha256(hash, delta->p, (size_t)head - DELTA_HASH_SIZE);
 	memcpy(delta->p + head - DELTA_HASH_SIZE, hash, DELTA_HASH_SIZE);
+}
+
+/* A stream of zeros in stored blocks: nothing unpacks faster for the steps that it takes. */
+static size_t stored_zeros(uint8_t *p)
+{
+	enum { BLOCK = 65535 };
+	size_t n = 0;
+
+	for (unsigned at = 0; at < SPACE_CHUNK; at += BLOCK) {
+		unsigned part = SPACE_CHUNK - at < BLOCK ? SPACE_CHUNK - at : BLOCK;
+
+		p[n] = part < BLOCK; /* the last one */
+		put_le16(p + n + 1, (uint16_t)part);
+		put_le16(p + n + 3, (uint16_t)~part);
+		n += 5 + part;
+	}
+	return n;
+}
+
+struct buf forge_thrash(struct buf *ret_old, uint64_t old_n, const uint8_t *new, uint64_t new_n,
+			unsigned segment_log)
+{
+	enum { STREAMS = 4, EACH = 16, OPS = FORGE_THRASH_BYTES / EACH };
+	static struct op ops[OPS + 1];
+	struct stream table[STREAMS];
+	uint64_t base = space_base_of(old_n), at = 0;
+	uint8_t *space;
+	struct forge f;
+	struct err e;
+
+	*ret_old = BUF_INIT(1 << 30);
+	must(buf_reserve(ret_old, base + STREAMS * SPACE_CHUNK, &space, &e));
+	memset(space, 0, base + STREAMS * SPACE_CHUNK);
+	buf_commit(ret_old, old_n);
+	for (unsigned i = 0; i < STREAMS; i++, at += table[i - 1].size)
+		table[i] = (struct stream){ .offset = at,
+					    .size = (uint32_t)stored_zeros(space + at),
+					    .plain_size = SPACE_CHUNK,
+					    .transform = TRANSFORM_DEFLATE };
+	must(at <= old_n && new_n >= FORGE_THRASH_BYTES);
+	for (unsigned i = 0; i < OPS; i++)
+		ops[i] = (struct op){ .kind = OP_COPY,
+				      .n = EACH,
+				      .from = base + i % STREAMS * SPACE_CHUNK + i };
+	ops[OPS] = (struct op){ .kind = OP_ZERO, .n = new_n - FORGE_THRASH_BYTES };
+	const struct forge_piece p = { .piece = { .size = new_n },
+				       .ops = ops,
+				       .n_ops = OPS + (ops[OPS].n > 0) };
+	forge_init(&f, space, base + STREAMS * SPACE_CHUNK, old_n, new, new_n, segment_log);
+	forge_table(&f, table, STREAMS, NULL, 0);
+	forge_frame(&f, &p, 1);
+	return forge_finish(&f);
 }

@@ -48,6 +48,13 @@ struct buf forge_finish(struct forge *f);
 /* Puts the right hash behind a head that was changed. */
 void forge_rehash(struct buf *delta);
 
+/* A delta that has one more old stream than the cache holds and takes a few bytes from each in turn, so
+ * that every command unpacks a chunk, more often than may be; and the image that it is for, of old_n bytes, at
+ * least FORGE_THRASH_OLD.  What comes behind FORGE_THRASH_BYTES are zeros; new has new_n bytes. */
+enum { FORGE_THRASH_OLD = 5 << 20, FORGE_THRASH_BYTES = 64000 };
+struct buf forge_thrash(struct buf *ret_old, uint64_t old_n, const uint8_t *new, uint64_t new_n,
+			unsigned segment_log);
+
 /* An unnamed file with these bytes. */
 int forge_memfile(const void *p, size_t n);
 

@@ -1,4 +1,5 @@
 #include "tests/support/unit.h"
+#include "tests/support/forge.h"
 
 #include "agent/stage.h"
 #include "base/file.h"
@@ -600,6 +601,28 @@ static void a_hostile_delta_can_only_fail(void **state)
 	pair_done(&p);
 }
 
+static void a_delta_that_takes_too_long_is_given_up(void **state)
+{
+	enum { SLOT_BYTES = (DISK_BYTES + 4095) / 4096 * 4096 };
+	struct pair p;
+	struct err e;
+
+	pair_make(&p, state);
+	CLEANUP(buf_done) struct buf image = { 0 };
+	CLEANUP(buf_done)
+	struct buf delta = forge_thrash(&image, SLOT_BYTES, p.new->plain[1], DISK_BYTES, 20);
+	CLEANUP(fd_closep) int fd = openat(p.old->slot, "system", O_RDWR | O_CLOEXEC);
+	assert_ok(pwrite_all(fd, image.p, image.n, 0, &e), &e);
+	buf_reset(&p.delta->b);
+	assert_ok(buf_add(&p.delta->b, delta.p, delta.n, &e), &e);
+	offer_it(&p);
+	assert_ok(stage_run(&p.new->stage, &e), &e);
+	assert_slot_whole(p.new, p.new->slot);
+	assert_int_equal(p.why.code, E_TOO_BIG);
+	assert_non_null(strstr(p.why.text, "too long to unpack"));
+	pair_done(&p);
+}
+
 static void a_damaged_old_image_costs_what_it_touches(void **state)
 {
 	struct pair p;
@@ -880,6 +903,7 @@ int main(void)
 		TMPDIR_TEST(a_delta_cut_anywhere_goes_on_where_it_was),
 		TMPDIR_TEST(a_delta_with_a_flipped_bit_is_not_even_opened),
 		TMPDIR_TEST(a_hostile_delta_can_only_fail),
+		TMPDIR_TEST(a_delta_that_takes_too_long_is_given_up),
 		TMPDIR_TEST(a_damaged_old_image_costs_what_it_touches),
 		TMPDIR_TEST(cancelling_ends_the_child_that_applies),
 		TMPDIR_TEST(a_child_that_makes_nothing_for_too_long_is_ended),

@@ -1004,6 +1004,21 @@ static void more_old_streams_than_are_kept_are_read(void **state UNUSED)
 
 /* ---- bombs ---- */
 
+static void old_streams_that_are_thrown_away_and_wanted_again_end_the_work(void **state UNUSED)
+{
+	static const uint8_t zeros[FORGE_THRASH_BYTES];
+	struct sink sink = { .want = zeros };
+	struct err e;
+
+	CLEANUP(buf_done) struct buf image = { 0 };
+	CLEANUP(buf_done)
+	struct buf b = forge_thrash(&image, FORGE_THRASH_OLD, zeros, sizeof(zeros), 12);
+	CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
+	CLEANUP(fd_closep) int old = forge_memfile(image.p, image.n);
+	assert_fails(apply_fds(fd, old, 0, &sink, &e), &e, E_TOO_BIG);
+	assert_true(sink.next > sizeof(zeros) / 2 && sink.next < sizeof(zeros));
+}
+
 enum { BOMB_STOP = 64 << 20 };
 
 static bool take_zeros(void *ctx, uint64_t offset, const uint8_t *p UNUSED, size_t n,
@@ -1209,6 +1224,8 @@ int main(void)
 		cmocka_unit_test(reads_that_fail_anywhere_are_told),
 		cmocka_unit_test(very_many_pieces_come_out),
 		cmocka_unit_test(more_old_streams_than_are_kept_are_read),
+		cmocka_unit_test(
+			old_streams_that_are_thrown_away_and_wanted_again_end_the_work),
 		cmocka_unit_test(a_bomb_of_a_tebibyte_needs_no_memory),
 		cmocka_unit_test(bulk_of_impossible_sizes_is_refused),
 		cmocka_unit_test(bulk_without_memory_is_told),

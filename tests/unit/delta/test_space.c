@@ -251,6 +251,70 @@ static void lying_and_damaged_streams_are_refused(void **state UNUSED)
 	space_done(&s);
 }
 
+static void unpacking_takes_no_more_than_its_steps(void **state UNUSED)
+{
+	static const uint64_t too_few[] = { 0, SPACE_STEPS_BEGIN - 1, SPACE_STEPS_BEGIN,
+					    SPACE_STEPS_BEGIN + SPACE_CHUNK,
+					    SPACE_STEPS_BEGIN + SPACE_CHUNK + 40000 };
+	CLEANUP(fd_closep) int fd = forge_memfile(image, image_n);
+	struct space s = { 0 };
+	uint8_t b;
+	struct err e;
+
+	for (unsigned estimate = 0; estimate < 2; estimate++) {
+		assert_ok(open_space(&s, fd, STREAMS, &e), &e);
+		assert_int_equal(s.steps_left, LIMIT_DELTA_UNPACK);
+		s.is_estimate = estimate;
+		for (unsigned i = 0; i < ARRAY_SIZE(too_few); i++) {
+			s.steps_left = too_few[i];
+			assert_fails(estimate ? space_visit(&s, s.starts[0], 1, &e)
+					      : space_read(&s, s.starts[0], &b, 1, &e),
+				     &e, E_TOO_BIG);
+			assert_true(s.steps_left <= too_few[i]);
+		}
+		space_done(&s);
+	}
+	/* What is kept costs nothing. */
+	assert_ok(open_space(&s, fd, STREAMS, &e), &e);
+	assert_ok(check(&s, 0, 10, 100, &e), &e);
+	assert_true(s.steps_left < LIMIT_DELTA_UNPACK - SPACE_CHUNK);
+	s.steps_left = 0;
+	assert_ok(check(&s, 0, 20, 100, &e), &e);
+	assert_fails(space_read(&s, s.starts[1], &b, 1, &e), &e, E_TOO_BIG);
+	space_done(&s);
+}
+
+/* Both alike, in any order, with restarts. */
+static void an_estimate_is_what_reading_takes_and_a_little(void **state UNUSED)
+{
+	static const uint32_t chunks[] = { 3, 1, 4, 0, 5, 2, 2, 0, 3, 5, 1, 4 };
+	CLEANUP(fd_closep) int fd = forge_memfile(image, image_n);
+	struct space real = { 0 }, estimate = { 0 };
+	struct err e;
+
+	assert_ok(open_space(&real, fd, STREAMS, &e), &e);
+	assert_ok(open_space(&estimate, -1, STREAMS, &e), &e);
+	estimate.is_estimate = true;
+	for (unsigned i = 0; i < 3 * ARRAY_SIZE(chunks); i++) {
+		uint32_t at = chunks[i % ARRAY_SIZE(chunks)] * SPACE_CHUNK + 4000;
+
+		assert_ok(check(&real, i % STREAMS, at, 300, &e), &e);
+		assert_ok(space_visit(&estimate, real.starts[i % STREAMS] + at, 300, &e), &e);
+		uint64_t took = LIMIT_DELTA_UNPACK - real.steps_left;
+		uint64_t reckoned = LIMIT_DELTA_UNPACK - estimate.steps_left;
+		assert_true(took <= reckoned && reckoned < 2 * took);
+	}
+	/* The image itself costs nothing, and behind the end there is nothing. */
+	uint64_t left = estimate.steps_left;
+	assert_ok(space_visit(&estimate, 0, image_n, &e), &e);
+	assert_ok(space_visit(&estimate, estimate.end, 1000, &e), &e);
+	assert_int_equal(estimate.steps_left, left);
+	assert_ok(space_visit(&estimate, 0, estimate.end + 1000, &e), &e);
+	assert_true(estimate.steps_left < left - PLAIN);
+	space_done(&real);
+	space_done(&estimate);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +325,8 @@ int main(void)
 		cmocka_unit_test(memory_that_runs_out_is_told_and_reading_goes_on),
 		cmocka_unit_test(reads_that_fail_are_told_and_reading_goes_on),
 		cmocka_unit_test(lying_and_damaged_streams_are_refused),
+		cmocka_unit_test(unpacking_takes_no_more_than_its_steps),
+		cmocka_unit_test(an_estimate_is_what_reading_takes_and_a_little),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -148,6 +148,26 @@ static void a_stream_of_several_chunks_costs_what_changed_and_resumes(void **sta
 	pair_done(&p);
 }
 
+static void streams_that_take_too_long_to_unpack_are_left_as_they_are(void **state UNUSED)
+{
+	struct pair p = make_pair();
+	struct delta_job job = { .old_fd = p.old_fd,
+				 .new_fd = p.new_fd,
+				 .out_fd = p.delta,
+				 .scratch_fd = -1,
+				 .unpack_max = PLAIN };
+	uint64_t size = p.info.delta_size;
+	struct err e;
+
+	assert_true(p.info.streams_old > 0);
+	assert_ok(delta_create(&job, &p.info, &e), &e);
+	assert_int_equal(p.info.streams_old, 0);
+	assert_int_equal(p.info.streams_new, 0);
+	assert_true(p.info.delta_size > size);
+	assert_applies(&p, 0);
+	pair_done(&p);
+}
+
 static void applying_such_a_stream_stays_within_32_mib(void **state UNUSED)
 {
 	int status;
@@ -383,6 +403,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(streams_of_all_kinds_cost_what_changed),
 		cmocka_unit_test(a_stream_of_several_chunks_costs_what_changed_and_resumes),
+		cmocka_unit_test(streams_that_take_too_long_to_unpack_are_left_as_they_are),
 		cmocka_unit_test(applying_such_a_stream_stays_within_32_mib),
 		cmocka_unit_test(a_stream_can_be_read_from_any_place_in_any_order),
 		cmocka_unit_test(lying_sizes_of_a_stream_are_refused),
