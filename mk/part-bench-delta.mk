@@ -11,4 +11,10 @@ bench-delta: programs ## deltas against rivals on real pairs (PAIRS=folder, NAME
 bench-streams: $(B)/tests/bench/streams ## deflate streams by encoder: how many are seen through
 	$(Q)tests/bench/delta/streams.sh
 
-.PHONY: bench-delta bench-streams
+HUGE ?= build/huge
+GIB ?= 8
+
+bench-huge: programs ## deltas of images of 8 GiB: time, memory below 1 GiB (HUGE=folder, GIB=8; takes 3 times GIB)
+	$(Q)tests/bench/delta/huge.sh '$(HUGE)' $(GIB)
+
+.PHONY: bench-delta bench-streams bench-huge
