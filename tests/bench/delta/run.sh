@@ -1,26 +1,31 @@
 #!/bin/bash
 # Ours beside the rivals on real pairs: bytes, CPU seconds and peak memory of making and applying.
 #   run.sh DIR [NAME...]     DIR/NAME/{old,new}, as pairs.sh makes them
-# Every output is compared.  HDIFFZ and HPATCHZ name HDiffPatch's programs where they are; bsdiff runs
-# only where 17 times the old image fits into memory; RIVALS="..." chooses.  A tool that cannot run has a
-# row that says why.  A step may take LIMIT seconds (600).
+# Every output is compared.  HDIFFZ and HPATCHZ name HDiffPatch's programs where they are.  A tool that cannot
+# run has a row that says why: bsdiff wants 17 times the old image of memory, zstd both images within its
+# window of 2 GiB and in memory.  A step may take LIMIT seconds (1200).
+# TOOLS="..." chooses what is measured; what is not keeps its rows of the last run, in DIR/NAME/TOOL.row.
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/../../.." && pwd)
 ours=${VALISE_DELTA:-$top/build/release/bin/valise-delta}
+all='valise hdiffpatch xdelta3 bsdiff zstd casync'
 dir=$1
 shift
 names=${*:-$(ls "$dir")}
 work=$(mktemp -d)
-limit=${LIMIT:-600}
+limit=${LIMIT:-1200}
 trap 'rm -rf "$work"' EXIT
 
-# step COMMAND...: leaves CPU seconds and KiB in $cpu and $kib.
+# step COMMAND...: leaves CPU seconds and MiB in $cpu and $mib.
 step() {
-	/usr/bin/time -q -o "$work/time" -f '%U %S %M' timeout "$limit" "$@" >"$work/log" 2>&1 ||
-		{ cat "$work/log" >&2; return 1; }
+	local user sys kib status=0
+	/usr/bin/time -q -o "$work/time" -f '%U %S %M' timeout "$limit" "$@" >"$work/log" 2>&1 || status=$?
+	[ $status != 124 ] || echo "took longer than $limit s" >"$work/log"
+	[ $status = 0 ] || return 1
 	read -r user sys kib <"$work/time"
-	cpu=$(awk "BEGIN { print $user + $sys }")
+	cpu=$(awk "BEGIN { printf \"%.2f\", $user + $sys }")
+	mib=$((kib / 1024))
 }
 
 create() {
@@ -50,46 +55,72 @@ apply() {
 size_of() {
 	if [ "$1" = casync ]; then # chunks that the old image lacks, and the index
 		(cd "$work/store" && find . -type f | sort | comm -13 "$work/before" - |
-			xargs -r stat -c %s | awk '{ n += $1 } END { print n + 0 }')
+			xargs -r stat -c %s | awk -v n="$(stat -c %s "$work/new.caibx")" '{ n += $1 } END { printf "%.0f\n", n }')
 	else
 		stat -c %s "$work/delta"
 	fi
 }
 
+# fits NEED_MIB WHY: says that it does not.
+fits() {
+	local free
+	free=$(awk '/MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)
+	[ "$1" -lt "$free" ] || echo "does not fit: $2, $1 MiB of $free"
+}
+
 # Why the tool cannot run on this pair; nothing if it can.
 why_not() {
-	local need free
+	local o n
+	o=$(($(stat -c %s "$old") >> 20)) n=$(($(stat -c %s "$new") >> 20))
 	case $1 in
 	valise) ;;
 	hdiffpatch) [ -n "${HDIFFZ:-}" ] && [ -n "${HPATCHZ:-}" ] || echo "HDIFFZ and HPATCHZ are not set" ;;
-	bsdiff)
-		need=$(($(stat -c %s "$old") * 17 >> 20))
-		free=$(awk '/MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)
-		if ! command -v bsdiff >/dev/null; then
-			echo "not installed"
-		elif [ "$need" -ge "$free" ]; then
-			echo "needs $need MiB of memory, $free are free"
-		fi ;;
 	*) command -v "$1" >/dev/null || echo "not installed" ;;
+	esac
+	case $1 in
+	bsdiff) fits $((17 * o)) "17 times the old image" ;;
+	zstd)
+		if [ $o -ge 2048 ] || [ $n -ge 2048 ]; then
+			echo "does not fit: a window of 2048 MiB"
+		else
+			fits $((o + n + 2048)) "both images and the window"
+		fi ;;
 	esac
 }
 
-# row TOOL: measured and verified.
-row() {
-	local made bytes ratio=
-	rm -rf "$work/store" "$work/out" "$work/delta"
+# What there is to tell of a tool: a line "bytes|create s|MiB|apply s|MiB", or why there are no numbers.
+measure() {
+	local made reason
+	reason=$(why_not "$1" | head -n 1)
+	if [ -n "$reason" ]; then
+		echo "$reason"
+		return
+	fi
+	rm -rf "$work"/{store,out,delta}
 	if ! step bash -c "create $1"; then
-		echo "| $name | $1 | create failed or took longer than $limit s | | | | | |"
+		tail -n 3 "$work/log" >&2
+		echo "create: $(tail -n 1 "$work/log" | tr '|' ' ')"
 		[ "$1" != valise ] # ours may not
 		return
 	fi
-	made="$cpu | $((kib / 1024))"
-	bytes=$(size_of "$1")
-	[ "$1" != valise ] || mine=$bytes
-	step bash -c "apply $1"
-	cmp "$work/out" "$new"
-	[ -z "$mine" ] || ratio=$(awk "BEGIN { printf \"%.3f\", $mine / $bytes }")
-	echo "| $name | $1 | $bytes | $ratio | $made | $cpu | $((kib / 1024)) |"
+	made="$(size_of "$1")|$cpu|$mib"
+	step bash -c "apply $1" || { tail -n 3 "$work/log" >&2; return 1; }
+	cmp "$work/out" "$new" >&2
+	echo "$made|$cpu|$mib"
+}
+
+# print TOOL OUR_BYTES: its row.
+print() {
+	awk -F'|' -v pair="$name" -v tool="$1" -v ours="$2" '
+		function grouped(n) {
+			while (match(n, /[0-9][0-9][0-9][0-9](,|$)/))
+				n = substr(n, 1, RSTART) "," substr(n, RSTART + 1)
+			return n
+		}
+		NF == 1 { printf "| %s | %s | %s | | | | | |\n", pair, tool, $1 }
+		NF == 5 { printf "| %s | %s | %s | %s | %s | %s | %s | %s |\n", pair, tool, grouped($1),
+			tool != "valise" && ours ? sprintf("%.3f", ours / $1) : "", $2, $3, $4, $5 }' \
+		"$dir/$name/$1.row"
 }
 
 export -f create apply
@@ -98,13 +129,12 @@ printf '| pair | tool | bytes | ours to it | create CPU s | create MiB | apply C
 for name in $names; do
 	[ -e "$dir/$name/old" ] && [ -e "$dir/$name/new" ] || continue
 	old=$(realpath "$dir/$name/old") new=$(realpath "$dir/$name/new")
-	mine=
-	for tool in ${RIVALS:-valise hdiffpatch xdelta3 bsdiff zstd casync}; do
-		reason=$(why_not "$tool")
-		if [ -n "$reason" ]; then
-			echo "| $name | $tool | $reason | | | | | |"
-		else
-			row "$tool"
-		fi
+	for tool in ${TOOLS:-$all}; do
+		measure "$tool" >"$work/row"
+		mv "$work/row" "$dir/$name/$tool.row"
+	done
+	mine=$(grep -s '|' "$dir/$name/valise.row" | cut -d'|' -f1 || true)
+	for tool in $all; do
+		[ ! -e "$dir/$name/$tool.row" ] || print "$tool" "$mine"
 	done
 done
