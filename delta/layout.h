@@ -1,19 +1,16 @@
 /* delta/layout.h - where a file's bytes go on when they do not go on where they are.
  *
  * File systems put the end of a file where there is room for it, and a compressed file is then in two parts
- * that nobody can unpack without knowing of both.  Known is erofs (the kernel's fs/erofs/erofs_fs.h): mkfs.erofs
- * puts what does not fill a block between the inodes, before or behind the file's blocks, mostly
- * near, sometimes far away.  Only who makes a delta asks; what is found goes into it as places of
+ * that nobody can unpack without knowing of both.  Known is erofs (walk.h): mkfs.erofs puts what does not
+ * fill a block between the inodes, before or behind the file's blocks, mostly near, sometimes far away.  Only who makes a delta asks; what is found goes into it as places of
  * bytes, so whoever applies one knows no file system.
  *
  * Any bytes are taken: an image that lies gives a layout that is of no use, never an error.  Every place
- * lies inside the image; time is linear in its size and in LAYOUT_ENTRIES. */
+ * lies inside the image; time is linear in its size and in WALK_ENTRIES. */
 #ifndef VALISE_DELTA_LAYOUT_H
 #define VALISE_DELTA_LAYOUT_H
 
-#include "base/err.h"
-
-enum { LAYOUT_ENTRIES = 1 << 22 /* names in folders, of all file systems in an image */ };
+#include "delta/walk.h"
 
 /* A file: its bytes in [from, end) of the image go on at `to`, for `size` more until it ends. */
 struct layout_cut {
@@ -28,7 +25,7 @@ struct layout {
 	uint32_t entries; /* that may still be read */
 };
 
-#define LAYOUT_INIT ((struct layout){ .entries = LAYOUT_ENTRIES })
+#define LAYOUT_INIT ((struct layout){ .entries = WALK_ENTRIES })
 
 /* Adds the files of all file systems that begin in [from, to) of an image, at a multiple of 4096. */
 bool layout_read(struct layout *l, const uint8_t *image, uint64_t size, uint64_t from,
