@@ -1,53 +1,60 @@
 #include "delta/account.h"
+#include "delta/content.h"
 #include "delta/recipe.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { BLOCK = 1024, BLOCK_MIN = 256 /* fewer bytes do not tell noise */ };
+/* ---- noting ---- */
 
-/* x86-64 code is full of REX prefixes, moves and calls; a twentieth of either is twice as much as in noise. */
-static bool is_code(const uint16_t count[static 256], size_t n)
+struct account account_begin(uint64_t index_bytes)
 {
-	static const uint8_t prefixes[] = { 0x41, 0x44, 0x45, 0x48, 0x49, 0x4c, 0x4d };
-	static const uint8_t opcodes[] = { 0x0f, 0x83, 0x85, 0x89, 0x8b, 0x8d, 0xe8 };
-	size_t a = 0, b = 0;
-
-	for (unsigned i = 0; i < sizeof(prefixes); i++)
-		a += count[prefixes[i]];
-	for (unsigned i = 0; i < sizeof(opcodes); i++)
-		b += count[opcodes[i]];
-	return a >= n / 20 && b >= n / 20;
+	return (struct account){ .before = index_bytes, .sums.index_bytes = index_bytes };
 }
 
-enum delta_content content_of(const uint8_t *p, size_t n)
+void account_done(struct account *a)
 {
-	uint16_t count[256] = { 0 };
-	size_t printed = 0, values = 0;
+	free(a->v);
+	a->v = NULL;
+	a->n = a->cap = 0;
+}
 
-	n = n < BLOCK ? n : BLOCK;
-	for (size_t i = 0; i < n; i++)
-		count[p[i]]++;
-	for (unsigned i = 0; i < 256; i++) {
-		values += count[i] > 0;
-		if ((i >= 32 && i < 127) || i == '\t' || i == '\n' || i == '\r')
-			printed += count[i];
+static uint64_t spent(struct account *a, uint64_t coded)
+{
+	uint64_t n = coded - a->before;
+
+	a->before = coded;
+	return n;
+}
+
+void account_commands(struct account *a, uint64_t coded)
+{
+	a->sums.command_bytes += spent(a, coded);
+}
+
+void account_add(struct account *a, enum spent_on on, uint64_t at, size_t n, uint64_t coded)
+{
+	uint64_t bytes = spent(a, coded);
+
+	if (bytes == 0)
+		return;
+	if (a->n == a->cap) {
+		size_t cap = a->cap ? 2 * a->cap : 4096;
+		struct spending *v = reallocarray(a->v, cap, sizeof(*v));
+
+		if (!v) {
+			a->is_short = true;
+			return;
+		}
+		a->v = v;
+		a->cap = cap;
 	}
-	if (printed >= n - n / 20)
-		return DELTA_TEXT;
-	if (n >= BLOCK_MIN && is_code(count, n))
-		return DELTA_CODE;
-	if (count[0] >= n / 5)
-		return DELTA_RECORDS;
-	return n >= BLOCK_MIN && values >= (n < BLOCK ? 128 : 200) ? DELTA_PACKED : DELTA_OTHER;
-}
-
-void account_bytes(struct delta_account *a, const uint8_t *p, size_t n, uint64_t spent)
-{
-	struct delta_share *s = &a->content[content_of(p, n)];
-
-	s->bytes += n;
-	s->spent_bytes += spent;
+	a->v[a->n++] = (struct spending){
+		.at = at, .n = (uint32_t)n, .bytes = (uint32_t)bytes, .on = on
+	};
 }
 
 static void encoder_name(char *ret, size_t room, const struct recipe *r)
@@ -61,9 +68,10 @@ static void encoder_name(char *ret, size_t room, const struct recipe *r)
 		 usual ? "" : " with parameters", corrected ? ", corrected" : "");
 }
 
-void account_stream(struct delta_account *a, const uint8_t *recipe, size_t recipe_n,
+void account_stream(struct account *account, const uint8_t *recipe, size_t recipe_n,
 		    uint64_t packed, uint64_t plain, uint64_t spent)
 {
+	struct delta_account *a = &account->sums;
 	char name[DELTA_ENCODER_NAME] = "unknown";
 	struct recipe r;
 	unsigned i = 0;
@@ -84,4 +92,179 @@ void account_stream(struct delta_account *a, const uint8_t *recipe, size_t recip
 	x->packed_bytes += packed;
 	x->plain_bytes += plain;
 	x->spent_bytes += spent;
+}
+
+/* ---- sorting out ---- */
+
+struct sorting {
+	struct delta_account *sums;
+	struct atlas atlas;
+	struct contents *contents;
+	uint64_t *files; /* what was spent on each of the atlas */
+};
+
+static void count(struct sorting *s, enum delta_content kind, uint32_t file, uint64_t bytes)
+{
+	s->sums->content_bytes[kind] += bytes;
+	if (file != ATLAS_NO_FILE)
+		s->files[file] += bytes;
+}
+
+/* What a block cost is shared out evenly among all that lies in it. */
+static void count_raw(struct sorting *s, const struct spending *x)
+{
+	uint64_t end = x->at + x->n, shared = 0, next;
+
+	for (uint64_t at = x->at; at < end; at = next) {
+		uint32_t file;
+		enum delta_content kind = content_at(s->contents, at, end, &next, &file);
+		uint64_t so_far = x->bytes * (next - x->at) / x->n;
+
+		count(s, kind, file, so_far - shared);
+		shared = so_far;
+	}
+}
+
+static void count_stream(struct sorting *s, const struct spending *x)
+{
+	const struct atlas_range *r = atlas_at(&s->atlas, x->at).range;
+	uint32_t file = r ? r->file : ATLAS_NO_FILE;
+
+	if (x->on == SPENT_PLAIN) {
+		count(s, content_of_stream(s->atlas.image, x->at), file, x->bytes);
+		return;
+	}
+	s->sums->recipe_bytes += x->bytes;
+	if (file != ATLAS_NO_FILE)
+		s->files[file] += x->bytes;
+}
+
+struct dear { /* a file, and what it cost */
+	uint64_t bytes;
+	uint32_t file;
+};
+
+static int by_bytes(const void *a, const void *b)
+{
+	const struct dear *x = a, *y = b;
+
+	if (x->bytes != y->bytes)
+		return x->bytes > y->bytes ? -1 : 1;
+	return x->file < y->file ? -1 : x->file > y->file;
+}
+
+/* As text: what is not printable ASCII, and backslashes, as \xHH. */
+static bool path_text(char **ret, const struct atlas *atlas, uint32_t file, struct err *e)
+{
+	CLEANUP(buf_done) struct buf path = BUF_INIT(ATLAS_PATH_MAX);
+	CLEANUP(buf_done) struct buf text = BUF_INIT(4 * ATLAS_PATH_MAX + 1);
+	size_t n;
+
+	if (!atlas_path(atlas, file, &path, e))
+		return false;
+	for (size_t i = 0; i < path.n; i++) {
+		unsigned c = path.p[i];
+
+		if (!buf_printf(&text, e, c < ' ' || c > '~' || c == '\\' ? "\\x%02x" : "%c",
+				c))
+			return false;
+	}
+	return buf_take(&text, ret, &n, e);
+}
+
+static bool paths_name(struct sorting *s, const struct dear *v, size_t n, struct err *e)
+{
+	struct delta_account *a = s->sums;
+
+	a->paths_all = n;
+	if (n > DELTA_PATHS)
+		n = DELTA_PATHS;
+	a->paths = calloc(n + 1, sizeof(*a->paths));
+	if (!a->paths)
+		return err_nomem(e);
+	for (; a->n_paths < n; a->n_paths++) {
+		struct delta_path *f = &a->paths[a->n_paths];
+
+		if (!path_text(&f->path, &s->atlas, v[a->n_paths].file, e))
+			return false;
+		f->spent_bytes = v[a->n_paths].bytes;
+	}
+	return true;
+}
+
+static bool files_sort(struct sorting *s, struct err *e)
+{
+	struct dear *v = reallocarray(NULL, s->atlas.n_files + 1, sizeof(*v));
+	size_t n = 0;
+
+	if (!v)
+		return err_nomem(e);
+	for (size_t i = 0; i < s->atlas.n_files; i++)
+		if (s->files[i])
+			v[n++] = (struct dear){ .bytes = s->files[i], .file = (uint32_t)i };
+	qsort(v, n, sizeof(*v), by_bytes);
+	bool ok = paths_name(s, v, n, e);
+	free(v);
+	return ok;
+}
+
+static bool sort_out(struct account *a, struct sorting *s, const uint8_t *image, uint64_t size,
+		     struct err *e)
+{
+	if (!atlas_read(&s->atlas, image, size, e))
+		return false;
+	contents_init(s->contents, &s->atlas);
+	s->files = calloc(s->atlas.n_files + 1, sizeof(*s->files));
+	if (!s->files)
+		return err_nomem(e);
+	for (size_t i = 0; i < a->n; i++)
+		if (a->v[i].on == SPENT_RAW)
+			count_raw(s, &a->v[i]);
+		else
+			count_stream(s, &a->v[i]);
+	/* An image that is one file has no names to tell. */
+	return s->atlas.n_folders == 0 || files_sort(s, e);
+}
+
+static bool sort_mapped(struct account *a, const uint8_t *image, uint64_t size, struct err *e)
+{
+	struct sorting s = { .sums = &a->sums, .atlas = ATLAS_INIT };
+
+	s.contents = malloc(sizeof(*s.contents));
+	bool ok = s.contents ? sort_out(a, &s, image, size, e) : err_nomem(e);
+	free(s.files);
+	free(s.contents);
+	atlas_done(&s.atlas);
+	return ok;
+}
+
+bool account_end(struct account *a, int image_fd, uint64_t size, struct delta_account *ret,
+		 struct err *e)
+{
+	bool ok = true;
+
+	if (a->is_short)
+		return err_nomem(e);
+	if (size) {
+		void *image = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, image_fd, 0);
+
+		if (image == MAP_FAILED)
+			return err_sys(e, errno, "mapping the new image");
+		ok = sort_mapped(a, image, size, e);
+		munmap(image, (size_t)size);
+	}
+	if (ok)
+		*ret = a->sums;
+	else
+		delta_account_done(&a->sums);
+	return ok;
+}
+
+void delta_account_done(struct delta_account *a)
+{
+	for (size_t i = 0; i < a->n_paths; i++)
+		free(a->paths[i].path);
+	free(a->paths);
+	a->paths = NULL;
+	a->n_paths = 0;
 }

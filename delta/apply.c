@@ -45,8 +45,8 @@ struct delta {
 	uint64_t kept_bytes;
 	delta_emit *emit;
 	void *ctx;
-	struct delta_account *account; /* NULL: nobody asks */
-	uint64_t accounted;            /* bytes of the delta */
+	const struct piece *stream; /* whose plain bytes are made, or NULL */
+	struct account *account;    /* NULL: nobody asks */
 };
 
 static bool source_more(void *ctx, const uint8_t **ret, size_t *ret_n, struct err *e)
@@ -269,19 +269,22 @@ static uint64_t coded_at(const struct delta *d)
 	return d->source.at - (uint64_t)(d->coder.in_end - d->coder.in);
 }
 
-/* Bytes of the delta used since this was asked last. */
-static uint64_t spent(struct delta *d)
+/* Where a stream's first byte lies, if this frame knows. */
+static uint64_t stream_begin(const struct delta *d, const struct piece *p)
 {
-	uint64_t before = d->accounted;
+	uint32_t first = p->n_runs ? d->runs.v[p->run].piece : RUN_DROPPED;
 
-	d->accounted = coded_at(d);
-	return d->accounted - before;
+	return first == RUN_DROPPED ? p->offset : d->pieces[first].offset;
 }
 
-static void account(struct delta *d, const uint8_t *p, size_t n)
+/* n bytes were decoded, which go `ahead` bytes behind the next one, or into the stream that is made. */
+static void account(struct delta *d, size_t ahead, size_t n)
 {
-	if (d->account)
-		account_bytes(d->account, p, n, spent(d));
+	if (d->account && d->stream)
+		account_add(d->account, SPENT_PLAIN, stream_begin(d, d->stream), n,
+			    coded_at(d));
+	else if (d->account)
+		account_add(d->account, SPENT_RAW, d->at + ahead, n, coded_at(d));
 }
 
 /* ---- one frame's head ---- */
@@ -353,7 +356,7 @@ static bool do_insert(struct delta *d, uint8_t *to, size_t n, struct err *e)
 		size_t part = n - at < CODE_BLOCK ? n - at : CODE_BLOCK;
 
 		code_insert(&d->coder, d->models, to + at, part);
-		account(d, to + at, part);
+		account(d, at, part);
 	}
 	return coder_ok(&d->coder, e);
 }
@@ -389,7 +392,7 @@ static bool do_add(struct delta *d, uint64_t from, uint64_t address, uint8_t *to
 
 		code_add(&d->coder, d->models, d->part + CODE_BEFORE + at, from + at, to + at,
 			 address + at, part);
-		account(d, to + at, part);
+		account(d, at, part);
 	}
 	return coder_ok(&d->coder, e);
 }
@@ -470,10 +473,11 @@ static bool do_bulk(struct delta *d, const struct op *op, struct err *e)
 		size_t n =
 			op->n - done < CODE_BULK_MAX ? (size_t)(op->n - done) : CODE_BULK_MAX;
 
-		if (!code_bulk(&d->coder, d->models, d->bulk, n, e) ||
-		    !output(d, d->bulk, n, e))
+		if (!code_bulk(&d->coder, d->models, d->bulk, n, e))
 			return false;
-		account(d, d->bulk, n);
+		account(d, 0, n);
+		if (!output(d, d->bulk, n, e))
+			return false;
 	}
 	return true;
 }
@@ -626,7 +630,7 @@ static bool do_stream(struct delta *d, const struct piece *p, uint64_t address, 
 	if (!code_recipe(&d->coder, d->models, &d->recipe, e))
 		return false;
 	if (d->account)
-		d->account->recipe_bytes += spent(d);
+		account_add(d->account, SPENT_RECIPE, stream_begin(d, p), 0, coded_at(d));
 	if (stream_end(d, p) <= d->first)
 		return skip_stream(d, p, &from, e);
 	if (p->n_runs) {
@@ -663,6 +667,7 @@ static bool do_kept(struct delta *d, const struct piece *p, struct err *e)
 
 static bool do_piece(struct delta *d, const struct piece *p, uint64_t address, struct err *e)
 {
+	d->stream = p->transform ? p : NULL;
 	if (p->is_kept)
 		return do_kept(d, p, e);
 	return p->transform ? do_stream(d, p, address, e) : do_raw(d, p, address, e);
@@ -675,7 +680,7 @@ static bool do_frame(struct delta *d, const struct format_frame *f, struct err *
 	if (!start_coder(d, f->coded_offset, f->coded, e) || !read_frame_head(d, f, e))
 		return false;
 	if (d->account)
-		d->account->command_bytes += spent(d);
+		account_commands(d->account, coded_at(d));
 	d->at = f->first;
 	for (size_t i = 0; i < d->n_pieces; i++) {
 		const struct piece *p = &d->pieces[i];
@@ -684,10 +689,8 @@ static bool do_frame(struct delta *d, const struct format_frame *f, struct err *
 			return false;
 		streams += p->plain_size;
 	}
-	if (d->account) {
-		d->account->command_bytes += f->coded_offset + f->coded - d->accounted;
-		d->accounted = f->coded_offset + f->coded;
-	}
+	if (d->account)
+		account_commands(d->account, f->coded_offset + f->coded);
 	return true;
 }
 
@@ -717,23 +720,21 @@ bool delta_apply(struct delta *d, uint64_t first_offset, delta_emit *emit, void 
 	return true;
 }
 
-static bool emit_nothing(void *ctx UNUSED, uint64_t offset UNUSED, const uint8_t *p UNUSED,
-			 size_t n UNUSED, struct err *e UNUSED)
+static bool emit_to_file(void *ctx, uint64_t offset, const uint8_t *p, size_t n, struct err *e)
 {
-	return true;
+	const int *fd = ctx;
+
+	return pwrite_all(*fd, p, n, offset, e);
 }
 
-bool delta_account(struct delta *d, struct delta_account *ret, struct err *e)
+bool delta_account(struct delta *d, int image_fd, struct delta_account *ret, struct err *e)
 {
 	const struct format *f = &d->format;
-	struct delta_account a = { .index_bytes =
-					   f->n_frames ? f->frames[0].coded_offset : d->size };
+	CLEANUP(account_done)
+	struct account a = account_begin(f->n_frames ? f->frames[0].coded_offset : d->size);
 
 	d->account = &a;
-	d->accounted = a.index_bytes;
-	bool ok = delta_apply(d, 0, emit_nothing, NULL, e);
+	bool ok = delta_apply(d, 0, emit_to_file, &image_fd, e);
 	d->account = NULL;
-	if (ok)
-		*ret = a;
-	return ok;
+	return ok && account_end(&a, image_fd, f->new_size, ret, e);
 }

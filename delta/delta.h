@@ -57,12 +57,22 @@ enum delta_kind {
 		DELTA_KINDS
 };
 
-/* What kind of new bytes they make, judged by blocks of at most 1024 bytes. */
-#define DELTA_CONTENT_MAP(XX)                                           \
-	XX(TEXT, "text", "printable ASCII")                             \
-	XX(CODE, "code", "instructions of x86-64")                      \
-	XX(RECORDS, "records", "tables, headers, metadata: many zeros") \
-	XX(PACKED, "packed", "compressed, encrypted or random")         \
+/* What the new bytes they make are (content.h): `info --old` tells. */
+#define DELTA_CONTENT_MAP(XX)                                                            \
+	XX(SUPER, "superblocks", "of file systems, with descriptors and journals")       \
+	XX(BITMAPS, "bitmaps", "which blocks and inodes of ext4 are free")               \
+	XX(INODES, "inodes", "sizes, owners, times and places of files")                 \
+	XX(NAMES, "names", "in folders, and where symbolic links lead")                  \
+	XX(CODE, "code", "of ELF files, and what looks like x86-64 elsewhere")           \
+	XX(DATA, "data", "constants and variables of ELF files")                         \
+	XX(SYMBOLS, "symbols", "of ELF files: symbols, strings, relocations, debugging") \
+	XX(ZIP, "zip", "members of zip, jar, jmod: unpacked")                            \
+	XX(GZIP, "gzip", "unpacked")                                                     \
+	XX(PNG, "png", "unpacked")                                                       \
+	XX(DEFLATE, "deflate", "other streams, unpacked")                                \
+	XX(TEXT, "text", "printable ASCII")                                              \
+	XX(RECORDS, "records", "many zeros: tables, headers")                            \
+	XX(PACKED, "packed", "compressed, encrypted or random")                          \
 	XX(OTHER, "other", "none of these")
 
 enum delta_content {
@@ -72,17 +82,21 @@ enum delta_content {
 		DELTA_CONTENTS
 };
 
-enum { DELTA_ENCODERS = 80, DELTA_ENCODER_NAME = 40 };
+enum { DELTA_ENCODERS = 80, DELTA_ENCODER_NAME = 40, DELTA_PATHS = 1000 };
 
-/* Where each byte of a delta went; all spent bytes together are the delta's size. */
+/* Where each byte of a delta went.  Index, commands, recipes and contents together are the delta's size. */
 struct delta_account {
 	uint64_t index_bytes;   /* header, hashes, table of old streams */
 	uint64_t command_bytes; /* pieces and commands, and how frames end */
 	uint64_t recipe_bytes;  /* how streams are packed again */
-	/* New bytes that were not just copied; in streams, the plain ones. */
-	struct delta_share {
-		uint64_t bytes, spent_bytes;
-	} content[DELTA_CONTENTS];
+	uint64_t content_bytes[DELTA_CONTENTS];
+	/* The files of the new image that cost most, the dearest first; recipes are among it.  None where the image
+	 * has no file system that is known (walk.h). */
+	struct delta_path {
+		char *path; /* text; what is not printable ASCII is \xHH */
+		uint64_t spent_bytes;
+	} * paths;                 /* heap */
+	size_t n_paths, paths_all; /* at most DELTA_PATHS of all those that cost something */
 	/* Streams by who packed them, those of one name together; spent on recipe and plain bytes, which
 	 * are among the above too. */
 	struct delta_encoder {
@@ -91,6 +105,7 @@ struct delta_account {
 	} encoders[DELTA_ENCODERS];
 	unsigned n_encoders;
 };
+void delta_account_done(struct delta_account *a);
 
 struct delta_info {
 	uint64_t old_size, new_size, delta_size;
@@ -142,7 +157,9 @@ typedef bool delta_emit(void *ctx, uint64_t offset, const uint8_t *p, size_t n, 
 bool delta_apply(struct delta *d, uint64_t first_offset, delta_emit *emit, void *ctx,
 		 struct err *e) MUST_USE;
 
-/* Makes all of the new image, keeps nothing of it, and tells what each part cost. */
-bool delta_account(struct delta *d, struct delta_account *ret, struct err *e) MUST_USE;
+/* Makes all of the new image in an empty file of the caller's, and tells what each byte of the delta was spent on.
+ * *ret: delta_account_done(). */
+bool delta_account(struct delta *d, int image_fd, struct delta_account *ret,
+		   struct err *e) MUST_USE;
 
 #endif

@@ -19,7 +19,7 @@
 
 static const char *opt_output = "table";
 static bool opt_quiet, opt_resume;
-static uint64_t opt_threads;
+static uint64_t opt_threads, opt_files = 20;
 
 static bool open_file(int *ret, const char *path, int flags, struct err *e)
 {
@@ -79,7 +79,7 @@ static void print_account_json(const struct delta_account *a)
 	       ", \"recipes\": %" PRIu64,
 	       a->index_bytes, a->command_bytes, a->recipe_bytes);
 	for (unsigned k = 0; k < DELTA_CONTENTS; k++)
-		printf(", \"%s\": %" PRIu64, contents[k].word, a->content[k].spent_bytes);
+		printf(", \"%s\": %" PRIu64, contents[k].word, a->content_bytes[k]);
 	printf("}, \"encoders\": [");
 	for (unsigned k = 0; k < a->n_encoders; k++) {
 		const struct delta_encoder *x = &a->encoders[k];
@@ -89,6 +89,13 @@ static void print_account_json(const struct delta_account *a)
 		       ", \"spent_bytes\": %" PRIu64 "}",
 		       k ? ", " : "", x->name, x->streams, x->packed_bytes, x->plain_bytes,
 		       x->spent_bytes);
+	}
+	printf("], \"files_all\": %zu, \"files\": [", a->paths_all);
+	for (size_t k = 0; k < a->n_paths && k < opt_files; k++) {
+		printf("%s{\"path\": \"", k ? ", " : "");
+		for (const char *c = a->paths[k].path; *c; c++)
+			printf(*c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+		printf("\", \"spent_bytes\": %" PRIu64 "}", a->paths[k].spent_bytes);
 	}
 	printf("]");
 }
@@ -133,7 +140,17 @@ static void print_encoders(const struct delta_account *a)
 	}
 }
 
-/* Every byte of the delta once. */
+static void print_files(const struct delta_account *a, uint64_t all)
+{
+	size_t n = a->n_paths < opt_files ? a->n_paths : (size_t)opt_files;
+
+	printf("\n%zu of %zu files that cost something:\n", n, a->paths_all);
+	for (size_t k = 0; k < n; k++)
+		printf("%14" PRIu64 " bytes %5.1f %%  %s\n", a->paths[k].spent_bytes,
+		       percent(a->paths[k].spent_bytes, all), a->paths[k].path);
+}
+
+/* Every byte of the delta once, files and encoders beside it. */
 static void print_account(const struct delta_account *a, uint64_t all)
 {
 	puts("\nby what they make:");
@@ -141,9 +158,12 @@ static void print_account(const struct delta_account *a, uint64_t all)
 	print_row("commands", a->command_bytes, all, "which old ranges go where");
 	print_row("recipes", a->recipe_bytes, all, "how streams are packed again");
 	for (unsigned k = 0; k < DELTA_CONTENTS; k++)
-		print_row(contents[k].word, a->content[k].spent_bytes, all, contents[k].help);
+		if (a->content_bytes[k])
+			print_row(contents[k].word, a->content_bytes[k], all, contents[k].help);
 	if (a->n_encoders)
 		print_encoders(a);
+	if (a->n_paths && opt_files)
+		print_files(a, all);
 }
 
 static void print_table(const struct delta_info *i, const struct delta_account *a)
@@ -355,20 +375,38 @@ static bool cmd_apply(int argc UNUSED, char **argv, struct err *e)
 
 static const char *opt_old;
 
+/* An unlinked file where there is room for an image. */
+static bool scratch_open(int *ret, struct err *e)
+{
+	const char *dir = getenv("TMPDIR");
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/valise-delta.XXXXXX", dir && *dir ? dir : "/tmp");
+	*ret = mkostemp(path, O_CLOEXEC);
+	if (*ret < 0 || unlink(path) != 0)
+		return err_sys(e, errno, "%s", path);
+	return true;
+}
+
+static bool account_files(int delta_fd, struct delta_account *ret, struct err *e)
+{
+	CLEANUP(fd_closep) int old_fd = -1, image_fd = -1;
+	CLEANUP(delta_freep) struct delta *d = NULL;
+
+	return open_file(&old_fd, opt_old, O_RDONLY, e) && scratch_open(&image_fd, e) &&
+	       delta_open(&d, delta_fd, old_fd, e) && delta_account(d, image_fd, ret, e);
+}
+
 static bool cmd_info(int argc UNUSED, char **argv, struct err *e)
 {
-	CLEANUP(fd_closep) int fd = -1, old_fd = -1;
-	CLEANUP(delta_freep) struct delta *d = NULL;
-	struct delta_account a;
+	CLEANUP(delta_account_done) struct delta_account a = { .n_paths = 0 };
+	CLEANUP(fd_closep) int fd = -1;
 	struct delta_info info;
 	bool json;
 
 	if (!want_json(&json, e) || !open_file(&fd, argv[0], O_RDONLY, e))
 		return false;
-	if (!delta_look(&info, fd, e))
-		return err_wrap(e, "%s", argv[0]);
-	if (opt_old && (!open_file(&old_fd, opt_old, O_RDONLY, e) ||
-			!delta_open(&d, fd, old_fd, e) || !delta_account(d, &a, e)))
+	if (!delta_look(&info, fd, e) || (opt_old && !account_files(fd, &a, e)))
 		return err_wrap(e, "%s", argv[0]);
 	return print_info(&info, opt_old ? &a : NULL, e);
 }
@@ -527,8 +565,10 @@ static const struct cli_opt apply_opts[] = {
 };
 
 static const struct cli_opt info_opts[] = {
-	{ "old", 0, "OLD", "apply it to this image, and tell by content and encoder too",
+	{ "old", 0, "OLD", "apply it to this image, and tell by content, file and encoder too",
 	  CLI_STRING, &opt_old },
+	{ "files", 'f', "N", "with --old: at most this many files (default: 20, at most 1000)",
+	  CLI_UINT, &opt_files },
 	{ 0 },
 };
 
@@ -563,12 +603,14 @@ static const struct cli_command commands[] = {
 	  .max_args = 1,
 	  .run = cmd_info,
 	  .long_help =
-		  "The first table is what the encoder noted: by what was coded. With --old every byte\n"
-		  "of the delta is sorted by what it made: the kind of content, judged block by block,\n"
-		  "and for compressed streams who packed them. To make deltas smaller: `packed` bytes\n"
-		  "in the image itself are compressed by something deltas do not see through, a\n"
-		  "corrected encoder costs recipes, and `records` are often times, UUIDs and counters\n"
-		  "that change with every build (see `valise image check`)." },
+		  "The first table is what the encoder noted: by what was coded. With --old the new image\n"
+		  "is made in a file below $TMPDIR, and every byte of the delta is sorted by what it made:\n"
+		  "tables of erofs and ext4, parts of ELF files, members of zip and gzip files and PNG, and\n"
+		  "the rest judged by its looks; then the files that cost most, and for compressed streams\n"
+		  "who packed them. To make deltas smaller: leave out or pin what changes in every build for\n"
+		  "nothing, as times and counters in `inodes` and `records` (see `valise image check`);\n"
+		  "do not ship `symbols`; what is `packed` is compressed by something deltas do not see\n"
+		  "through; a corrected encoder costs recipes." },
 	{ .name = "bench",
 	  .args = "OLD NEW [DELTA]",
 	  .help = "create and apply in processes of their own; print time and memory",

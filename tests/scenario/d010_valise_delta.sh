@@ -43,9 +43,38 @@ jq -e '.new_size > 24000000 and .delta_size < 400000 and .streams_new == 1
 "$tool" info delta | grep -q '^inserts  *30' || die "info as a table: $("$tool" info delta)"
 "$tool" info -o json --old old delta >account.json || die "info --old"
 jq -e '([.made[]] | add) == .delta_size and .made.packed > 290000 and (.encoders | length) == 1
-	and (.encoders[0] | .streams == 1 and (.name | test("-6")) and .plain_bytes > 400000)' \
+	and (.encoders[0] | .streams == 1 and (.name | test("-6")) and .plain_bytes > 400000)
+	and .made.gzip > 0 and .files == []' \
 	account.json >/dev/null || die "info --old: $(cat account.json)"
 "$tool" info --old old delta | grep -q '^streams packed by' || die "info --old as a table"
+
+say "what the bytes of an update are spent on, by file"
+for fs in ext4 erofs; do
+	command -v mke2fs >/dev/null && command -v mkfs.erofs >/dev/null || break
+	rm -rf tree
+	mkdir -p tree/usr/lib 'tree/a "b"'
+	cp "$bin/valise-delta" tree/usr/lib/tool
+	cp text 'tree/a "b"/text'
+	noise 05 200000 >tree/usr/lib/data
+	for side in 0 1; do
+		if [ $fs = ext4 ]; then
+			E2FSPROGS_FAKE_TIME=1700000000 mke2fs -q -F -t ext4 -d tree $fs.$side 16M
+		else
+			mkfs.erofs -T1700000000 $fs.$side tree >/dev/null
+		fi
+		noise 06 5000 | dd of=tree/usr/lib/data bs=1 seek=90000 conv=notrunc status=none
+		sed -i 's/line 9/LINE ninety/' 'tree/a "b"/text'
+	done
+	"$tool" create -q $fs.0 $fs.1 $fs.delta >/dev/null || die "create for $fs"
+	TMPDIR=$PWD "$tool" info -o json --old $fs.0 $fs.delta >$fs.json || die "info --old for $fs"
+	jq -e '(.files[:2] | map(.path)) == ["/usr/lib/data", "/a \"b\"/text"] and .files_all >= 2
+		and (.files[0].spent_bytes | . > 4900 and . < 5300) and ([.made[]] | add) == .delta_size
+		and .made.packed > 4900 and .made.text > 30 and .made.inodes > 0' $fs.json >/dev/null ||
+		die "$fs: $(cat $fs.json)"
+	"$tool" info -f 1 --old $fs.0 $fs.delta >$fs.txt
+	grep -q '^1 of [23] files' $fs.txt && grep -q ' /usr/lib/data$' $fs.txt && ! grep -q '/text$' $fs.txt ||
+		die "$fs as a table: $(cat $fs.txt)"
+done
 fails 65 'old image' "$tool" info --old text delta
 "$tool" apply -q old delta out || die "apply"
 cmp new out || die "the output is another file"

@@ -126,6 +126,20 @@ static bool emit(void *ctx, uint64_t offset, const uint8_t *p, size_t n, struct 
 	return true;
 }
 
+/* Every byte of the delta is told of once, wherever streams begin. */
+static void is_accounted_for(struct delta *d, uint64_t size)
+{
+	CLEANUP(delta_account_done) struct delta_account a = { .n_paths = 0 };
+	CLEANUP(fd_closep) int image = forge_memfile("", 0);
+	struct err e;
+
+	assert_ok(delta_account(d, image, &a, &e), &e);
+	size -= a.index_bytes + a.command_bytes + a.recipe_bytes;
+	for (unsigned k = 0; k < DELTA_CONTENTS; k++)
+		size -= a.content_bytes[k];
+	assert_int_equal(size, 0);
+}
+
 static bool apply(struct buf *delta, uint64_t first, struct err *e)
 {
 	CLEANUP(delta_freep) struct delta *d = NULL;
@@ -139,6 +153,7 @@ static bool apply(struct buf *delta, uint64_t first, struct err *e)
 	if (!ok)
 		return false;
 	assert_int_equal(s.next, made.image_n);
+	is_accounted_for(d, delta->n);
 	return true;
 }
 
