@@ -10,7 +10,7 @@ enum {
 	NEAR_SHIFT = 10,
 	TOO_FAR = 1 << 27,
 	MAP_BACK = 8,
-	TABLE_TRUST = 57000, /* of 65536: how often who says that an entry changes must be right */
+	TABLE_TRUST = 57000, /* of 65536: how often who tells of a change must be right */
 };
 
 /* Kinds of fields by what tells them. */
