@@ -23,7 +23,7 @@ enum {
 	 * default, cost 4 % of a check-in, most of it by driving other things out of the cache. */
 	CONNECTION_MEMORY = 16384,
 	OBJECT_BLOCK = 131072, /* bytes of a file read at once for TLS */
-	SWALLOW_MAX = 1 << 20, /* rest of a refused body that is still read */
+	SWALLOW_MAX = 1 << 20, /* body of a request refused at its head that is still read */
 };
 
 /* What handsets of a fleet at rest are answered, again and again: 204 and when to poll next.  Made once
@@ -468,10 +468,12 @@ static enum MHD_Result head(struct conn *c, const char *method, const char *vers
 static enum MHD_Result body(struct conn *c, const char *data, size_t *n)
 {
 	c->received += *n;
+	/* The library answers before a body or after it: who was refused within one hears why at its end,
+	 * if that is no further away than what the largest request may send. */
 	if (c->phase == DONE) {
 		c->swallowed += *n;
 		*n = 0;
-		return c->swallowed > SWALLOW_MAX ? MHD_NO : MHD_YES;
+		return c->swallowed > LIMIT_TUS_CHUNK ? MHD_NO : MHD_YES;
 	}
 	if (!web_route_data(&c->req, data, *n))
 		c->phase = DONE;
