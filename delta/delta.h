@@ -31,7 +31,13 @@
  * offset of the first segment that was not committed (any multiple of segment_bytes).  The delta
  * consists of independent frames of bounded coded size; the one that holds the offset is decoded
  * from its beginning, without output until the offset, which costs at most a few seconds and
- * usually milliseconds per MiB skipped.  No segment before the offset is read, written or fetched again.
+ * usually milliseconds per MiB skipped.  What a cut costs:
+ *
+ *	fetched again   nothing: the delta is a file, and its download goes on where it ends
+ *	written again   less than one segment, as no segment before the offset is emitted
+ *	delta           index, tables, and this frame's coded bytes up to the place are read again
+ *	old image       what this frame's ADDs before the offset are compared with, and old streams that are
+ *	                coded there, are read again; of COPYs only the last 8 bytes
  *
  * The container is documented in format.h, what is coded in it in code.h. */
 #ifndef VALISE_DELTA_DELTA_H

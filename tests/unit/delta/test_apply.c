@@ -110,6 +110,38 @@ static void honest_commands_of_each_kind_come_out(void **state UNUSED)
 	}
 }
 
+/* What going on costs: the index and the frame that holds the place are read again, and of the old image what ADDs
+ * before the place compare with; of copies before it the last bytes.  Output begins at the place (sink_emit). */
+static void going_on_reads_the_frame_and_what_its_adds_compare_with(void **state UNUSED)
+{
+	enum { COPIES = 12000, ADDS = NEW_N - COPIES - 100, AROUND = 2 * 32, LAST = 3 * 8 };
+	static const struct op ops[] = {
+		{ .kind = OP_COPY, .n = 6000, .from = 0 },
+		{ .kind = OP_ADD, .n = 4000, .from = 6000 },
+		{ .kind = OP_INSERT, .n = 100 },
+		{ .kind = OP_COPY, .n = 6000, .from = 100 },
+		{ .kind = OP_ADD, .n = ADDS - 4000, .from = 6100 },
+	};
+	CLEANUP(buf_done) struct buf b = of_ops(ops, ARRAY_SIZE(ops), NEW_N);
+	uint64_t head = FORMAT_HEAD, all = 0;
+	struct err e;
+
+	for (uint64_t first = 0; first <= NEW_N; first += 4096) {
+		struct sink s = { .next = 0 };
+		uint64_t copied = first < 6000    ? COPIES - first
+				  : first < 10100 ? 6000
+				  : first < 16100 ? 16100 - first
+						  : 0;
+
+		assert_ok(apply_from(&b, first, &s, &e), &e);
+		assert_true(usage_bytes_read() <=
+			    head + b.n + copied + 2 * 1024 + ADDS + AROUND + LAST);
+		all = first ? all : usage_bytes_read();
+		assert_true(usage_bytes_read() <= all);
+	}
+	assert_true(all >= b.n + COPIES + ADDS);
+}
+
 /* bspatch's CVE-2014-9862: lengths and places below zero, or beyond all. */
 static void cve_2014_9862_commands_that_read_or_write_outside_are_refused(void **state UNUSED)
 {
@@ -1197,6 +1229,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(honest_commands_of_each_kind_come_out),
+		cmocka_unit_test(going_on_reads_the_frame_and_what_its_adds_compare_with),
 		cmocka_unit_test(cve_2014_9862_commands_that_read_or_write_outside_are_refused),
 		cmocka_unit_test(another_number_of_commands_than_announced_is_refused),
 		cmocka_unit_test(a_piece_longer_than_its_frame_is_refused),
