@@ -60,7 +60,7 @@ bool streams_add(struct streams *s, const struct stream *add, struct err *e)
 uint32_t stream_place(const struct streams *s, const struct stream *v, uint32_t at,
 		      uint64_t *ret_offset)
 {
-	const struct extent *more = s->more + v->more;
+	const struct extent *more = v->n_more ? s->more + v->more : NULL;
 	uint32_t lo = 0, hi = v->n_more; /* further parts that begin at or before `at` */
 
 	while (lo < hi) {
