@@ -23,16 +23,6 @@ static const struct {
 	{ 32, 258, 258, 4096 },
 };
 
-bool guess_how_is_valid(const struct guess_how *h)
-{
-	if (h->level < 1 || h->level > 9)
-		return false;
-	if (h->is_gzip)
-		return h->window_bits == 15 && h->memory == 8 && h->strategy == GUESS_DEFAULT;
-	return h->window_bits >= 9 && h->window_bits <= 15 && h->memory >= 1 &&
-	       h->memory <= 9 && h->strategy <= GUESS_FIXED;
-}
-
 bool guess_init(struct guess *g, const struct guess_how *how, const uint8_t *plain, uint32_t n,
 		struct err *e)
 {
@@ -87,15 +77,15 @@ static void gzip_fill(struct guess *g, uint32_t at)
 	}
 }
 
-/* A byte of gzip's window, also behind the input: two zeros, then what stood there before. */
+/* A byte of gzip's window, also up to MATCH_MAX behind the input: two zeros, then what stood there
+ * before. */
 static uint8_t gzip_byte(const struct guess *g, uint32_t at)
 {
 	if (at < g->n)
 		return *byte_at(g, at);
 	if (at < g->n + MATCH_MIN - 1 || g->base == 0)
 		return 0;
-	at -= DEFLATE_WINDOW;
-	return at < g->n ? *byte_at(g, at) : 0;
+	return *byte_at(g, at - DEFLATE_WINDOW);
 }
 
 static void insert(struct guess *g, uint32_t at)
@@ -122,6 +112,14 @@ static void insert_to(struct guess *g, uint32_t end)
 		insert(g, g->inserted);
 }
 
+/* How many bytes in memory are zero before the first that is not. */
+static inline uint32_t zero_bytes(uint64_t v)
+{
+	if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+		return (uint32_t)__builtin_clzll(v) >> 3;
+	return (uint32_t)__builtin_ctzll(v) >> 3;
+}
+
 static uint32_t same_bytes(const uint8_t *a, const uint8_t *b, uint32_t max)
 {
 	uint32_t n = 0;
@@ -131,10 +129,8 @@ static uint32_t same_bytes(const uint8_t *a, const uint8_t *b, uint32_t max)
 
 		memcpy(&x, a + n, 8);
 		memcpy(&y, b + n, 8);
-		if (x != y && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
-			return n + ((uint32_t)__builtin_ctzll(x ^ y) >> 3);
 		if (x != y)
-			break;
+			return n + zero_bytes(x ^ y);
 		n += 8;
 	}
 	while (n < max && a[n] == b[n])
@@ -257,7 +253,7 @@ struct token guess_next(struct guess *g)
 	g->has_now = true;
 	g->next.len = 0;
 	if (g->is_lazy && g->now.len >= MATCH_MIN) {
-		if (g->now.len < g->lazy && g->at + 1 < g->n)
+		if (g->now.len < g->lazy)
 			g->next = search(g, g->at + 1, g->now.len);
 		if (g->next.len > g->now.len)
 			return (struct token){ .len = 1 };
@@ -275,7 +271,7 @@ uint32_t guess_nearest(struct guess *g, uint32_t len)
 	const uint8_t *p = byte_at(g, g->at);
 	uint32_t limit = g->at > g->max_dist ? g->at - g->max_dist : 0, cand;
 
-	if (!has_chains(g) || len < MATCH_MIN || len > g->n - g->at)
+	if (!has_chains(g) || len > g->n - g->at)
 		return 0;
 	for (cand = g->prev[g->at & g->window_mask]; cand > limit;
 	     cand = g->prev[cand & g->window_mask], g->steps++)
@@ -289,7 +285,7 @@ void guess_commit(struct guess *g, const struct token *t)
 	uint32_t end = g->at + t->len;
 
 	if (t->dist == 0) {
-		g->has_now = g->next.len > g->now.len && g->now.len >= MATCH_MIN;
+		g->has_now = g->next.len > g->now.len;
 		g->now = g->next;
 	} else if (!has_chains(g)) {
 		g->has_now = false;
@@ -330,7 +326,7 @@ bool guess_full(const struct guess *g, const struct block_count *c, uint32_t blo
 		return false;
 	if (!g->how.is_gzip)
 		return c->tokens == (1u << (g->how.memory + 6)) - 1;
-	if (c->tokens == GZIP_TOKENS - 1 || c->matches == GZIP_TOKENS)
+	if (c->tokens == GZIP_TOKENS - 1)
 		return true;
 	if (g->how.level <= 2 || c->tokens % GZIP_LOOK)
 		return false;

@@ -25,15 +25,13 @@ enum guess_strategy { /* zlib's, with its numbers */
 
 enum { GUESS_BEFORE = DEFLATE_WINDOW, GUESS_AHEAD = 2 * MATCH_MAX + 16 };
 
-struct guess_how {
+struct guess_how { /* recipe_parse lets no other values pass */
 	bool is_gzip;
 	uint8_t level;       /* 1 to 9 */
 	uint8_t window_bits; /* 9 to 15; gzip: 15 */
 	uint8_t memory;      /* zlib's memLevel, 1 to 9; gzip: 8 */
 	uint8_t strategy;    /* guess_strategy; gzip: default */
 };
-
-bool guess_how_is_valid(const struct guess_how *h);
 
 struct guess_match {
 	uint32_t len, start;
@@ -68,7 +66,7 @@ void guess_done(struct guess *g);
 
 /* Must not be called at the end of the input. */
 struct token guess_next(struct guess *g);
-/* After it: the smallest distance at which `len` bytes are the same, as far as the chains remember; 0:
+/* After it: the smallest distance at which `len` bytes, MATCH_MIN or more, are the same, as far as the chains remember; 0:
  * there is none.  Of matches that are as long, every encoder takes the nearest. */
 uint32_t guess_nearest(struct guess *g, uint32_t len);
 /* The token chosen at g->at: what guess_next returned, or another. */

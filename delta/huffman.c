@@ -284,7 +284,8 @@ static void header_make(struct block_plan *p, unsigned n_lit, unsigned n_dist)
 	for (unsigned i = 0; i < n; i++)
 		freq[runs[i].symbol]++;
 	lengths_make(lengths, freq, LENGTH_CODES, 7);
-	while (n_lengths > 4 && lengths[length_order[n_lengths - 1]] == 0)
+	/* A length other than 0 is always among them, so more than the first four remain. */
+	while (lengths[length_order[n_lengths - 1]] == 0)
 		n_lengths--;
 	codes_assign(code, lengths, LENGTH_CODES);
 	memset(p->header, 0, sizeof(p->header));

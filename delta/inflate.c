@@ -453,9 +453,9 @@ static bool tokens_next(struct inflate *z, uint8_t *to, size_t n, size_t *ret_n,
 {
 	size_t at = *ret_n;
 	uint64_t before = z->made - at;
-	bool ok = true, end = false;
+	bool ok, end = false;
 
-	while (z->rest.len == 0) {
+	for (;;) {
 		struct token t;
 		uint8_t literal = 0;
 
@@ -500,7 +500,9 @@ bool inflate_next(struct inflate *z, uint8_t *to, size_t n, size_t *ret_n, struc
 {
 	*ret_n = rest_next(z, to, n);
 	z->made += *ret_n;
-	while (z->rest.len == 0) {
+	if (z->rest.len)
+		return true;
+	for (;;) {
 		if (!z->in_block && z->final) {
 			z->ended = true;
 			return true;
@@ -510,8 +512,7 @@ bool inflate_next(struct inflate *z, uint8_t *to, size_t n, size_t *ret_n, struc
 		if (!(z->kind == BLOCK_STORED ? stored_next(z, to, n, ret_n, e)
 					      : tokens_next(z, to, n, ret_n, e)))
 			return false;
-		if (z->in_block && *ret_n == n)
+		if (z->in_block) /* so n bytes are made */
 			return true;
 	}
-	return true;
 }

@@ -139,7 +139,7 @@ static bool is_too_slow(const struct pack *k)
 	return k->guess.steps > k->work || guess_is_slow(&k->guess);
 }
 
-/* Tokens up to the end of the block; *ret_full: the encoder ended it by itself. */
+/* Tokens up to the end of the block; *ret_full: the encoder ended it by itself, not the input's end. */
 static bool block_tokens(struct pack *k, const struct block_fix *fix, bool *ret_full,
 			 struct err *e)
 {
@@ -288,7 +288,7 @@ static bool block_make(struct pack *k, bool *ret_final, struct err *e)
 	} else if (!block_tokens(k, fix, &is_full, e)) {
 		return false;
 	}
-	*ret_final = fix ? fix->is_final : !is_full && k->guess.at == k->guess.n;
+	*ret_final = fix ? fix->is_final : !is_full;
 	return plan_block(k, fix, k->guess.at - from, e) && write_block(k, from, *ret_final, e);
 }
 

@@ -41,23 +41,17 @@ void wrap_add(struct wrap_sum *s, const uint8_t *plain, size_t n)
 
 void wrap_make(uint8_t ret[static WRAP_MAX], const struct wrap_sum *s, uint64_t packed_n)
 {
-	switch (s->wrap) {
-	case WRAP_NONE:
-		break;
-	case WRAP_GZIP:
+	if (s->wrap == WRAP_GZIP) {
 		put_le32(ret, s->sum);
 		put_le32(ret + 4, (uint32_t)s->n);
-		break;
-	case WRAP_ZLIB:
+	} else if (s->wrap == WRAP_ZLIB) {
 		for (unsigned i = 0; i < 4; i++)
 			ret[i] = (uint8_t)(s->sum >> (24 - 8 * i));
-		break;
-	case WRAP_ZIP:
+	} else if (s->wrap == WRAP_ZIP) {
 		put_le32(ret, 0x08074b50);
 		put_le32(ret + 4, s->sum);
 		put_le32(ret + 8, (uint32_t)packed_n);
 		put_le32(ret + 12, (uint32_t)s->n);
-		break;
 	}
 }
 
@@ -108,20 +102,24 @@ static bool how_parse(struct guess_how *h, unsigned by, const uint8_t **p, const
 		h->memory = *(*p)++ >> 4;
 		h->strategy = *(*p)++;
 	}
-	return by <= BY_PARAMETERS && guess_how_is_valid(h) ? true : bad(e);
+	if (by > BY_PARAMETERS || h->level < 1 || h->level > 9 || h->window_bits < 9 ||
+	    h->memory < 1 || h->memory > 9 || h->strategy > GUESS_FIXED)
+		return bad(e);
+	return true;
 }
 
 bool recipe_parse(struct recipe *r, const uint8_t *p, size_t n, struct err *e)
 {
-	const uint8_t *end = p + n;
+	const uint8_t *end;
 	uint64_t size = 0;
 	unsigned flags;
 
+	if (n == 0)
+		return bad(e);
+	end = p + n;
 	*r = (struct recipe){
 		.blocks = end, .blocks_end = end, .tokens = end, .tokens_end = end
 	};
-	if (n == 0)
-		return bad(e);
 	flags = *p++;
 	r->wrap = flags & 3;
 	if (flags & 128 || !how_parse(&r->how, flags >> 2 & 3, &p, end, e))

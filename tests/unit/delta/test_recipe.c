@@ -415,6 +415,57 @@ static void tokens_of_more_than_a_stored_block_holds_are_refused(void **state UN
 	buf_done(&o.b);
 }
 
+/* Without chains of places there is no nearest one. */
+static void the_nearest_place_of_nothing_is_refused(void **state UNUSED)
+{
+	static const struct token_fix fix = { .gap = 100,
+					      .kind = FIX_NEAREST,
+					      .is = { .len = 3 } };
+
+	for (uint8_t strategy = GUESS_HUFFMAN; strategy <= GUESS_RLE; strategy++) {
+		CLEANUP(buf_done) struct buf tokens = BUF_INIT(64);
+		struct out o = { .b = BUF_INIT(1 << 20), .max = UINT64_MAX };
+		struct err e;
+
+		assert_ok(token_fix_add(&tokens, &fix, &e), &e);
+		struct recipe r = { .how = usual,
+				    .tokens = tokens.p,
+				    .tokens_end = tokens.p + tokens.n };
+		r.how.strategy = strategy;
+		assert_fails(pack_parts(&o, &r, text, TEXT_N, &e), &e, E_CORRUPT);
+		buf_done(&o.b);
+	}
+}
+
+static void stored_blocks_hold_65535_bytes_and_no_more(void **state UNUSED)
+{
+	enum { N = 70000 };
+	static uint8_t plain[N];
+
+	for (unsigned more = 0; more < 2; more++) {
+		const struct block_fix fixes[] = {
+			{ .kind = BLOCK_STORED, .has_count = true, .count = 65535 + more },
+			{ .kind = BLOCK_STORED,
+			  .has_count = true,
+			  .count = N - 65535,
+			  .is_final = true },
+		};
+		CLEANUP(buf_done) struct buf blocks = BUF_INIT(64);
+		struct out o = { .b = BUF_INIT(1 << 20), .max = UINT64_MAX };
+		struct err e;
+
+		for (unsigned i = 0; i < 2; i++)
+			assert_ok(block_fix_add(&blocks, &fixes[i], &e), &e);
+		struct recipe r = { .how = usual,
+				    .blocks = blocks.p,
+				    .blocks_end = blocks.p + blocks.n };
+		bool ok = pack_parts(&o, &r, plain, N, &e);
+		assert_int_equal(ok, !more);
+		assert_int_equal(o.b.n, more ? 0 : N + 10);
+		buf_done(&o.b);
+	}
+}
+
 static void what_stands_behind_a_stream_is_made_again(void **state UNUSED)
 {
 	for (unsigned w = 0; w < 4; w++) {
@@ -464,6 +515,35 @@ static void output_that_nobody_takes_ends_packing_anywhere(void **state UNUSED)
 		struct err e;
 
 		assert_fails(pack_moved(move, &o, &e), &e, E_CANCELLED);
+		buf_done(&o.b);
+	}
+}
+
+/* Output goes out in portions of 4 KiB: a stream that ends with one is complete, and it matters whether its
+ * last byte is taken. */
+static void streams_may_end_where_a_portion_does(void **state UNUSED)
+{
+	enum { PORTION = 4096, STORED = PORTION - 8, N = STORED + 1 };
+	static const struct block_fix fixes[] = {
+		{ .kind = BLOCK_STORED, .has_count = true, .count = STORED }, /* and 5 */
+		{ .kind = BLOCK_FIXED, .has_count = true, .count = 1, .is_final = true }, /* 3 */
+	};
+	CLEANUP(buf_done) struct buf blocks = BUF_INIT(64);
+	struct recipe r = { .how = usual };
+	struct err e;
+
+	for (unsigned i = 0; i < 2; i++)
+		assert_ok(block_fix_add(&blocks, &fixes[i], &e), &e);
+	r.blocks = blocks.p;
+	r.blocks_end = blocks.p + blocks.n;
+	for (unsigned less = 0; less < 2; less++) {
+		struct out o = { .b = BUF_INIT(1 << 20), .max = PORTION - less };
+		bool ok = pack_parts(&o, &r, text, N, &e);
+
+		assert_int_equal(ok, !less);
+		assert_int_equal(o.b.n, less ? 0 : PORTION);
+		if (less)
+			assert_int_equal(e.code, E_CANCELLED);
 		buf_done(&o.b);
 	}
 }
@@ -613,6 +693,7 @@ static void descriptions_that_lie_are_refused(void **state UNUSED)
 		{ "\xfd\xff\xff", 3, "too many codes" }, /* 288 */
 		{ "\x05\xf0\x01\x00\x00\x00\x00\x00\x00\x00\x00", 11, "not a prefix code" },
 		{ "\x03\x02", 2, "before the beginning" }, /* fixed: 257, distance 1 */
+		{ "\x05\x1f", 2, "too many codes" },       /* 32 distances */
 	};
 	struct err e;
 
@@ -622,6 +703,68 @@ static void descriptions_that_lie_are_refused(void **state UNUSED)
 		assert_int_equal(e.code, E_CORRUPT);
 		if (!strstr(e.text, rows[i].text) && !strstr(e.text, "cut off"))
 			fail_msg("row %zu: %s", i, e.text);
+	}
+}
+
+/* The last block, dynamic, with these codes: what it says, and bits behind it that may be read. */
+static bool block_is_taken(const uint8_t *lit, const uint8_t *dist, unsigned n_dist,
+			   struct err *e)
+{
+	static struct inflate z;
+	uint8_t p[400] = { 0 };
+	struct packed_memory m;
+
+	describe(p, lit, 286, dist, n_dist);
+	inflate_init(&z, packed_of(&m, p, sizeof(p)));
+	return inflate_dynamic(&z, e);
+}
+
+static void codes_of_distances_are_complete_or_a_single_one(void **state UNUSED)
+{
+	static const struct {
+		uint8_t dist[4];
+		bool is_good;
+	} rows[] = {
+		{ { 1, 1 }, true },     { { 1, 2, 2 }, true }, { { 0, 1 }, true },
+		{ { 0 }, true },        { { 2 }, false },      { { 1, 1, 1 }, false },
+		{ { 2, 2, 2 }, false },
+	};
+	uint8_t lit[286];
+	struct err e;
+
+	memset(lit, 9, sizeof(lit));
+	memset(lit, 8, 226);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (block_is_taken(lit, rows[i].dist, 4, &e) != rows[i].is_good)
+			fail_msg("row %zu", i);
+}
+
+/* 258 bytes have a symbol of their own, but 284 and 31 say the same, and inflate takes it. */
+static void the_longest_match_may_be_written_the_odd_way(void **state UNUSED)
+{
+	enum { N = 1 + MATCH_MAX };
+	static struct inflate z;
+
+	for (unsigned odd = 0; odd < 2; odd++) {
+		uint8_t p[16] = { 0 }, plain[N];
+		struct packed_memory m;
+		unsigned at = 0;
+		size_t n = 0;
+		struct err e;
+
+		put_bits(p, &at, 1 | BLOCK_FIXED << 1, 3);
+		put_bits(p, &at, 0x0c, 8); /* literal 0: 0x30, from its highest bit on */
+		put_bits(p, &at, odd ? 0x23 : 0xa3, 8); /* 284: 0xc4, 285: 0xc5 */
+		put_bits(p, &at, 31, odd ? 5 : 0);
+		put_bits(p, &at, 0, 5); /* distance 1 */
+		put_bits(p, &at, 0, 7); /* the end */
+		inflate_init(&z, packed_of(&m, p, (at + 7) / 8));
+		assert_ok(inflate_next(&z, plain, N, &n, &e), &e);
+		assert_int_equal(n, N);
+		assert_true(z.ended);
+		assert_int_equal(z.odd, odd);
+		for (unsigned i = 0; i < N; i++)
+			assert_int_equal(plain[i], 0);
 	}
 }
 
@@ -638,13 +781,18 @@ int main(void)
 		cmocka_unit_test(tokens_that_do_not_fit_the_stream_are_refused),
 		cmocka_unit_test(blocks_of_very_many_tokens_are_refused),
 		cmocka_unit_test(tokens_of_more_than_a_stored_block_holds_are_refused),
+		cmocka_unit_test(the_nearest_place_of_nothing_is_refused),
+		cmocka_unit_test(stored_blocks_hold_65535_bytes_and_no_more),
 		cmocka_unit_test(what_stands_behind_a_stream_is_made_again),
 		cmocka_unit_test(output_that_nobody_takes_ends_packing_anywhere),
+		cmocka_unit_test(streams_may_end_where_a_portion_does),
 		cmocka_unit_test(streams_whose_reading_fails_anywhere_end),
 		cmocka_unit_test(streams_cut_anywhere_are_refused),
 		cmocka_unit_test(plain_bytes_that_do_not_come_end_packing),
 		cmocka_unit_test(memory_that_runs_out_is_told),
 		cmocka_unit_test(descriptions_that_lie_are_refused),
+		cmocka_unit_test(codes_of_distances_are_complete_or_a_single_one),
+		cmocka_unit_test(the_longest_match_may_be_written_the_odd_way),
 	};
 	return cmocka_run_group_tests(tests, setup, NULL);
 }
