@@ -14,6 +14,7 @@ enum {
 	DIRENT = 12,
 	IS_FILE = 1,
 	IS_FOLDER = 2,
+	NAME_MAX_BYTES = 255,
 	IS_LINK = 7,
 	BLOCK_LOG_MIN = 9,
 	BLOCK_LOG_MAX = 16,
@@ -121,11 +122,13 @@ static bool block_walk(struct erofs *f, uint32_t folder, const uint8_t *p, size_
 		f->walk->entries--;
 		if (from > end || end > n || walk_is_dots(p + from, end - from))
 			continue;
-		const struct walk_name name = { .p = p + from,
-						.n = strnlen((const char *)p + from,
-							     end - from),
-						.folder = folder,
-						.is_folder = d[10] == IS_FOLDER };
+		const struct walk_name name = {
+			.p = p + from,
+			.n = strnlen((const char *)p + from,
+				     end - from < NAME_MAX_BYTES ? end - from : NAME_MAX_BYTES),
+			.folder = folder,
+			.is_folder = d[10] == IS_FOLDER
+		};
 		if (!entry_take(f, &name, get_le64(d), d[10], e))
 			return false;
 	}

@@ -6,7 +6,7 @@
  * bytes, so whoever applies one knows no file system.
  *
  * Any bytes are taken: an image that lies gives a layout that is of no use, never an error.  Every place
- * lies inside the image; time is linear in its size and in WALK_ENTRIES. */
+ * lies inside the image; time is linear in its size. */
 #ifndef VALISE_DELTA_LAYOUT_H
 #define VALISE_DELTA_LAYOUT_H
 
@@ -25,7 +25,11 @@ struct layout {
 	uint32_t entries; /* that may still be read */
 };
 
-#define LAYOUT_INIT ((struct layout){ .entries = WALK_ENTRIES })
+/* Of an image of that size; nothing is read yet. */
+static inline struct layout layout_start(uint64_t size)
+{
+	return (struct layout){ .entries = walk_entries(size) };
+}
 
 /* Adds the files of all file systems that begin in [from, to) of an image, at a multiple of 4096. */
 bool layout_read(struct layout *l, const uint8_t *image, uint64_t size, uint64_t from,

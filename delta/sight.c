@@ -580,7 +580,7 @@ static bool old_table(struct sight *s, const struct side *old, int fd, struct er
 
 static bool read_layout(const struct finder *f, struct side *s, struct err *e)
 {
-	s->layout = LAYOUT_INIT;
+	s->layout = layout_start(s->size);
 	for (uint64_t from = 0, to; from < s->size; from = to) {
 		to = s->size - from < FIND_PART ? s->size : from + FIND_PART;
 		if (!layout_read(&s->layout, s->image, s->size, from, to, e))

@@ -41,7 +41,7 @@ bool walk_is_dots(const uint8_t *name, size_t n)
 {
 	size_t dots = 0;
 
-	while (dots < n && name[dots] == '.')
+	while (dots < n && dots < 3 && name[dots] == '.')
 		dots++;
 	return (dots == 1 || dots == 2) && (dots == n || name[dots] == 0);
 }

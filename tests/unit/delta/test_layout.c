@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -54,7 +55,7 @@ static size_t gz(uint8_t *to, const uint8_t *text, size_t n, int level)
 
 static struct layout layout_of(const void *p, size_t n)
 {
-	struct layout l = LAYOUT_INIT;
+	struct layout l = layout_start(n);
 	struct err e;
 
 	assert_ok(layout_read(&l, p, n, 0, n, &e), &e);
@@ -177,6 +178,32 @@ static void a_folder_that_leads_to_itself_ends(void **state UNUSED)
 	assert_int_equal(l.entries, 0);
 }
 
+/* A folder of one block of 64 KiB, its own and only entry, whose name is dots to the block's end, in an image that
+ * may have millions of names. */
+static void long_names_cost_no_time(void **state UNUSED)
+{
+	enum { BLOCK = 65536, INODE = 2048, N = WALK_ENTRIES * 8 };
+	uint8_t *image = calloc(1, N), *block = image + BLOCK;
+	clock_t began = clock();
+
+	put_le32(image + 1024, 0xe0f5e1e2);
+	image[1024 + 12] = 16;
+	put_le16(image + 1024 + 14, INODE / 32);
+	put_le32(image + INODE + 8, BLOCK);
+	put_le32(image + INODE + 16, 1);
+	memset(block, '.', BLOCK);
+	for (unsigned i = 0; i < 2; i++) {
+		put_le64(block + 12 * i, INODE / 32);
+		put_le16(block + 12 * i + 8, 24);
+		block[12 * i + 10] = 2;
+	}
+	CLEANUP(layout_done) struct layout l = layout_of(image, N);
+	assert_int_equal(l.n, 0);
+	assert_int_equal(l.entries, 0);
+	assert_true(clock() - began < 10 * CLOCKS_PER_SEC);
+	free(image);
+}
+
 static void memory_that_runs_out_is_told(void **state UNUSED)
 {
 	static uint8_t text[9000];
@@ -187,7 +214,7 @@ static void memory_that_runs_out_is_told(void **state UNUSED)
 	erofs_add(&m, text, 9000, EROFS_END_BEHIND);
 	CLEANUP(buf_done) struct buf image = erofs_end(&m);
 	FAULT_EACH(n, FAULT_ALLOC) {
-		struct layout l = LAYOUT_INIT;
+		struct layout l = layout_start(image.n);
 		struct err e = { 0 };
 
 		if (!layout_read(&l, image.p, image.n, 0, image.n, &e))
@@ -484,6 +511,7 @@ int main(void)
 		cmocka_unit_test(file_systems_in_partitions_are_found),
 		cmocka_unit_test(damaged_file_systems_give_places_inside),
 		cmocka_unit_test(a_folder_that_leads_to_itself_ends),
+		cmocka_unit_test(long_names_cost_no_time),
 		cmocka_unit_test(memory_that_runs_out_is_told),
 		cmocka_unit_test(streams_in_two_parts_cost_what_changed),
 		cmocka_unit_test(parts_in_two_frames_are_coded_in_both),
