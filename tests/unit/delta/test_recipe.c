@@ -358,7 +358,7 @@ static void tokens_that_do_not_fit_the_stream_are_refused(void **state UNUSED)
 		{ .gap = 40, .kind = FIX_NEAREST, .is = { .len = 258 } },
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows) + 2; i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rows) + 3; i++) {
 		CLEANUP(buf_done) struct buf tokens = BUF_INIT(64);
 		struct out o = { .b = BUF_INIT(1 << 20), .max = UINT64_MAX };
 		struct recipe r = { .how = usual };
@@ -368,11 +368,14 @@ static void tokens_that_do_not_fit_the_stream_are_refused(void **state UNUSED)
 			assert_ok(token_fix_add(&tokens, &rows[i], &e), &e);
 		else if (i == ARRAY_SIZE(rows)) /* longer than what is left */
 			assert_ok(buf_add(&tokens, "\x07\xff\x00\x00", 4, &e), &e);
+		else if (i == ARRAY_SIZE(rows) + 1) /* the same, the nearest one */
+			assert_ok(buf_add(&tokens, "\x05\xff", 2, &e), &e);
 		else /* the second fix is cut */
 			assert_ok(buf_add(&tokens, "\x04\x05", 2, &e), &e);
 		r.tokens = tokens.p;
 		r.tokens_end = tokens.p + tokens.n;
-		if (pack_parts(&o, &r, text, i == ARRAY_SIZE(rows) ? 20 : TEXT_N, &e))
+		bool is_short = i == ARRAY_SIZE(rows) || i == ARRAY_SIZE(rows) + 1;
+		if (pack_parts(&o, &r, text, is_short ? 20 : TEXT_N, &e))
 			fail_msg("row %zu is taken", i);
 		assert_int_equal(e.code, E_CORRUPT);
 		buf_done(&o.b);
