@@ -18,6 +18,9 @@ enum {
 	LOOK_GOOD = 27,
 	GAIN_NEAR = 9, /* bytes that a candidate must explain more */
 	GAIN_FAR = 13,
+	GAIN_AGAIN = 16, /* equal bytes for which a distance that was left is taken up again */
+	AGAIN_LOSS =
+		64, /* and where it is left again: so many more bytes that differ than are equal */
 	ZERO_MIN = 64,
 	EXACT_MIN = 16384, /* bytes without difference that become a command of their own */
 	INSERT_MAX = 1 << 20,
@@ -414,14 +417,18 @@ static size_t matches_at(const struct scan *s, size_t from, size_t n)
 	return count;
 }
 
-static size_t run_at(const struct scan *s, size_t at)
+/* Bytes equal at the current distance, from `at` on and at most up to `until`. */
+static size_t run_at(const struct scan *s, size_t at, size_t until)
 {
+	size_t n;
+
 	if (!s->have)
 		return 0;
 	if (s->zero)
-		return zero_bytes(s->p + at, s->n - at);
+		return zero_bytes(s->p + at, until - at);
+	n = reach(s, s->distance, at);
 	return equal_bytes(s->p + at, s->m->old + (at + s->distance),
-			   reach(s, s->distance, at));
+			   n < until - at ? n : until - at);
 }
 
 static void consider(const struct scan *s, struct found *best, uint64_t old)
@@ -540,28 +547,80 @@ static bool emit_copy(struct scan *s, size_t from, size_t n, struct err *e)
 	return ops_add(s->ops, &rest, e);
 }
 
-static bool emit(struct scan *s, size_t copied, size_t until, struct err *e)
+static bool emit_inserts(struct scan *s, size_t from, size_t until, struct err *e)
 {
-	size_t from = s->done;
-
-	if (s->zero && copied) {
-		struct op zero = { .n = copied, .kind = OP_ZERO };
-
-		if (!ops_add(s->ops, &zero, e))
-			return false;
-	} else if (copied && !emit_copy(s, from, copied, e)) {
-		return false;
-	}
-	for (size_t at = from + copied; at < until;) {
-		size_t n = until - at < INSERT_MAX ? until - at : INSERT_MAX;
+	while (from < until) {
+		size_t n = until - from < INSERT_MAX ? until - from : INSERT_MAX;
 		struct op insert = { .n = n, .kind = OP_INSERT };
 
 		if (!ops_add(s->ops, &insert, e))
 			return false;
-		at += n;
+		from += n;
 	}
-	s->done = until;
 	return true;
+}
+
+static bool emit_same(struct scan *s, size_t from, size_t n, struct err *e)
+{
+	const struct op zero = { .n = n, .kind = OP_ZERO };
+
+	if (n == 0)
+		return true;
+	return s->zero ? ops_add(s->ops, &zero, e) : emit_copy(s, from, n, e);
+}
+
+/* How far equal bytes at `from` go on with few differences between. */
+static size_t extend_again(const struct scan *s, size_t from, size_t until)
+{
+	size_t n = reach(s, s->distance, from), i = 0, best_n = 0;
+	int64_t score = 0, best = 0;
+
+	if (n > until - from)
+		n = until - from;
+	const uint8_t *o = s->m->old + (from + s->distance), *p = s->p + from;
+	while (i < n && score > best - AGAIN_LOSS) {
+		size_t run = equal_bytes(p + i, o + i, n - i);
+
+		i += run;
+		score += (int64_t)run;
+		if (score > best) {
+			best = score;
+			best_n = i;
+		}
+		i++;
+		score--;
+	}
+	return best_n;
+}
+
+/* What was found nowhere, between two commands: where the distance fits once more, as in blocks that stayed
+ * among blocks that did not, it is used, and the rest is inserted. */
+static bool emit_gap(struct scan *s, size_t from, size_t until, struct err *e)
+{
+	size_t least = s->zero ? ZERO_MIN : GAIN_AGAIN, inserted = from;
+
+	for (size_t at = from; s->have && at < until;) {
+		size_t n = run_at(s, at, until);
+
+		if (n < least) {
+			at += n + 1;
+			continue;
+		}
+		if (!s->zero)
+			n = extend_again(s, at, until);
+		if (!emit_inserts(s, inserted, at, e) || !emit_same(s, at, n, e))
+			return false;
+		inserted = at += n;
+	}
+	return emit_inserts(s, inserted, until, e);
+}
+
+static bool emit(struct scan *s, size_t copied, size_t until, struct err *e)
+{
+	size_t from = s->done;
+
+	s->done = until;
+	return emit_same(s, from, copied, e) && emit_gap(s, from + copied, until, e);
 }
 
 /* How far the current distance is worth keeping, at most up to `until`. */
@@ -679,7 +738,7 @@ static size_t stride(const struct scan *s)
 static bool scan_step(struct scan *s, struct err *e)
 {
 	struct found best = { .n = 0 };
-	size_t run = run_at(s, s->at);
+	size_t run = run_at(s, s->at, s->n);
 
 	if (run >= LOOK || run == s->n - s->at) {
 		s->at += run;

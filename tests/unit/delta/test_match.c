@@ -115,6 +115,22 @@ static void what_is_new_is_inserted_and_zeros_are_told(void **state UNUSED)
 	ops_done(&o);
 }
 
+static void what_stayed_among_what_is_new_is_found(void **state UNUSED)
+{
+	enum { LOST = 16384, STAYED = 4096, PARTS = 50, SIZE = PARTS * (LOST + STAYED) };
+
+	for (size_t i = 0; i < SIZE; i++)
+		new[i] = i % (LOST + STAYED) < LOST || i % 100 == 0 ? noise() : old[i];
+	struct ops o = match(SIZE, 1);
+	assert_true(bytes_of(&o, OP_INSERT) < PARTS * (LOST + 200));
+	ops_done(&o);
+	for (size_t i = 0; i < SIZE; i++)
+		new[i] = i % (LOST + STAYED) < LOST ? noise() : 0;
+	o = match(SIZE, 1);
+	assert_true(bytes_of(&o, OP_ZERO) > PARTS * (STAYED - 200));
+	ops_done(&o);
+}
+
 static void any_number_of_threads_finds_the_same(void **state UNUSED)
 {
 	for (size_t i = 0; i < N; i++)
@@ -173,6 +189,7 @@ int main(void)
 		cmocka_unit_test(what_moved_is_found_anywhere_and_more_than_once),
 		cmocka_unit_test(scattered_differences_stay_in_one_command),
 		cmocka_unit_test(what_is_new_is_inserted_and_zeros_are_told),
+		cmocka_unit_test(what_stayed_among_what_is_new_is_found),
 		cmocka_unit_test(any_number_of_threads_finds_the_same),
 		cmocka_unit_test(commands_that_go_on_become_one),
 		cmocka_unit_test(memory_that_runs_out_is_told),
