@@ -107,7 +107,8 @@ bool code_body_start(struct models *m, const struct piece *pieces, size_t n_piec
 		     const struct op *ops, size_t n_ops, struct err *e) MUST_USE;
 /* A recipe; decoding: at most LIMIT_DELTA_RECIPE bytes are added to it. */
 bool code_recipe(struct coder *c, struct models *m, struct buf *recipe, struct err *e) MUST_USE;
-/* n <= CODE_BLOCK inserted bytes. */
+/* n <= CODE_BLOCK inserted bytes, cut alike on both sides: blocks that look packed are stored, what was inserted
+ * before costs a bit for 32 bytes once enough of it came again. */
 void code_insert(struct coder *c, struct models *m, uint8_t *p, size_t n);
 /* Whether an INSERT of CODE_BULK_MIN bytes or more in a raw piece is packed in bulk: where there are
  * many, mixing predictions would take too long.  Smaller ones never are. */

@@ -1203,6 +1203,69 @@ static void inserts_that_repeat_cost_next_to_nothing(void **state UNUSED)
 	assert_true(spent[1] < 3 * spent[0]); /* two of five parts are new */
 }
 
+/* Codes n inserted bytes in blocks, checks that they come back and tells how many bytes that took. */
+static size_t inserted_bytes_take(const uint8_t *p, size_t n)
+{
+	CLEANUP(models_freep) struct models *m = NULL, *m2 = NULL;
+	CLEANUP(buf_done) struct buf b = BUF_INIT(1 << 20);
+	struct coder c;
+	struct err e;
+
+	assert_ok(models_new(&m, &e), &e);
+	assert_ok(models_new(&m2, &e), &e);
+	for (unsigned decoding = 0; decoding < 2; decoding++) {
+		struct buf in = b;
+
+		if (decoding)
+			coder_decode_start(&c, more_of, &in, &e);
+		else
+			coder_encode_start(&c, &b, &e);
+		for (size_t at = 0; at < n; at += CODE_BLOCK) {
+			size_t part = n - at < CODE_BLOCK ? n - at : CODE_BLOCK;
+			uint8_t block[CODE_BLOCK] = { 0 };
+
+			if (!decoding)
+				memcpy(block, p + at, part);
+			code_insert(&c, decoding ? m2 : m, block, part);
+			assert_memory_equal(block, p + at, part);
+		}
+		if (!decoding)
+			coder_encode_end(&c);
+		assert_ok(coder_ok(&c, &e), &e);
+	}
+	return b.n;
+}
+
+static void inserts_that_nothing_packs_hardly_grow(void **state UNUSED)
+{
+	enum { N = 50000 };
+	static uint8_t p[N + 6000];
+
+	for (uint32_t i = 0, seed = 5; i < sizeof(p); i++) {
+		seed = seed * 1664525 + 1013904223;
+		p[i] = (uint8_t)(seed >> 24);
+	}
+	assert_true(inserted_bytes_take(p, N) < N + N / 500);
+	/* But what comes again is seen, also from within what is stored. */
+	memcpy(p + N, p + 10000, 6000);
+	assert_true(inserted_bytes_take(p, N + 6000) < N + N / 500 + 300);
+}
+
+static void inserts_with_a_period_cost_next_to_nothing(void **state UNUSED)
+{
+	static uint8_t p[200000];
+
+	for (unsigned period = 1; period < 5000;
+	     period = 7 * period + 6) { /* 1, 13, 97, 685, 4801 */
+		for (size_t i = 0; i < sizeof(p); i++)
+			p[i] = space[i % period];
+		assert_true(inserted_bytes_take(p, sizeof(p)) < period + period / 4 + 200);
+	}
+	for (size_t i = 3000; i < sizeof(p); i += 3000) /* and where it is broken */
+		p[i] ^= 1;
+	assert_true(inserted_bytes_take(p, sizeof(p)) < 4801 + 8000);
+}
+
 static void recipes_that_end_early_are_told(void **state UNUSED)
 {
 	static uint8_t text[50000];
@@ -1263,6 +1326,8 @@ int main(void)
 		cmocka_unit_test(bulk_of_impossible_sizes_is_refused),
 		cmocka_unit_test(bulk_without_memory_is_told),
 		cmocka_unit_test(inserts_that_repeat_cost_next_to_nothing),
+		cmocka_unit_test(inserts_that_nothing_packs_hardly_grow),
+		cmocka_unit_test(inserts_with_a_period_cost_next_to_nothing),
 		cmocka_unit_test(recipes_that_end_early_are_told),
 	};
 	return cmocka_run_group_tests(tests, setup, NULL);
