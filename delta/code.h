@@ -30,8 +30,8 @@
  * two parts, the stream is coded in both.  At most LIMIT_DELTA_KEPT bytes are kept at a time, counting only runs
  * that are taken.
  *
- * "Expected" is the old byte, but where the old bytes look like an x86-64 instruction with a relative address
- * (fields.h) it is the address corrected for how far instruction and target moved, as told by the
+ * "Expected" is the old byte, but where the old bytes look like an x86-64 or arm64 instruction with a relative
+ * address (fields.h) it is the address corrected for how far instruction and target moved, as told by the
  * frame's commands, which is why they come first. */
 #ifndef VALISE_DELTA_CODE_H
 #define VALISE_DELTA_CODE_H

@@ -10,11 +10,23 @@ enum {
 	NEAR_SHIFT = 10,
 	TOO_FAR = 1 << 27,
 	MAP_BACK = 8,
+	PAGE_USED = 256,     /* bytes behind an ADRP where its register is that page */
 	TABLE_TRUST = 57000, /* of 65536: how often who tells of a change must be right */
 };
 
 /* Kinds of fields by what tells them. */
-enum field_class { CLASS_NONE, CLASS_CALL, CLASS_JUMP, CLASS_BRANCH, CLASS_DATA, CLASS_SELF };
+enum field_class {
+	CLASS_NONE,
+	CLASS_CALL,
+	CLASS_JUMP,
+	CLASS_BRANCH,
+	CLASS_DATA,
+	CLASS_SELF,
+	CLASS_ARM_JUMP,   /* B, BL */
+	CLASS_ARM_BRANCH, /* B.cond, CBZ, CBNZ */
+	CLASS_ARM_PAGE,   /* ADRP */
+	CLASS_ARM_LOW,    /* ADD, LDR, STR: the low 12 bits of an address in that page */
+};
 
 /* What knows where a target went, best first at the beginning. */
 enum field_source { SOURCE_SEEN, SOURCE_MAP, SOURCE_NEAR, SOURCE_STAYS };
@@ -107,6 +119,8 @@ void fields_start(struct fields *f, uint64_t distance)
 {
 	f->shift = 0 - distance;
 	memset(f->spill_kinds, 0, sizeof(f->spill_kinds));
+	for (unsigned r = 0; r < FIELD_REGISTERS; r++)
+		f->pages[r].at = 0 - (uint64_t)PAGE_USED;
 }
 
 /* The last range that begins at or before `at`; n_map when there is none. */
@@ -215,36 +229,230 @@ static enum field_class field_at(const uint8_t *p, uint64_t address, unsigned *r
 	return address % 4 == 0 ? CLASS_SELF : CLASS_NONE;
 }
 
-/* What each source says the field becomes; false when it does not look like one. */
-static bool field_guess(struct fields *f, struct field_guess *g, const uint8_t *p,
-			uint64_t address, enum field_class class, unsigned behind)
+static void score_update(uint16_t *score, bool right, unsigned rate)
 {
-	uint32_t rel = get_le32(p), here = (uint32_t)f->shift, seen = 0;
-	uint64_t shift = 0;
+	if (right)
+		*score = (uint16_t)(*score + ((65535 - *score) >> rate));
+	else
+		*score = (uint16_t)(*score - (*score >> rate));
+}
 
-	if (rel == 0 || rel + TOO_FAR >= 2 * (uint32_t)TOO_FAR)
+/* ---- arm64 (Arm ARM, C4.1) ---- */
+
+static enum field_class arm_class(uint32_t w)
+{
+	if ((w & 0x7c000000) == 0x14000000)
+		return CLASS_ARM_JUMP;
+	if ((w & 0xff000010) == 0x54000000 || (w & 0x7e000000) == 0x34000000)
+		return CLASS_ARM_BRANCH;
+	if ((w & 0x9f000000) == 0x90000000)
+		return CLASS_ARM_PAGE;
+	/* ADD of 64 bits, not shifted; loads and stores with an unsigned offset */
+	if ((w & 0xffc00000) == 0x91000000 || (w & 0x3b000000) == 0x39000000)
+		return CLASS_ARM_LOW;
+	return CLASS_NONE;
+}
+
+/* The bits of the word that hold the address. */
+static uint32_t arm_mask(enum field_class class)
+{
+	return class == CLASS_ARM_JUMP     ? 0x03ffffff
+	       : class == CLASS_ARM_BRANCH ? 0x00ffffe0
+	       : class == CLASS_ARM_PAGE   ? 0x60ffffe0
+					   : 0x003ffc00;
+}
+
+static int64_t sign_extend(uint32_t v, unsigned bits)
+{
+	return (int64_t)((uint64_t)v << (64 - bits)) >> (64 - bits);
+}
+
+/* Bytes, or for ADRP pages. */
+static int64_t arm_distance(enum field_class class, uint32_t w)
+{
+	if (class == CLASS_ARM_JUMP)
+		return sign_extend(w & 0x03ffffff, 26) * 4;
+	if (class == CLASS_ARM_BRANCH)
+		return sign_extend(w >> 5 & 0x7ffff, 19) * 4;
+	return sign_extend((w >> 5 & 0x7ffff) << 2 | (w >> 29 & 3), 21);
+}
+
+/* log2 of what the offset of a load or store counts. */
+static unsigned arm_scale(uint32_t w)
+{
+	if ((w & 0x3b000000) != 0x39000000)
+		return 0;
+	return (w & 0xc4800000) == 0x04800000 ? 4 : w >> 30;
+}
+
+static uint32_t arm_low(uint32_t w)
+{
+	return (w >> 10 & 0xfff) << arm_scale(w);
+}
+
+static unsigned arm_base(uint32_t w)
+{
+	return w >> 5 & 31;
+}
+
+static uint64_t page_of(uint64_t address)
+{
+	return address & ~UINT64_C(0xfff);
+}
+
+/* The old word for a target that moved by `shift`; at: where it was. */
+static uint32_t arm_moved(const struct fields *f, const struct field_guess *g, uint64_t at,
+			  uint64_t shift)
+{
+	uint64_t to = g->target + shift, here = at + f->shift;
+	uint32_t bits;
+
+	if (g->class == CLASS_ARM_JUMP) {
+		bits = (uint32_t)((to - here) >> 2);
+	} else if (g->class == CLASS_ARM_BRANCH) {
+		bits = (uint32_t)((to - here) >> 2) << 5;
+	} else if (g->class == CLASS_ARM_PAGE) {
+		uint32_t pages =
+			(uint32_t)((int32_t)(uint32_t)(page_of(to) - page_of(here)) >> 12);
+
+		bits = (pages >> 2 & 0x7ffff) << 5 | (pages & 3) << 29;
+	} else {
+		bits = ((uint32_t)to & 0xfff) >> arm_scale(g->was) << 10;
+	}
+	return (g->was & ~arm_mask(g->class)) | (bits & arm_mask(g->class));
+}
+
+/* Where the page's register is used first, in the next three instructions (CODE_AFTER bytes): the low
+ * bits. */
+static uint32_t arm_low_behind(const uint8_t *p, uint32_t adrp)
+{
+	for (unsigned i = 1; i <= 3; i++) {
+		uint32_t w = get_le32(p + 4 * i);
+
+		if (arm_class(w) == CLASS_ARM_LOW && arm_base(w) == (adrp & 31))
+			return arm_low(w);
+	}
+	return 0;
+}
+
+/* What an instruction refers to; CLASS_NONE when to nothing. */
+static enum field_class arm_field(struct fields *f, struct field_guess *g, const uint8_t *p,
+				  uint64_t address)
+{
+	uint32_t w = get_le32(p);
+	enum field_class class = arm_class(w);
+	struct field_page *result = &f->pages[w & 31];
+
+	if (class == CLASS_ARM_JUMP || class == CLASS_ARM_BRANCH) {
+		g->target = address + (uint64_t)arm_distance(class, w);
+		return class;
+	}
+	if (class == CLASS_ARM_PAGE) {
+		uint64_t page = page_of(address) + ((uint64_t)arm_distance(class, w) << 12);
+
+		*result = (struct field_page){ page, address };
+		g->target = page + arm_low_behind(p, w);
+		return class;
+	}
+	if (class == CLASS_ARM_LOW && address - f->pages[arm_base(w)].at >= PAGE_USED)
+		class = CLASS_NONE;
+	g->target = f->pages[arm_base(w)].page + arm_low(w);
+	result->at = address - PAGE_USED; /* it holds something else now */
+	return class;
+}
+
+/* How far the target moved, when the new instruction is the same but for the address. */
+static bool arm_shift(struct fields *f, const struct field_guess *g, uint32_t now,
+		      uint64_t *ret)
+{
+	uint64_t here = f->block + g->at + f->shift;
+
+	if ((now ^ g->was) & ~arm_mask(g->class))
 		return false;
-	g->rel = g->value[SOURCE_STAYS] = rel;
-	g->known = 1 << SOURCE_STAYS;
-	g->class = (uint8_t) class;
-	g->target = address + (uint64_t)(int64_t)(int32_t)rel;
-	if (class != CLASS_SELF)
-		g->target += 4 + behind;
-	if (map_shift(f, g->target, &shift)) {
-		g->known |= 1 << SOURCE_MAP;
-		g->value[SOURCE_MAP] = rel + (uint32_t)shift - here;
-	} else if (class == CLASS_SELF) {
-		return false;
+	if (g->class == CLASS_ARM_PAGE) {
+		f->new_pages[now & 31] =
+			page_of(here) + ((uint64_t)arm_distance(g->class, now) << 12);
+		return false; /* only together with the low bits */
 	}
-	if (seen_shift(f->seen, g->target, &seen)) {
-		g->known |= 1 << SOURCE_SEEN;
-		g->value[SOURCE_SEEN] = rel + seen - here;
-	}
-	if (seen_shift(f->near, g->target >> NEAR_SHIFT, &seen)) {
-		g->known |= 1 << SOURCE_NEAR;
-		g->value[SOURCE_NEAR] = rel + seen - here;
-	}
+	if (g->class == CLASS_ARM_LOW)
+		*ret = f->new_pages[arm_base(now)] + arm_low(now) - g->target;
+	else
+		*ret = here + (uint64_t)arm_distance(g->class, now) - g->target;
 	return true;
+}
+
+/* The first bytes of most of its instructions: a third of all others' words begin with one at most. */
+static bool looks_like_arm64(uint32_t w)
+{
+	static const uint32_t often[8] = { 0x04960800, 0x03f00400, 0x001e0800, 0x04060800,
+					   0x04970800, 0x03310700, 0x006f0800, 0x07030800 };
+
+	return often[w >> 29] >> (w >> 24 & 31) & 1;
+}
+
+static bool block_is_arm64(struct fields *f, const uint8_t *old, uint64_t address, size_t n)
+{
+	for (size_t i = (0 - address) & 3; i + 4 <= n; i += 4)
+		score_update(&f->arm64, looks_like_arm64(get_le32(old + i)), 6);
+	return f->arm64 > 1 << 15;
+}
+
+/* ---- guesses ---- */
+
+/* The field for a target that moved by `shift`. */
+static uint32_t field_moved(const struct fields *f, const struct field_guess *g, uint64_t at,
+			    uint64_t shift)
+{
+	if (g->class >= CLASS_ARM_JUMP)
+		return arm_moved(f, g, at, shift);
+	return g->was + (uint32_t)shift - (uint32_t)f->shift;
+}
+
+static void guess_add(struct field_guess *g, enum field_source source, uint32_t value)
+{
+	g->known |= (uint8_t)(1U << source);
+	g->value[source] = value;
+}
+
+/* What each source says that becomes of a field whose class and target are known. */
+static void field_ask(struct fields *f, struct field_guess *g, uint64_t at)
+{
+	uint64_t shift = 0;
+	uint32_t seen = 0;
+
+	if (map_shift(f, g->target, &shift))
+		guess_add(g, SOURCE_MAP, field_moved(f, g, at, shift));
+	if (seen_shift(f->seen, g->target, &seen))
+		guess_add(g, SOURCE_SEEN, field_moved(f, g, at, seen));
+	if (seen_shift(f->near, g->target >> NEAR_SHIFT, &seen))
+		guess_add(g, SOURCE_NEAR, field_moved(f, g, at, seen));
+}
+
+/* The field at p, if there is one, and what becomes of it. */
+static bool field_guess(struct fields *f, struct field_guess *g, const uint8_t *p,
+			uint64_t address, bool is_arm64)
+{
+	unsigned behind = 0;
+	uint32_t was = get_le32(p);
+	enum field_class class;
+
+	*g = (struct field_guess){ .was = was };
+	if (is_arm64) {
+		class = address % 4 ? CLASS_NONE : arm_field(f, g, p, address);
+	} else {
+		class = field_at(p, address, &behind);
+		g->target = address + (uint64_t)(int64_t)(int32_t)was;
+		if (class != CLASS_SELF)
+			g->target += 4 + behind;
+		if (was == 0 || was + TOO_FAR >= 2 * (uint32_t)TOO_FAR)
+			return false;
+	}
+	if (class == CLASS_NONE)
+		return false;
+	g->class = (uint8_t) class;
+	guess_add(g, SOURCE_STAYS, was);
+	field_ask(f, g, address);
+	return class != CLASS_SELF || g->known >> SOURCE_MAP & 1;
 }
 
 static uint32_t field_choose(const struct fields *f, const struct field_guess *g,
@@ -280,19 +488,18 @@ void fields_expect(struct fields *f, uint8_t *expected, uint8_t *kinds, const ui
 	memcpy(expected, old, n + FIELD_SPILL);
 	memset(kinds, 0, n + FIELD_SPILL);
 	f->n_guesses = 0;
+	f->block = old_address;
+	bool is_arm64 = block_is_arm64(f, old, old_address, n);
 	for (size_t i = take_spill(f, expected, kinds); i < n; i++) {
 		struct field_guess *g = &f->guesses[f->n_guesses];
-		unsigned behind;
 		bool doubt;
-		enum field_class class = field_at(old + i, old_address + i, &behind);
 
-		if (class == CLASS_NONE ||
-		    !field_guess(f, g, old + i, old_address + i, class, behind))
+		if (!field_guess(f, g, old + i, old_address + i, is_arm64))
 			continue;
 		uint32_t value = field_choose(f, g, &doubt);
 		g->at = (uint16_t)i;
 		f->n_guesses++;
-		if (class == CLASS_SELF && value == g->rel)
+		if (g->class == CLASS_SELF && value == g->was)
 			continue;
 		put_le32(expected + i, value);
 		for (unsigned k = 0; k < 4; k++)
@@ -304,14 +511,6 @@ void fields_expect(struct fields *f, uint8_t *expected, uint8_t *kinds, const ui
 	memcpy(f->spill_kinds, kinds + n, FIELD_SPILL);
 }
 
-static void score_update(uint16_t *score, bool right, unsigned rate)
-{
-	if (right)
-		*score = (uint16_t)(*score + ((65535 - *score) >> rate));
-	else
-		*score = (uint16_t)(*score - (*score >> rate));
-}
-
 /* An instruction is compared with all that is known of it.  What looks like an entry of a table is most
  * often none, so there only those who expect it to change are judged, and quickly. */
 static void score_all(struct fields *f, const struct field_guess *g, uint32_t value)
@@ -320,13 +519,13 @@ static void score_all(struct fields *f, const struct field_guess *g, uint32_t va
 	bool differ = false;
 
 	for (unsigned s = 0; s < SOURCE_STAYS; s++)
-		differ |= g->known >> s & 1 && g->value[s] != g->rel;
+		differ |= g->known >> s & 1 && g->value[s] != g->was;
 	for (unsigned s = 0; s < FIELD_SOURCES && differ; s++) {
 		if (!(g->known >> s & 1))
 			continue;
 		if (g->class != CLASS_SELF)
 			score_update(&score[s], g->value[s] == value, 5);
-		else if (g->value[s] != g->rel)
+		else if (g->value[s] != g->was)
 			score_update(&score[s], g->value[s] == value, 4);
 	}
 }
@@ -334,9 +533,11 @@ static void score_all(struct fields *f, const struct field_guess *g, uint32_t va
 static void field_learn(struct fields *f, const struct field_guess *g, uint32_t value)
 {
 	score_all(f, g, value);
-	uint32_t shift = value - g->rel + (uint32_t)f->shift;
-	seen_set(f->seen, g->target, shift);
-	seen_set(f->near, g->target >> NEAR_SHIFT, shift);
+	uint64_t shift = value - g->was + f->shift;
+	if (g->class >= CLASS_ARM_JUMP && !arm_shift(f, g, value, &shift))
+		return;
+	seen_set(f->seen, g->target, (uint32_t)shift);
+	seen_set(f->near, g->target >> NEAR_SHIFT, (uint32_t)shift);
 }
 
 void fields_learn(struct fields *f, const uint8_t *now, size_t n)

@@ -1,4 +1,5 @@
-/* delta/fields.h - addresses in x86-64 code and in tables: what they become when things move.
+/* delta/fields.h - addresses in x86-64 and arm64 code and in tables: what they become when things
+ * move.
  *
  * Where code moved, relative addresses change though nobody changed the source.  The old bytes show
  * where such fields are (by opcode, without disassembling), the frame's commands show how far
@@ -21,7 +22,8 @@ enum {
 	FIELD_DOUBT = 8,  /* the sources disagree */
 	FIELD_START = 16, /* its first byte */
 	FIELD_SPILL = 4,  /* bytes of a field behind a block's end */
-	FIELD_CLASSES = 8,
+	FIELD_CLASSES = 10,
+	FIELD_REGISTERS = 32,
 	FIELD_SOURCES = 4,
 	FIELD_GUESSES = 1024 / 4 + 1,
 	FIELD_INDEX = 1 << 16,
@@ -35,10 +37,15 @@ struct field_seen {
 	uint32_t check, shift;
 };
 
+/* arm64: the page that an instruction put into a register, and where that instruction is. */
+struct field_page {
+	uint64_t page, at;
+};
+
 /* What each source says a field becomes. */
 struct field_guess {
 	uint64_t target;
-	uint32_t rel;
+	uint32_t was; /* the old word; on x86-64 and in tables the relative address itself */
 	uint32_t value[FIELD_SOURCES];
 	uint8_t known; /* a bit per source */
 	uint8_t class;
@@ -55,6 +62,10 @@ struct fields {
 	struct field_seen *seen, *near; /* heap */
 	uint16_t score[FIELD_CLASSES][FIELD_SOURCES];
 	uint64_t shift; /* of the current command: new minus old */
+	uint64_t block; /* address of the old bytes at hand */
+	uint16_t arm64; /* of 65536: how many of the last words look like its instructions */
+	struct field_page pages[FIELD_REGISTERS]; /* in old bytes, so far */
+	uint64_t new_pages[FIELD_REGISTERS];      /* what those became */
 	uint8_t spill[FIELD_SPILL], spill_kinds[FIELD_SPILL];
 };
 

@@ -26,7 +26,7 @@ static void begin(const struct op *ops, size_t n)
 	assert_ok(fields_map(&fields, &p, 1, ops, n, &e), &e);
 	fields_start(&fields, 0);
 	old = room + CODE_BEFORE;
-	memset(room, 0x90, sizeof(room));
+	memset(room, 0xcc, sizeof(room));
 }
 
 /* Old bytes up to 4096 stay where they are; what follows moves by 500. */
@@ -288,7 +288,7 @@ static void who_is_wrong_often_is_not_believed(void **state UNUSED)
 /* An entry at 200, relative to itself, that became what `becomes` is away from it. */
 static void see_entry(uint32_t target, uint32_t becomes)
 {
-	memset(room, 0x90, sizeof(room));
+	memset(room, 0xcc, sizeof(room));
 	put_le32(old + 200, target - 200);
 	expect(0, CODE_BLOCK);
 	learn_as(200, becomes - 200, CODE_BLOCK);
@@ -296,7 +296,7 @@ static void see_entry(uint32_t target, uint32_t becomes)
 
 static bool entry_is_told(uint32_t target)
 {
-	memset(room, 0x90, sizeof(room));
+	memset(room, 0xcc, sizeof(room));
 	put_le32(old + 200, target - 200);
 	expect(0, CODE_BLOCK);
 	return kinds[200] & FIELD_START;
@@ -351,6 +351,172 @@ static void a_field_goes_on_in_the_next_block(void **state UNUSED)
 	}
 }
 
+/* ---- arm64 ---- */
+
+static uint32_t arm_b(uint32_t op, int64_t distance)
+{
+	return op | ((uint32_t)(distance / 4) & 0x03ffffff);
+}
+
+static uint32_t arm_19(uint32_t op, int64_t distance)
+{
+	return op | ((uint32_t)(distance / 4) & 0x7ffff) << 5;
+}
+
+static uint32_t arm_adrp(unsigned reg, int64_t pages)
+{
+	return 0x90000000 | reg | ((uint32_t)pages & 3) << 29 |
+	       ((uint32_t)(pages >> 2) & 0x7ffff) << 5;
+}
+
+static uint32_t arm_add(unsigned to, unsigned base, unsigned low)
+{
+	return 0x91000000 | to | base << 5 | low << 10;
+}
+
+/* Old bytes up to 8192 stay; what follows moves by 0x2500.  All words are instructions. */
+static void begin_arm(void)
+{
+	static const struct op ops[] = { { .kind = OP_COPY, .n = 8192, .from = 0 },
+					 { .kind = OP_INSERT, .n = 0x2500 },
+					 { .kind = OP_ADD, .n = 1 << 20, .from = 8192 } };
+
+	begin(ops, ARRAY_SIZE(ops));
+	for (size_t i = 0; i + 4 <= sizeof(room); i += 4)
+		put_le32(room + i, 0xaa0003f3); /* mov x19, x0 */
+	expect(0, CODE_BLOCK);
+}
+
+static void branches_of_arm64_follow_their_targets(void **state UNUSED)
+{
+	static const uint32_t long_ones[] = { 0x14000000, 0x94000000 };
+	static const uint32_t short_ones[] = { 0x54000001, 0x34000003, 0xb5000007 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(long_ones); i++) {
+		begin_arm();
+		put_le32(old + 100, arm_b(long_ones[i], 10000 - 100));
+		put_le32(old + 104, arm_b(long_ones[i], 4 - 104));
+		expect(0, CODE_BLOCK);
+		assert_field(100, arm_b(long_ones[i], 10000 + 0x2500 - 100));
+		assert_field(104, arm_b(long_ones[i], 4 - 104));
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(short_ones); i++) {
+		begin_arm();
+		put_le32(old + 100, arm_19(short_ones[i], 10000 - 100));
+		expect(0, CODE_BLOCK);
+		assert_field(100, arm_19(short_ones[i], 10000 + 0x2500 - 100));
+	}
+	/* BC.cond is another instruction. */
+	begin_arm();
+	put_le32(old + 100, arm_19(0x54000011, 10000 - 100));
+	expect(0, CODE_BLOCK);
+	assert_int_equal(kinds[100], 0);
+}
+
+static void code_of_arm64_that_moved_calls_what_stayed(void **state UNUSED)
+{
+	begin_arm();
+	fields_start(&fields, (uint64_t)-0x2500);
+	put_le32(old + 100, arm_b(0x94000000, 1000 - (20480 + 100)));
+	put_le32(old + 104, arm_adrp(2, 0 - 5));
+	expect(20480, CODE_BLOCK);
+	assert_field(100, arm_b(0x94000000, 1000 - (20480 + 100 + 0x2500)));
+	assert_field(104, arm_adrp(2, 0 - 7));
+}
+
+/* A page and the low 12 bits, in one instruction each. */
+static void pages_and_what_lies_in_them_are_corrected(void **state UNUSED)
+{
+	static const struct {
+		uint32_t op;
+		unsigned scale;
+	} loads[] = {
+		{ 0x91000000, 0 }, { 0x39400000, 0 }, { 0x79400000, 1 }, { 0xb9400000, 2 },
+		{ 0xf9400000, 3 }, { 0xf9000000, 3 }, { 0x3dc00000, 4 }, { 0xfd400000, 3 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(loads); i++) {
+		uint32_t op = loads[i].op | 1 << 5 | 7;
+		unsigned scale = loads[i].scale;
+
+		begin_arm();
+		put_le32(old + 100, arm_adrp(1, 5));
+		put_le32(old + 104, arm_add(3, 2, 16)); /* of a register with no page */
+		put_le32(old + 108, op | 0xf00U >> scale << 10);
+		expect(0, CODE_BLOCK);
+		/* 0x5f00 becomes 0x8400. */
+		assert_field(100, arm_adrp(1, 8));
+		assert_int_equal(kinds[104], 0);
+		assert_field(108, op | 0x400U >> scale << 10);
+	}
+}
+
+static void a_register_is_a_page_until_it_is_written_or_far_away(void **state UNUSED)
+{
+	begin_arm();
+	put_le32(old + 100, arm_adrp(1, 5));
+	put_le32(old + 116, arm_add(1, 1, 0xf00)); /* too far for the page to be sure */
+	put_le32(old + 120, arm_add(2, 1, 8));
+	put_le32(old + 200, arm_adrp(4, 5));
+	put_le32(old + 460, arm_add(2, 4, 8));
+	expect(0, CODE_BLOCK);
+	assert_field(100, arm_adrp(1, 7)); /* as for 0x5000 */
+	assert_field(116, arm_add(1, 1, 0x400));
+	assert_int_equal(kinds[120], 0);
+	assert_int_equal(kinds[460], 0);
+}
+
+static void what_instructions_of_arm64_became_is_learnt(void **state UNUSED)
+{
+	uint8_t now[CODE_BLOCK];
+
+	begin_arm();
+	put_le32(old + 100, arm_b(0x94000000, 10000 - 100));
+	put_le32(old + 200, arm_adrp(1, 5));
+	put_le32(old + 204, arm_add(2, 1, 0xf00));
+	put_le32(old + 300, arm_b(0x94000000, 40000 - 300));
+	for (unsigned i = 0; i < 2; i++) {
+		expect(0, CODE_BLOCK);
+		memcpy(now, expected, sizeof(now));
+		put_le32(now + 100, arm_b(0x94000000, 16000 - 100));
+		put_le32(now + 200, arm_adrp(1, 6));
+		put_le32(now + 204, arm_add(2, 1, 0xffc));
+		put_le32(now + 300, 0xd65f03c0); /* another instruction: says nothing */
+		fields_learn(&fields, now, sizeof(now));
+	}
+	expect(0, CODE_BLOCK);
+	assert_field(100, arm_b(0x94000000, 16000 - 100));
+	assert_field(200, arm_adrp(1, 6));
+	assert_field(204, arm_add(2, 1, 0xffc));
+	assert_field(300, arm_b(0x94000000, 40000 + 0x2500 - 300));
+}
+
+/* Nobody says which processor it is for: the words of some blocks do. */
+static void code_is_told_by_its_words(void **state UNUSED)
+{
+	/* Bytes of a call on x86-64, but among instructions of arm64. */
+	begin_arm();
+	put_call(5000);
+	expect(0, CODE_BLOCK);
+	assert_int_equal(kinds[100], 0);
+	/* An instruction of arm64, but no word is where one could be. */
+	begin_arm();
+	put_le32(old + 99, arm_b(0x94000000, 5000 - 100));
+	expect(0, CODE_BLOCK);
+	assert_int_equal(kinds[99], 0);
+	/* Code at an odd place: words count from where addresses are multiples of 4. */
+	begin_arm();
+	memmove(old + 1, old, CODE_BLOCK);
+	put_le32(old + 101, arm_b(0x94000000, 10000 - 100));
+	expect(4095, CODE_BLOCK);
+	assert_field(101, arm_b(0x94000000, 10000 + 0x2500 - 100));
+	/* Among other bytes an instruction of arm64 is none. */
+	begin_moved();
+	put_le32(old + 100, arm_b(0x94000000, 5000 - 100));
+	expect(0, CODE_BLOCK);
+	assert_int_equal(kinds[100], 0);
+}
+
 static void memory_that_runs_out_is_told(void **state UNUSED)
 {
 	static const struct op op = { .kind = OP_COPY, .n = 1000, .from = 5000 };
@@ -388,6 +554,12 @@ int main(void)
 		cmocka_unit_test(entries_of_tables_are_corrected_where_that_was_right),
 		cmocka_unit_test(entries_of_what_stayed_are_no_proof),
 		cmocka_unit_test(a_field_goes_on_in_the_next_block),
+		cmocka_unit_test(branches_of_arm64_follow_their_targets),
+		cmocka_unit_test(code_of_arm64_that_moved_calls_what_stayed),
+		cmocka_unit_test(pages_and_what_lies_in_them_are_corrected),
+		cmocka_unit_test(a_register_is_a_page_until_it_is_written_or_far_away),
+		cmocka_unit_test(what_instructions_of_arm64_became_is_learnt),
+		cmocka_unit_test(code_is_told_by_its_words),
 		cmocka_unit_test(memory_that_runs_out_is_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, teardown);
