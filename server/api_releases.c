@@ -223,9 +223,11 @@ static bool look_for_same(struct req *r, const struct publish *p, bool *ret_same
 			"%s/%s was published with another content (release.json %.16s...)",
 			p->release->product, p->release->version, hex);
 	}
-	if (full.row.withdrawn_at)
-		return err_set(e, E_GONE, "%s/%s was withdrawn", p->release->product,
-			       p->release->version);
+	if (full.row.withdrawn_at) {
+		err_set(e, E_GONE, "%s/%s was withdrawn", p->release->product,
+			p->release->version);
+		return err_hint(e, "publish it under a new version");
+	}
 	*ret_same = true;
 	return true;
 }

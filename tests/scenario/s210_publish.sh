@@ -133,3 +133,4 @@ say "withdraw asks, and is final for the version"
 fails 64 "--yes" "$v" release withdraw acme/1.0.0
 "$v" release withdraw acme/1.0.0 --yes --reason "does not boot" | grep -q '^state: *withdrawn'
 fails 66 "withdrawn" "$v" -q publish r1
+grep -q "under a new version" err || die "no hint: $(cat err)"
