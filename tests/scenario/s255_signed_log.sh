@@ -61,9 +61,6 @@ pub=$(jq -r ".signed.keys[\"$keyid\"].keyval.public" "$body")
 le64() {
 	printf '%016x' "$1" | fold -w2 | tac | tr -d '\n'
 }
-unhex() {
-	tr -d '\n' | sed 's/../\\x&/g' | xargs -0 printf '%b'
-}
 { printf 'valise-audit-head-1\0' && { le64 "$(jq -r .subject <<<"$row")" && le64 "$at" && printf %s "$before"; } | unhex; } >message
 printf %s "$sig" | unhex >signature
 { printf '302a300506032b6570032100%s' "$pub" | unhex; } >pub.der

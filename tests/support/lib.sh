@@ -146,6 +146,11 @@ database() {
 	return $rc
 }
 
+# unhex: hexadecimal digits on standard input become bytes.
+unhex() {
+	tr -d '\n' | sed 's/../\\x&/g' | xargs -0 printf '%b'
+}
+
 # Process ids of the server's children by duty (keys, work, web).
 children() {
 	local p
