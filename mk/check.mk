@@ -23,7 +23,7 @@ sanitized-run: $(UNITS) $(REPLAYS)
 clang: ## compile everything with clang too, if it is installed
 	$(Q)if command -v clang >/dev/null; then $(MAKE) CC=clang DEVELOPER=1 clang-programs; else \
 		echo "skip clang: not installed"; [ -z "$$RESULTS" ] || echo 0 0 1 >>"$$RESULTS"; fi
-clang-programs: programs $(UNITS) $(REPLAYS) $(TOOLS)
+clang-programs: programs $(UNITS) $(REPLAYS) $(TEST_TOOLS)
 
 graph: ## who may include whom, and one door per library
 	$(Q)mk/include-graph mk/include-rules $(C_FILES)

@@ -2,7 +2,7 @@
 
 BENCHES := $(sort $(wildcard tests/bench/[a-z]*.sh))
 
-bench: programs $(TOOLS) ## measure (ONE=tests/bench/images.sh for one)
+bench: programs $(TEST_TOOLS) ## measure (ONE=tests/bench/images.sh for one)
 	$(Q)for b in $(if $(ONE),$(ONE),$(BENCHES)); do \
 		TOP='$(CURDIR)' BUILD='$(CURDIR)/$(B)' "$$b" || exit 1; done
 

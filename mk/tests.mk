@@ -26,7 +26,7 @@ endef
 $(foreach f,$(FOLDERS),$(eval $(call unit_rules,$(f))))
 
 # Helper programs of scenarios and measurements; they may use everything.
-TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c tests/tools/*.c))
+TEST_TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c tests/tools/*.c))
 define tool_rules
 $(B)/tests/$(1)/%: $(B)/obj/tests/$(1)/%.o $(LIB_SUPPORT) $(ALL_LIBS)
 	$$(link)
@@ -55,7 +55,7 @@ unit: $(if $(ONE),$(B)/$(ONE:%.c=%),$(UNITS)) ## run the unit tests (ONE=tests/u
 replay: $(REPLAYS) ## give every corpus file to its fuzzer's entry point
 	$(Q)$(RUN) replay $(REPLAYS)
 
-scenario: programs $(TOOLS) ## run the scenarios (ONE=tests/scenario/s210_publish.sh for one)
+scenario: programs $(TEST_TOOLS) ## run the scenarios (ONE=tests/scenario/s210_publish.sh for one)
 	$(Q)$(RUN) scenario $(if $(ONE),$(ONE),$(SCENARIOS))
 
 SECONDS ?= 60

@@ -123,6 +123,12 @@ print() {
 		"$dir/$name/$1.row"
 }
 
+for tool in ${TOOLS:-}; do
+	case " $all " in
+	*" $tool "*) ;;
+	*) echo "run.sh: TOOLS: no tool $tool; there are: $all" >&2; exit 2 ;;
+	esac
+done
 export -f create apply
 export old new work ours
 printf '| pair | tool | bytes | ours to it | create CPU s | create MiB | apply CPU s | apply MiB |\n|---|---|---:|---:|---:|---:|---:|---:|\n'
