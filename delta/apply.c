@@ -35,7 +35,6 @@ struct delta {
 	struct runs runs;
 	struct buf recipe;
 	uint8_t part[COPY_PART];
-	uint8_t *bulk; /* CODE_BULK_MAX, when there are such inserts */
 	/* output */
 	uint8_t *segment;
 	size_t segment_size;
@@ -154,7 +153,6 @@ void delta_free(struct delta *d)
 	runs_done(&d->runs);
 	free(d->pieces);
 	free(d->ops);
-	free(d->bulk);
 	free(d->segment);
 	free(d);
 }
@@ -465,21 +463,28 @@ static bool do_raw_op(struct delta *d, const struct op *op, uint64_t address, st
 	return true;
 }
 
-static bool do_bulk(struct delta *d, const struct op *op, struct err *e)
+static bool bulk_parts(struct delta *d, const struct op *op, uint8_t *bytes, struct err *e)
 {
-	if (!d->bulk && !(d->bulk = malloc(CODE_BULK_MAX)))
-		return err_nomem(e);
 	for (uint64_t done = 0; done < op->n; done += CODE_BULK_MAX) {
 		size_t n =
 			op->n - done < CODE_BULK_MAX ? (size_t)(op->n - done) : CODE_BULK_MAX;
 
-		if (!code_bulk(&d->coder, d->models, d->bulk, n, e))
+		if (!code_bulk(&d->coder, d->models, bytes, n, e))
 			return false;
 		account(d, 0, n);
-		if (!output(d, d->bulk, n, e))
+		if (!output(d, bytes, n, e))
 			return false;
 	}
 	return true;
+}
+
+static bool do_bulk(struct delta *d, const struct op *op, struct err *e)
+{
+	uint8_t *bytes = malloc(CODE_BULK_MAX);
+	bool ok = bytes ? bulk_parts(d, op, bytes, e) : err_nomem(e);
+
+	free(bytes);
+	return ok;
 }
 
 static bool do_raw(struct delta *d, const struct piece *p, uint64_t address, struct err *e)

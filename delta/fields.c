@@ -61,15 +61,41 @@ uint64_t fields_address(const struct piece *p, uint64_t streams_before)
 	return p->transform ? (UINT64_C(1) << 50) + streams_before : p->offset;
 }
 
-static int by_from(const void *a, const void *b)
+static int by_from(const struct field_range *x, const struct field_range *y)
 {
-	const struct field_range *x = a, *y = b;
-
 	if (x->from != y->from)
 		return x->from < y->from ? -1 : 1;
 	if (x->n != y->n)
 		return x->n < y->n ? -1 : 1;
 	return x->shift < y->shift ? -1 : x->shift > y->shift;
+}
+
+/* In place: qsort(3) takes as much memory again, just when the commands take most. */
+static void sift(struct field_range *v, size_t at, size_t n)
+{
+	struct field_range moved = v[at];
+
+	for (size_t child; (child = 2 * at + 1) < n; at = child) {
+		if (child + 1 < n && by_from(&v[child], &v[child + 1]) < 0)
+			child++;
+		if (by_from(&moved, &v[child]) >= 0)
+			break;
+		v[at] = v[child];
+	}
+	v[at] = moved;
+}
+
+static void heap_sort(struct field_range *v, size_t n)
+{
+	for (size_t i = n / 2; i-- > 0;)
+		sift(v, i, n);
+	while (n-- > 1) {
+		struct field_range last = v[n];
+
+		v[n] = v[0];
+		v[0] = last;
+		sift(v, 0, n);
+	}
 }
 
 static void index_map(struct fields *f)
@@ -91,10 +117,13 @@ bool fields_map(struct fields *f, const struct piece *pieces, size_t n_pieces,
 		const struct op *ops, size_t n_ops, struct err *e)
 {
 	uint64_t streams = 0;
+	size_t n = 0;
 
+	for (size_t i = 0; i < n_ops; i++)
+		n += ops[i].kind == OP_COPY || ops[i].kind == OP_ADD;
 	free(f->map);
 	f->n_map = 0;
-	f->map = reallocarray(NULL, n_ops + 1, sizeof(*f->map));
+	f->map = reallocarray(NULL, n + 1, sizeof(*f->map));
 	if (!f->map)
 		return err_nomem(e);
 	for (size_t i = 0; i < n_pieces; i++) {
@@ -110,7 +139,7 @@ bool fields_map(struct fields *f, const struct piece *pieces, size_t n_pieces,
 		}
 		streams += pieces[i].plain_size;
 	}
-	qsort(f->map, f->n_map, sizeof(*f->map), by_from);
+	heap_sort(f->map, f->n_map);
 	index_map(f);
 	return true;
 }

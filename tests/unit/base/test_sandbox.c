@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -388,6 +389,49 @@ static void a_child_does_not_outlive_who_waits_for_it(void **state UNUSED)
 	}
 }
 
+/* How much memory is there, in KiB. */
+static long resident(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return u.ru_maxrss;
+}
+
+/* Three large blocks one after another; behind the second is a small one that stays. */
+static bool take_and_free(void *ctx, struct err *e)
+{
+	static const size_t sizes[] = { 8 << 20, 6 << 20, 7 << 20 };
+	long before = resident();
+	char *volatile small = NULL; /* or the compiler leaves it out */
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		char *p = malloc(sizes[i]);
+
+		if (i == 1)
+			small = malloc(100 << 10); /* what is free elsewhere is smaller */
+		if (!p)
+			return err_nomem(e);
+		for (size_t at = 0; at < sizes[i]; at += 4096)
+			((volatile char *)p)[at] = 1;
+		free(p);
+	}
+	free(small);
+	return resident() - before < 10 << 10 ||
+	       err_set(e, E_TOO_BIG, "%ld KiB are kept", resident() - before);
+}
+
+static void what_a_child_frees_is_given_back(void **state)
+{
+	static const struct sandbox_rule usage[] = { { .call = "getrusage" }, { 0 } };
+	const struct sandbox box = { .profile = SANDBOX_COMPUTE, .rules = usage };
+	struct err e;
+
+	if (ADDRESS_SANITIZED)
+		skip();
+	assert_ok(sandbox_call(&box, take_and_free, NULL, NULL, 0, &e), &e);
+}
+
 static void an_unknown_user_stops_the_entry(void **state)
 {
 	static const struct sandbox box = { .user = "no-such-user-here" };
@@ -434,6 +478,7 @@ int main(void)
 		cmocka_unit_test(a_child_can_be_waited_for_in_steps_and_ended_anywhere),
 		cmocka_unit_test(errors_and_crashes_come_back),
 		cmocka_unit_test(a_child_does_not_outlive_who_waits_for_it),
+		cmocka_unit_test(what_a_child_frees_is_given_back),
 		cmocka_unit_test(an_unknown_user_stops_the_entry),
 		cmocka_unit_test(root_becomes_the_user),
 	};

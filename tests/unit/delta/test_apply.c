@@ -4,10 +4,13 @@
 
 #include "base/bytes.h"
 #include "base/io.h"
+#include "base/sandbox.h"
 #include "base/sha256.h"
 #include "delta/deflate.h"
+#include "delta/space.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -1051,6 +1054,123 @@ static void old_streams_that_are_thrown_away_and_wanted_again_end_the_work(void 
 	assert_true(sink.next > sizeof(zeros) / 2 && sink.next < sizeof(zeros));
 }
 
+/* ---- memory ---- */
+
+/* Raw deflate of n zeros. */
+static size_t pack_zeros(uint8_t *to, size_t room, size_t n)
+{
+	static uint8_t zeros[SPACE_CHUNK];
+	z_stream z = {
+		.next_in = zeros, .avail_in = (uInt)n, .next_out = to, .avail_out = (uInt)room
+	};
+
+	assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, -15, 8, 0), Z_OK);
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	deflateEnd(&z);
+	return z.total_out;
+}
+
+/* What takes most memory, at the same time: unpacked old streams, as many commands as a frame may have,
+ * bytes in bulk. */
+enum {
+	MOST_STREAMS = 4,
+	MOST_OLD = 1 << 20,
+	MOST_SPACE = MOST_OLD + MOST_STREAMS * SPACE_CHUNK,
+	MOST_EACH = 16,
+	MOST_COPIES = LIMIT_DELTA_OPS - MOST_STREAMS - 1,
+	MOST_BULK = CODE_BULK_MAX,
+	MOST_FRAME = MOST_STREAMS * SPACE_CHUNK + MOST_COPIES * MOST_EACH + MOST_BULK,
+	MOST_NEW = 2 * MOST_FRAME, /* the second begins with what the first has unpacked */
+};
+
+static uint8_t most_space[MOST_SPACE], most_new[MOST_NEW];
+
+static struct buf make_most(void)
+{
+	static struct op ops[LIMIT_DELTA_OPS];
+	struct stream table[MOST_STREAMS];
+	size_t at = MOST_STREAMS * SPACE_CHUNK;
+	struct forge f;
+
+	for (unsigned i = 0; i < MOST_STREAMS; i++) {
+		uint64_t offset = i * 65536;
+
+		table[i] = (struct stream){
+			.offset = offset,
+			.size = (uint32_t)pack_zeros(most_space + offset, 65536, SPACE_CHUNK),
+			.plain_size = SPACE_CHUNK,
+			.transform = TRANSFORM_DEFLATE,
+		};
+		ops[i] = (struct op){ .kind = OP_COPY,
+				      .n = SPACE_CHUNK,
+				      .from = MOST_OLD + i * SPACE_CHUNK };
+	}
+	for (unsigned i = 0; i < MOST_COPIES; i++, at += MOST_EACH) {
+		uint64_t from = i * UINT64_C(2654435761) % (MOST_OLD - MOST_EACH);
+
+		ops[MOST_STREAMS + i] =
+			(struct op){ .kind = OP_COPY, .n = MOST_EACH, .from = from };
+		memcpy(most_new + at, most_space + from, MOST_EACH);
+	}
+	ops[LIMIT_DELTA_OPS - 1] = (struct op){ .kind = OP_INSERT, .n = MOST_BULK };
+	for (uint32_t i = 0, seed = 1; i < MOST_BULK; i++)
+		most_new[at + i] = (uint8_t)((seed = seed * 1664525 + 1013904223) >> 24);
+	memcpy(most_new + MOST_FRAME, most_new, MOST_FRAME);
+	const struct forge_piece p = { .piece = { .size = MOST_FRAME },
+				       .ops = ops,
+				       .n_ops = LIMIT_DELTA_OPS,
+				       .bulk = true };
+	forge_init(&f, most_space, MOST_SPACE, MOST_OLD, most_new, MOST_NEW, 21);
+	forge_table(&f, table, MOST_STREAMS, NULL, 0);
+	forge_frame(&f, &p, 1);
+	forge_frame(&f, &p, 1);
+	return forge_finish(&f);
+}
+
+struct most {
+	int delta, old;
+	uint64_t next;
+};
+
+static bool take_most(void *ctx, uint64_t offset, const uint8_t *p, size_t n, struct err *e)
+{
+	struct most *m = ctx;
+
+	m->next = offset + n;
+	return memcmp(most_new + offset, p, n) == 0 || err_set(e, E_CORRUPT, "wrong bytes");
+}
+
+static bool apply_most(void *ctx, struct err *e)
+{
+	CLEANUP(delta_freep) struct delta *d = NULL;
+	struct rusage before, after;
+	struct most *m = ctx;
+
+	getrusage(RUSAGE_SELF, &before);
+	if (!delta_open(&d, m->delta, m->old, e) || !delta_apply(d, 0, take_most, m, e))
+		return false;
+	getrusage(RUSAGE_SELF, &after);
+	return (after.ru_maxrss - before.ru_maxrss < 24 << 10 && m->next == MOST_NEW) ||
+	       err_set(e, E_TOO_BIG, "%ld KiB", after.ru_maxrss - before.ru_maxrss);
+}
+
+static void the_most_that_a_frame_may_hold_stays_within_24_mib(void **state UNUSED)
+{
+	static const struct sandbox_rule usage[] = { { .call = "getrusage" }, { 0 } };
+	const struct sandbox box = { .profile = SANDBOX_COMPUTE, .rules = usage };
+	struct err e;
+
+	if (ADDRESS_SANITIZED)
+		skip();
+	CLEANUP(buf_done) struct buf b = make_most();
+	CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
+	CLEANUP(fd_closep) int old = forge_memfile(most_space, MOST_OLD);
+	struct most m = { .delta = fd, .old = old };
+	const int keep[] = { fd, old };
+	malloc_trim(0); /* what is free already would not be counted */
+	assert_ok(sandbox_call(&box, apply_most, &m, keep, ARRAY_SIZE(keep), &e), &e);
+}
+
 enum { BOMB_STOP = 64 << 20 };
 
 static bool take_zeros(void *ctx, uint64_t offset, const uint8_t *p UNUSED, size_t n,
@@ -1322,6 +1442,7 @@ int main(void)
 		cmocka_unit_test(more_old_streams_than_are_kept_are_read),
 		cmocka_unit_test(
 			old_streams_that_are_thrown_away_and_wanted_again_end_the_work),
+		cmocka_unit_test(the_most_that_a_frame_may_hold_stays_within_24_mib),
 		cmocka_unit_test(a_bomb_of_a_tebibyte_needs_no_memory),
 		cmocka_unit_test(bulk_of_impossible_sizes_is_refused),
 		cmocka_unit_test(bulk_without_memory_is_told),
