@@ -113,10 +113,13 @@ static bool parse_event(struct checkin_event *ret, struct jdoc *d, uint64_t seq,
 	if (jobj_has(o, "log") &&
 	    !jobj_text(&ev.log, &ev.log_n, o, "log", 3 * LIMIT_LOG_TAIL, e))
 		return false;
-	/* Replacement characters may have made it longer; the end matters. */
-	if (ev.log_n > LIMIT_LOG_TAIL) {
-		ev.log += ev.log_n - LIMIT_LOG_TAIL;
-		ev.log_n = LIMIT_LOG_TAIL;
+	/* Replacement characters may have made it longer; the end matters, from a whole one on: a
+	 * part would be replaced again, and be longer than a server takes. */
+	if (ev.log) {
+		size_t from = text_tail(ev.log, ev.log_n, LIMIT_LOG_TAIL);
+
+		ev.log += from;
+		ev.log_n -= from;
 	}
 	*ret = ev;
 	return true;

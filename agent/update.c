@@ -1,5 +1,7 @@
 #include "agent/update.h"
 
+#include "base/text.h"
+
 #include <stdio.h>
 
 static const struct update_step no_step = { 0 };
@@ -22,6 +24,7 @@ static struct update_step enter(struct state *s, const struct update_event *ev,
 static void set_reason(struct state *s, const char *text)
 {
 	snprintf(s->reason, sizeof(s->reason), "%s", text ? text : "");
+	text_clean(s->reason, strlen(s->reason), ""); /* the cut may go through a character */
 }
 
 static void forget_target(struct state *s)

@@ -372,6 +372,15 @@ size_t text_char(const void *s, size_t n)
 	return len;
 }
 
+size_t text_tail(const char *s, size_t n, size_t max)
+{
+	size_t from = n > max ? n - max : 0;
+
+	while (from > 0 && from < n && ((uint8_t)s[from] & 0xc0) == 0x80)
+		from++;
+	return from;
+}
+
 void text_clean(char *s, size_t n, const char *keep)
 {
 	for (size_t i = 0, len; i < n; i += len) {

@@ -50,6 +50,8 @@ size_t utf8_char(const void *s, size_t n);
  * what stands beside it: control characters (C0, DEL, C1), line and paragraph separators, and
  * embeddings, overrides and isolates of direction (UAX #9; CVE-2021-42574). */
 size_t text_char(const void *s, size_t n);
+/* Where the end of a UTF-8 text begins that has at most max bytes and only whole characters. */
+size_t text_tail(const char *s, size_t n, size_t max);
 /* Makes '?' of every byte that belongs to no such character and is not one of `keep`. */
 void text_clean(char *s, size_t n, const char *keep);
 

@@ -78,6 +78,21 @@ static bool read_policy_ref(struct policy_version *ret, const struct jval *o, st
 	return jval_get_u64(&ret->version, it.val, 1, J_INT_MAX, e) || err_wrap(e, "policy");
 }
 
+/* Replacing bytes by U+FFFD may make a tail three times as long; the end of it matters. */
+static bool read_log(struct checkin_event *ret, const struct jval *o, struct err *e)
+{
+	size_t from;
+
+	if (!jobj_has(o, "log"))
+		return true;
+	if (!jobj_text(&ret->log, &ret->log_n, o, "log", 3 * LIMIT_LOG_TAIL, e))
+		return false;
+	from = text_tail(ret->log, ret->log_n, LIMIT_LOG_TAIL);
+	ret->log += from;
+	ret->log_n -= from;
+	return true;
+}
+
 static bool read_event(struct checkin_event *ret, const struct jval *o, struct err *e)
 {
 	if (!jval_is_obj(o, e) || !jobj_u64(&ret->seq, o, "seq", 1, J_INT_MAX, e) ||
@@ -88,9 +103,7 @@ static bool read_event(struct checkin_event *ret, const struct jval *o, struct e
 		return false;
 	if (jobj_has(o, "reason") && !jobj_str(&ret->reason, o, "reason", LIMIT_TEXT, e))
 		return false;
-	/* Replacing bytes by U+FFFD may make a tail three times as long. */
-	return !jobj_has(o, "log") ||
-	       jobj_text(&ret->log, &ret->log_n, o, "log", 3 * LIMIT_LOG_TAIL, e);
+	return read_log(ret, o, e);
 }
 
 static bool read_events(struct checkin_request *r, const struct jval *o, struct err *e)

@@ -43,8 +43,8 @@ struct checkin_event {
 	struct release_ref release;
 	struct policy_version policy; /* for kind policy; name NULL if absent */
 	const char *reason;           /* one line, at most LIMIT_TEXT; NULL if absent */
-	const char *log;              /* at most LIMIT_LOG_TAIL; NULL if absent */
-	size_t log_n; /* encode: bytes of any kind; what is not UTF-8 is replaced */
+	const char *log; /* at most LIMIT_LOG_TAIL (of more, the end); NULL if absent */
+	size_t log_n;    /* encode: bytes of any kind; what is not UTF-8 is replaced */
 };
 
 struct checkin_request {

@@ -53,6 +53,16 @@ phone 1.4 panic
 roll_out 1.4
 once 10
 grep -q 'reason="the guest restarted 3 times before it was healthy"' agent.log || die "no reason"
+phone 1.4.1 binary
+roll_out 1.4.1
+once 10
+[ "$(on_server .update)" = rolled_back ] || die "no report with a log that is no text: $(on_server .update)"
+[ "$(on_server '.events[0].log' | wc -c)" -gt 16000 ] || die "its log is not there"
+phone 1.4.2 "failing x$(printf 'é%.0s' $(seq 200))"
+roll_out 1.4.2
+once 10 --set test.health_deadline=2s
+grep -q 'to=rolled_back release="acme/1.4.2"' agent.log || die "no rollback"
+on_server '.events[0].reason' | iconv -f utf-8 -t utf-8 | grep -q 'health: .*é' || die "no reason: $(on_server '.events[0]')"
 phone 1.5 stale
 roll_out 1.5
 once 10 --set test.health_deadline=5s

@@ -7,6 +7,7 @@
  *	broken           starting, and never anything else
  *	failing TEXT     failing, with this detail
  *	panic            ends at once, as a kernel panic looks
+ *	binary           prints what is no text, and ends as `panic` does
  *	reboot-once      restarts itself at its first boot (the data disk remembers), then good
  *	stale            healthy, with the nonce of another boot
  *	die              the monitor itself dies
@@ -138,13 +139,24 @@ static NORETURN void until_stopped(void)
 	}
 }
 
+static void print_no_text(void)
+{
+	static uint8_t junk[LIMIT_LOG_TAIL + 1];
+
+	memset(junk, 0xff, sizeof(junk));
+	if (write(spec.serial_log_fd, junk, sizeof(junk)) != (ssize_t)sizeof(junk))
+		exit(67);
+}
+
 static void behave(const char *how)
 {
 	static const char zeros[] = "00000000000000000000000000000000";
 	char nonce[33];
 
 	read_nonce(nonce);
-	if (strcmp(how, "panic") == 0 ||
+	if (strcmp(how, "binary") == 0)
+		print_no_text();
+	if (strcmp(how, "panic") == 0 || strcmp(how, "binary") == 0 ||
 	    (strcmp(how, "reboot-once") == 0 && first_boot_of_the_disk()))
 		end(LAUNCH_EXIT_REBOOT, E_NONE, "");
 	if (strcmp(how, "die") == 0)
@@ -187,6 +199,7 @@ int main(int argc, char **argv)
 		until_stopped();
 	struct launch_event started = { .kind = LAUNCH_STARTED, .engine = "fake" };
 	snprintf(started.why, sizeof(started.why), "%.100s", how);
+	text_clean(started.why, strlen(started.why), "");
 	say(started);
 	if (dprintf(spec.serial_log_fd, "this guest is %s, on %d MiB\n", how,
 		    (int)spec.memory_mib) < 0)

@@ -193,6 +193,23 @@ static void a_power_cut_before_the_record_knows_leaves_what_waits(void **state)
 	}
 }
 
+static void assert_log_bytes(const struct events_batch *b, const struct buf *body)
+{
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	const struct jval *events;
+	struct err e;
+
+	assert_ok(jdoc_parse(&d, body->p, body->n, &e), &e);
+	assert_ok(jobj_arr(&events, jdoc_root(d), "events", LIMIT_EVENTS, &e), &e);
+	for (size_t i = 0; i < b->n; i++) {
+		const char *log;
+		size_t n;
+
+		assert_ok(jobj_text(&log, &n, jarr_at(events, i), "log", SIZE_MAX, &e), &e);
+		assert_int_equal(n, b->v[i].log_n);
+	}
+}
+
 /* The worst that a guest can print: all of it has to fit a check-in with the others. */
 static void hostile_logs_fit_a_checkin_and_the_queue_moves(void **state)
 {
@@ -222,6 +239,8 @@ static void hostile_logs_fit_a_checkin_and_the_queue_moves(void **state)
 		r.events = b->v;
 		r.n_events = b->n;
 		assert_ok(checkin_request_encode(&r, &body, &e), &e);
+		/* A log that began within a character would be longer again when it is sent. */
+		assert_log_bytes(b, &body);
 		s.acked_event = b->v[b->n - 1].seq;
 		assert_true(++rounds < 8);
 	}

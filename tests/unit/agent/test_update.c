@@ -1,6 +1,7 @@
 #include "tests/support/unit.h"
 
 #include "agent/update.h"
+#include "base/text.h"
 
 enum { NOW = 1800000000, K = 3 };
 
@@ -357,6 +358,26 @@ static void a_damaged_slot_hands_over_to_a_staged_release(void **state)
 	assert_int_equal(s.target_slot, SLOT_B);
 }
 
+/* It goes to the server and to `status`, as text. */
+static void a_reason_that_is_cut_stays_text(void **state)
+{
+	char text[2 * STATE_REASON] = "x";
+	struct state s = at(UPDATE_TRIAL);
+	struct update_event ev = event(EV_UNHEALTHY);
+
+	for (size_t i = 1; i + 2 < sizeof(text); i += 2)
+		memcpy(text + i, "\xc3\xa9", 2);
+	ev.text = text;
+	assert_true(update_apply(&s, &ev).report);
+	assert_int_equal(s.update, UPDATE_ROLLED_BACK);
+	for (size_t i = 0, n = strlen(s.reason); i < n;) {
+		size_t len = text_char(s.reason + i, n - i);
+
+		assert_int_not_equal(len, 0);
+		i += len;
+	}
+}
+
 static void random_histories_never_leave_the_record_impossible(void **state)
 {
 	uint64_t x = 88172645463325252u;
@@ -412,6 +433,7 @@ int main(void)
 		cmocka_unit_test(
 			a_damaged_slot_never_falls_back_below_the_floor_or_to_a_bad_one),
 		cmocka_unit_test(a_damaged_slot_hands_over_to_a_staged_release),
+		cmocka_unit_test(a_reason_that_is_cut_stays_text),
 		cmocka_unit_test(random_histories_never_leave_the_record_impossible),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,6 +66,18 @@ static void cleaned_text_has_a_question_mark_for_each_byte_of_the_others(void **
 	assert_memory_equal(nul, "a?b?", 4);
 }
 
+static void a_tail_begins_with_a_character(void **state)
+{
+	static const char text[] =
+		"a\xc3\xa9\xe2\x82\xac\xf0\x9f\x93\xb1"; /* 1, 2, 3 and 4 bytes */
+	static const size_t from[] = { 10, 10, 10, 10, 6, 6, 6, 3, 3, 1, 0, 0 };
+
+	for (size_t max = 0; max < ARRAY_SIZE(from); max++)
+		assert_int_equal(text_tail(text, 10, max), from[max]);
+	assert_int_equal(text_tail("\x80\x80", 2, 1), 2);
+	assert_int_equal(text_tail("", 0, 1), 0);
+}
+
 static void hex_goes_there_and_back(void **state)
 {
 	static const uint8_t raw[] = { 0x00, 0x9f, 0xff, 0x10 };
@@ -386,6 +398,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(characters_that_people_see_are_told_from_the_others),
 		cmocka_unit_test(cleaned_text_has_a_question_mark_for_each_byte_of_the_others),
+		cmocka_unit_test(a_tail_begins_with_a_character),
 		cmocka_unit_test(hex_goes_there_and_back),
 		cmocka_unit_test(hex_refuses_what_it_would_not_write),
 		cmocka_unit_test(bases_match_the_rfc),
