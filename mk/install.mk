@@ -1,6 +1,10 @@
 # Manual pages, completion and `make install`.
 
 PREFIX ?= /usr/local
+# Debian's zsh looks below /usr only into the folder for packages.
+ZSH_FOLDER = share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+# What manual pages, messages and settings refer to.
+DOCS := $(wildcard docs/*.md docs/*.yaml)
 MAN_SECTION_valised := 8
 MAN_SECTION_valise-agent := 8
 MAN_SECTION_valise-vmm := 8
@@ -26,22 +30,23 @@ install: programs $(MANS) ## programs, manual pages, completion, units: DESTDIR,
 	for page in $(MANS); do \
 		install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}" "$$page"; done
 	install -d '$(DESTDIR)$(PREFIX)/share/bash-completion/completions'
-	install -d '$(DESTDIR)$(PREFIX)/share/zsh/site-functions'
+	install -d '$(DESTDIR)$(PREFIX)/$(ZSH_FOLDER)'
 	for p in $(PROGRAMS); do \
 		"$$p" completion bash >"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$${p##*/}" && \
-		"$$p" completion zsh >"$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_$${p##*/}" || exit 1; done
+		"$$p" completion zsh >"$(DESTDIR)$(PREFIX)/$(ZSH_FOLDER)/_$${p##*/}" || exit 1; done
 	install -d '$(DESTDIR)$(PREFIX)/lib/systemd/system'
 	for unit in $(UNITS_SYSTEMD); do \
 		sed 's|/usr/local/bin/|$(PREFIX)/bin/|' "$$unit" \
 			>"$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}" || exit 1; done
 	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/lib/sysusers.d' deploy/sysusers.d/valise.conf
 	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/doc/valise' deploy/settings/*.conf deploy/nginx.conf
+	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/doc/valise/docs' $(DOCS)
 
 uninstall: ## remove what `make install` put there; settings, keys and state stay
 	for p in $(notdir $(PROGRAMS)); do \
 		rm -f "$(DESTDIR)$(PREFIX)/bin/$$p" \
 			"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$p" \
-			"$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_$$p" || exit 1; done
+			"$(DESTDIR)$(PREFIX)/$(ZSH_FOLDER)/_$$p" || exit 1; done
 	for page in $(notdir $(MANS)); do \
 		rm -f "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$page" || exit 1; done
 	rm -f $(patsubst %,'$(DESTDIR)$(PREFIX)/lib/systemd/system/%',$(notdir $(UNITS_SYSTEMD)))

@@ -55,7 +55,11 @@ if [ "$BUILD" = "$TOP/build/release" ]; then
 		done
 		[ "$(find dest/usr/share/man -name "$p.?" | wc -l)" = 1 ] || die "no page of $p"
 		[ -s "dest/usr/share/bash-completion/completions/$p" ] || die "bash, $p"
-		[ -s "dest/usr/share/zsh/site-functions/_$p" ] || die "zsh, $p"
+		[ -s "dest/usr/share/zsh/vendor-completions/_$p" ] || die "zsh, $p"
+	done
+	zsh -f -c 'print -l $fpath' | grep -qx /usr/share/zsh/vendor-completions || die "zsh does not look there"
+	for text in FORMATS.md OPERATING.md openapi.yaml; do
+		[ -s "dest/usr/share/doc/valise/docs/$text" ] || die "$text, which pages and messages name"
 	done
 	grep -q '^ExecStart=/usr/bin/valised ' dest/usr/lib/systemd/system/valised.service || die "the unit names another program"
 	[ "$(find dest -type f | wc -l)" -gt 20 ] || die "little was installed: $(find dest -type f)"
