@@ -91,7 +91,7 @@ static bool cmd_check(int argc UNUSED, char **argv UNUSED, struct err *e)
 		conf_print_sample(stdout, settings_rows, settings_n);
 		return true;
 	}
-	if (!load(&s, e))
+	if (!load(&s, e) || !setup_check_tls(&s, e))
 		return false;
 	puts("settings: fine");
 	if (!opt_store)

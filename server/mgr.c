@@ -3,6 +3,7 @@
 #include "server/ipc.h"
 #include "server/listen.h"
 #include "server/notify.h"
+#include "server/setup.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/io.h"
@@ -650,7 +651,7 @@ static bool open_state(struct mgr *m, const struct settings *s, struct err *e)
 {
 	m->state_dir = open(s->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (m->state_dir < 0)
-		return err_sys(e, errno, "%s", s->state_dir);
+		return setup_no_state(s, errno, e);
 	m->key_dir =
 		openat(m->state_dir, "keys", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (m->key_dir < 0) {

@@ -192,13 +192,41 @@ bool setup_init(const struct settings *s, const char *const *names, size_t n,
 	return setup_give_back(s, first_token(s, ret, e), e);
 }
 
+bool setup_no_state(const struct settings *s, int sys, struct err *e)
+{
+	err_sys(e, sys, "%s", s->state_dir);
+	return e->code == E_NOT_FOUND ? err_hint(e, "make it with: valised init") : false;
+}
+
+static bool is_there(int dirfd, const char *name)
+{
+	return dirfd >= 0 &&
+	       (faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT);
+}
+
 bool setup_pin(const struct settings *s, uint8_t ret[static SHA256_SIZE], struct err *e)
 {
 	CLEANUP(fd_closep) int dirfd = open(s->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (dirfd < 0)
-		return err_sys(e, errno, "%s", s->state_dir);
+		return setup_no_state(s, errno, e);
 	return pin_of(s, dirfd, ret, e);
+}
+
+bool setup_check_tls(const struct settings *s, struct err *e)
+{
+	CLEANUP(fd_closep) int dirfd = open(s->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint8_t pin[SHA256_SIZE];
+
+	if (!s->listen_tls)
+		return true;
+	if (dirfd < 0 && errno != ENOENT)
+		return err_sys(e, errno, "%s", s->state_dir);
+	/* What `valised init` makes is not missed before. */
+	if ((!s->tls_certificate[0] && !is_there(dirfd, "tls/cert.pem")) ||
+	    (!s->tls_key[0] && !is_there(dirfd, "tls/key.pem")))
+		return true;
+	return pin_of(s, dirfd, pin, e);
 }
 
 static bool make_token(const struct settings *s, const char *name, unsigned scopes,
@@ -208,7 +236,7 @@ static bool make_token(const struct settings *s, const char *name, unsigned scop
 
 	/* Never make a directory here: a wrong path would look like an empty server. */
 	if (access(s->state_dir, F_OK) < 0)
-		return err_sys(e, errno, "%s", s->state_dir);
+		return setup_no_state(s, errno, e);
 	return setup_open_store(&store, s, e) &&
 	       tokens_create(store, name, scopes, (int64_t)ttl_s, "console", &ret->token,
 			     ret->token_text, e);

@@ -24,6 +24,12 @@ struct setup_made {
 bool setup_init(const struct settings *s, const char *const *names, size_t n,
 		struct setup_made *ret, struct err *e) MUST_USE;
 
+/* What is said when the state directory cannot be opened: errno's words, and what makes one. */
+bool setup_no_state(const struct settings *s, int sys, struct err *e) MUST_USE;
+
+/* Whether certificate and key, where they are there or named by the settings, are good and fit. */
+bool setup_check_tls(const struct settings *s, struct err *e) MUST_USE;
+
 /* SHA-256 of the certificate's SubjectPublicKeyInfo. */
 bool setup_pin(const struct settings *s, uint8_t ret[static SHA256_SIZE],
 	       struct err *e) MUST_USE;

@@ -15,7 +15,7 @@ static bool open_keys(int *ret, const struct settings *s, struct err *e)
 	CLEANUP(fd_closep) int fd = -1;
 
 	if (dir < 0)
-		return err_sys(e, errno, "%s", s->state_dir);
+		return setup_no_state(s, errno, e);
 	fd = openat(dir, "keys", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(e, errno, "%s/keys", s->state_dir);

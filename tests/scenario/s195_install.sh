@@ -22,6 +22,23 @@ if [ "$(id -u)" = 0 ]; then
 	grep -q "systemd-sysusers" err || die "$(cat err)"
 	[ ! -e "$TMPDIR/x" ] || die "something was made"
 fi
+say "what lacks a state folder, or has a certificate that does not fit, is told before a restart"
+missing=("${server_settings[@]}" --state "$TMPDIR/missing")
+for command in run pin "keys show" "token x --scope admin"; do
+	got=0
+	"$bin/valised" $command "${missing[@]}" >out 2>&1 || got=$?
+	[ $got = 66 ] && grep -q "valised init" out || die "$command: status $got: $(cat out)"
+done
+"$bin/valised" check "${missing[@]}" >/dev/null || die "check before init"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout own.key -out own.pem -subj /CN=own 2>/dev/null
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out other.key 2>/dev/null
+own=(--set "tls.certificate=$TMPDIR/own.pem")
+"$bin/valised" check "${missing[@]}" "${own[@]}" --set "tls.key=$TMPDIR/own.key" >/dev/null || die "a good pair"
+for key in other.key no.key own.pem; do
+	if "$bin/valised" check "${missing[@]}" "${own[@]}" --set "tls.key=$TMPDIR/$key" >out 2>&1; then die "taken: $key"; fi
+	grep -q "TLS" out || die "$(cat out)"
+done
+
 say "a state folder where others could have written, or look at keys, is not worked with"
 refused() { # TEXT COMMAND...
 	local got=0 text=$1
