@@ -135,8 +135,8 @@ bool cmd_target_check(const struct cmd_target *t, struct err *e)
 	if (t->all + !!t->group + !!t->device != 1)
 		return err_set(e, E_USAGE,
 			       "say whom: one of --all, --group NAME, --device DEVICE");
-	if (t->group && !name_is_valid(t->group, LIMIT_NAME))
-		return err_set(e, E_USAGE, "\"%.80s\" is no name for a group", t->group);
+	if (t->group && !name_check(t->group, LIMIT_NAME, "group", e))
+		return false;
 	return true;
 }
 
@@ -163,15 +163,17 @@ bool cmd_target_write(struct remote *r, struct jw *w, const char *key,
 struct find {
 	const char *what;
 	char id[DEVICE_ID_SIZE];
-	unsigned n;
+	unsigned n, n_past; /* past: revoked, and found by its name */
+	bool is_past;       /* the one of `id` */
 };
 
 static bool match_device(void *arg, const struct jval *item, struct err *e)
 {
 	struct find *f = arg;
 	const char *id;
-	const char *name = "";
+	const char *name = "", *state;
 	struct err ignored;
+	bool past;
 
 	if (!jobj_str(&id, item, "id", DEVICE_ID_SIZE - 1, e))
 		return false;
@@ -181,8 +183,15 @@ static bool match_device(void *arg, const struct jval *item, struct err *e)
 		name = "";
 	if (strncmp(id, f->what, strlen(f->what)) != 0 && strcmp(name, f->what) != 0)
 		return true;
-	memcpy(f->id, id, sizeof(f->id));
+	past = strncmp(id, f->what, strlen(f->what)) != 0 &&
+	       jobj_str(&state, item, "state", LIMIT_TEXT, &ignored) &&
+	       strcmp(state, "revoked") == 0;
+	if (f->n == 0 || f->is_past) {
+		memcpy(f->id, id, sizeof(f->id));
+		f->is_past = past;
+	}
 	f->n++;
+	f->n_past += past;
 	return true;
 }
 
@@ -201,7 +210,7 @@ bool cmd_find_device(struct remote *r, const char *what, char out[static DEVICE_
 		return false;
 	if (f.n == 0)
 		return err_set(e, E_NOT_FOUND, "no device has the id or name \"%.80s\"", what);
-	if (f.n > 1)
+	if (f.n > 1 && f.n - f.n_past != 1)
 		return err_set(e, E_USAGE, "\"%.80s\" fits %u devices; give more of the id",
 			       what, f.n);
 	memcpy(out, f.id, DEVICE_ID_SIZE);

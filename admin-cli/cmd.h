@@ -65,7 +65,8 @@ bool cmd_target_check(const struct cmd_target *t, struct err *e) MUST_USE;
 bool cmd_target_write(struct remote *r, struct jw *w, const char *key,
 		      const struct cmd_target *t, struct err *e) MUST_USE;
 
-/* A device by its id, the beginning of its id, or its name.  E_NOT_FOUND; E_USAGE if several fit. */
+/* A device by its id, the beginning of its id, or its name.  A revoked one
+ * gives its name up to its successor's.  E_NOT_FOUND; E_USAGE if several fit. */
 bool cmd_find_device(struct remote *r, const char *what, char out[static DEVICE_ID_SIZE],
 		     struct err *e) MUST_USE;
 

@@ -68,8 +68,8 @@ bool cmd_device_list(int argc, char **argv, struct err *e)
 	CLEANUP(remote_done) struct remote r = { 0 };
 	char query[256] = "";
 
-	if (opt_group && !name_is_valid(opt_group, LIMIT_NAME))
-		return err_set(e, E_USAGE, "\"%.80s\" is no name for a group", opt_group);
+	if (opt_group && !name_check(opt_group, LIMIT_NAME, "group", e))
+		return false;
 	if (opt_state && !name_is_valid(opt_state, 16))
 		return err_set(e, E_USAGE, "--state=%.80s", opt_state);
 	snprintf(query, sizeof(query), "%s%s%s%s%s", opt_group ? "group=" : "",

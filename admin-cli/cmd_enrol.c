@@ -75,9 +75,8 @@ static bool request_body(struct buf *body, struct err *e)
 	jw_obj(&w, NULL);
 	jw_arr(&w, "groups");
 	for (size_t i = 0; i < opt_groups.n; i++) {
-		if (!name_is_valid(opt_groups.v[i], LIMIT_NAME))
-			return err_set(e, E_USAGE, "\"%.80s\" is no name for a group",
-				       opt_groups.v[i]);
+		if (!name_check(opt_groups.v[i], LIMIT_NAME, "group", e))
+			return false;
 		jw_str(&w, NULL, opt_groups.v[i]);
 	}
 	jw_end(&w);
@@ -128,14 +127,16 @@ static bool print_ticket(const struct jval *answer, const char *text, struct err
 	CLEANUP(buf_done) struct buf b = BUF_INIT(1 << 20);
 	struct qr_style style = { .utf8 = out_utf8(), .color = out_color(stdout) };
 	bool draw = opt_qr || (!opt_no_qr && isatty(STDOUT_FILENO));
+	const char *until;
 
 	if (opts_json())
 		return print_json(answer, text, e);
-	if (!buf_printf(&b, e, "%s\n", text) ||
+	if (!jobj_str(&until, answer, "expires_at", TIME_TEXT_SIZE - 1, e) ||
+	    !buf_printf(&b, e, "%s\n", text) ||
 	    (draw && (!buf_add_str(&b, "\n", e) || !qr_draw(&b, text, style, e))) ||
 	    !out_write(&b, e))
 		return false;
-	cmd_note("Good once, for %s; on the handset: valise-agent enrol TICKET", opt_ttl);
+	cmd_note("Good once, until %s; on the handset: valise-agent enrol TICKET", until);
 	return true;
 }
 

@@ -145,8 +145,8 @@ static bool place_of(struct place *p, const char *product, bool policy, struct e
 		snprintf(p->path, sizeof(p->path), "policies/*/*");
 		return true;
 	}
-	if (!name_is_valid(product, LIMIT_NAME))
-		return err_set(e, E_USAGE, "\"%.80s\" is no name for a product", product);
+	if (!name_check(product, LIMIT_NAME, "product", e))
+		return false;
 	snprintf(p->role, sizeof(p->role), "releases.%s", product);
 	snprintf(p->path, sizeof(p->path), "releases/%s/*/*", product);
 	return true;
@@ -213,8 +213,8 @@ bool cmd_publisher_renew(int argc, char **argv, struct err *e)
 
 	if (opt_policy + opt_targets + (argc > 0) != 1)
 		return err_set(e, E_USAGE, "name a PRODUCT, or give --policy or --targets");
-	if (argc > 0 && !name_is_valid(argv[0], LIMIT_NAME))
-		return err_set(e, E_USAGE, "\"%.80s\" is no name for a product", argv[0]);
+	if (argc > 0 && !name_check(argv[0], LIMIT_NAME, "product", e))
+		return false;
 	snprintf(role, sizeof(role), "%s%s", argc > 0 ? "releases." : "",
 		 argc > 0     ? argv[0]
 		 : opt_policy ? "policies"

@@ -70,8 +70,8 @@ bool cmd_release_list(int argc, char **argv, struct err *e)
 	CLEANUP(remote_done) struct remote r = { 0 };
 	char query[LIMIT_NAME + 40] = "";
 
-	if (argc > 0 && !name_is_valid(argv[0], LIMIT_NAME))
-		return err_set(e, E_USAGE, "\"%.80s\" is no name for a product", argv[0]);
+	if (argc > 0 && !name_check(argv[0], LIMIT_NAME, "product", e))
+		return false;
 	if (argc > 0 || opt_pending)
 		snprintf(query, sizeof(query), "%s%s%s", argc > 0 ? "product=" : "",
 			 argc > 0 ? argv[0] : "",

@@ -38,7 +38,10 @@ bool cmd_rollout_start(int argc, char **argv, struct err *e)
 	struct release_ref ref;
 	struct remote_call c = { .route = ROUTE_ROLLOUT_NEW, .body = &body };
 	struct jw w;
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	char question[RELEASE_REF_SIZE + 80];
+	struct err ignored;
+	uint64_t reached;
 
 	if (!release_ref_parse(&ref, argv[0], e) || !cmd_target_check(&cmd_target, e) ||
 	    !remote_open(&r, REMOTE_TOKEN, e))
@@ -53,8 +56,16 @@ bool cmd_rollout_start(int argc, char **argv, struct err *e)
 	if (!cmd_target_write(&r, &w, "target", &cmd_target, e))
 		return false;
 	jw_end(&w);
-	return jw_finish(&w, e) &&
-	       cmd_call_and_print(&r, &c, item_cols, ARRAY_SIZE(item_cols), e);
+	if (!jw_finish(&w, e) || !remote_do(&r, &c, NULL, &d, e))
+		return false;
+	if (!d)
+		return err_set(e, E_FORMAT, "the server answered nothing");
+	if (!cmd_print_item(jdoc_root(d), item_cols, ARRAY_SIZE(item_cols), e))
+		return false;
+	if (jobj_u64(&reached, jdoc_root(d), "reached", 0, UINT64_MAX, &ignored) &&
+	    reached == 0)
+		cmd_note("No handset is reached now; it is for those that come to it later.");
+	return true;
 }
 
 bool cmd_rollout_status(int argc, char **argv, struct err *e)

@@ -51,9 +51,12 @@ bool cmd_token_new(int argc, char **argv, struct err *e)
 	jw_str(&w, "name", argv[0]);
 	jw_arr(&w, "scopes");
 	for (size_t i = 0; i < opt_scopes.n; i++) {
-		if (!api_scope_parse(&scope, opt_scopes.v[i]))
-			return err_set(e, E_USAGE, "--scope=%.40s: no such scope",
-				       opt_scopes.v[i]);
+		if (!api_scope_parse(&scope, opt_scopes.v[i])) {
+			err_set(e, E_USAGE, "--scope=%.40s: no such scope", opt_scopes.v[i]);
+			return err_hint(
+				e,
+				"`valise help token new` names them; for several repeat --scope");
+		}
 		jw_str(&w, NULL, opt_scopes.v[i]);
 	}
 	jw_end(&w);

@@ -24,6 +24,12 @@ static const struct conf_row rows[] = {
 	ROW(proxy, "proxy URL, instead of the environment's"),
 };
 
+bool home_none(struct err *e)
+{
+	err_set(e, E_CONFIG, "no folder for keys: HOME is not set to an absolute path");
+	return err_hint(e, "set HOME, or name the folder: --home DIR");
+}
+
 static bool default_path(char **ret, struct err *e)
 {
 	const char *home = getenv("VALISE_HOME");
@@ -37,10 +43,8 @@ static bool default_path(char **ret, struct err *e)
 		n = asprintf(ret, "%s/valise", xdg);
 	else if (user && *user == '/')
 		n = asprintf(ret, "%s/.config/valise", user);
-	else {
-		err_set(e, E_CONFIG, "no folder for keys: HOME is not set to an absolute path");
-		return err_hint(e, "set HOME, or name the folder: --home DIR");
-	}
+	else
+		n = asprintf(ret, "%s", "");
 	if (n < 0) {
 		*ret = NULL;
 		return err_nomem(e);
@@ -96,7 +100,7 @@ void home_done(struct home *h)
 
 static bool open_top(const struct home *h, int *ret, struct err *e)
 {
-	return dir_open(ret, h->path, 0700, e);
+	return h->path[0] ? dir_open(ret, h->path, 0700, e) : home_none(e);
 }
 
 static bool add_line(struct buf *b, const char *key, const char *value, struct err *e)

@@ -24,13 +24,15 @@ struct home_settings {
 };
 
 struct home {
-	char *path;
+	char *path; /* "": there is no place for one; it is empty, and nothing can be stored */
 	struct home_settings set;
 };
 
 /* path NULL: the default.  A folder that is not there is empty.  E_CONFIG names file and line. */
 bool home_open(struct home *ret, const char *path, struct err *e) MUST_USE;
 void home_done(struct home *h);
+/* What is said where something of a home is needed and there is no place for one. */
+bool home_none(struct err *e) MUST_USE;
 
 /* Writes `config` with these values. */
 bool home_save(struct home *h, const char *server, const char *pin_hex, const char *ca_file,

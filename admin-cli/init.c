@@ -99,9 +99,8 @@ static bool make_publishers(const struct init *i, struct keyring *k, struct err 
 	for (; k->n_publishers < i->n_products; k->n_publishers++) {
 		const char *product = i->products[k->n_publishers];
 
-		if (!name_is_valid(product, LIMIT_NAME))
-			return err_set(e, E_USAGE, "\"%.80s\" is no name for a product",
-				       product);
+		if (!name_check(product, LIMIT_NAME, "product", e))
+			return false;
 		snprintf(name, sizeof(name), "publisher-%s", product);
 		if (!make_key(i, name, "publisher", product, &k->publishers[k->n_publishers],
 			      e))

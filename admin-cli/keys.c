@@ -21,8 +21,8 @@ void key_done(struct key *k)
 
 static bool file_of(char out[static KEYS_NAME_SIZE + 4], const char *name, struct err *e)
 {
-	if (!name_is_valid(name, KEYS_NAME_SIZE - 1))
-		return err_set(e, E_USAGE, "\"%.80s\" is no name for a key", name);
+	if (!name_check(name, KEYS_NAME_SIZE - 1, "key", e))
+		return false;
 	snprintf(out, KEYS_NAME_SIZE + 4, "%s.key", name);
 	return true;
 }

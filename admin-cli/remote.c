@@ -22,6 +22,8 @@ static bool choose_server(struct remote *r, struct err *e)
 	const char *url = first_of(opts.server, getenv("VALISE_SERVER"), r->home.set.server);
 
 	if (!url || !*url) {
+		if (!r->home.path[0])
+			return home_none(e);
 		err_set(e, E_CONFIG, "no server is known in %s", r->home.path);
 		return err_hint(e, "run `valise login URL` first, or give --server");
 	}
@@ -67,8 +69,11 @@ bool remote_set_token(struct remote *r, const struct secret *token, struct err *
 	int n;
 
 	for (size_t i = 0; i < token->n; i++) {
-		if (token->p[i] <= ' ' || token->p[i] >= 0x7f)
-			return err_set(e, E_FORMAT, "the token holds characters no token has");
+		if (token->p[i] <= ' ' || token->p[i] >= 0x7f) {
+			err_set(e, E_FORMAT, "the token holds characters no token has");
+			return err_hint(
+				e, "give the one word that begins with vt_, and nothing else");
+		}
 	}
 	n = snprintf(r->auth, sizeof(r->auth), BEARER "%.*s", (int)token->n,
 		     (const char *)token->p);
@@ -98,6 +103,8 @@ static bool find_token(struct remote *r, enum remote_auth auth, struct err *e)
 	    isatty(STDIN_FILENO))
 		return secret_ask(&token, "API token: ", e) && remote_set_token(r, token, e);
 	if (!ok && e->code == E_NOT_FOUND && !opts.token_file) {
+		if (!r->home.path[0])
+			return home_none(e);
 		err_set(e, E_CONFIG, "no API token is known in %s", r->home.path);
 		return err_hint(e, "run `valise login URL` first, or set VALISE_TOKEN");
 	}

@@ -54,12 +54,14 @@ static bool take_location(struct job *j, const struct https_answer *a, struct er
 	return true;
 }
 
+/* Without a home a broken upload begins anew. */
 static bool remember(struct job *j, struct err *e)
 {
 	char line[LIMIT_URL + LIMIT_PATH + 4];
 	int n = snprintf(line, sizeof(line), "%s %s\n", j->u->server, j->path);
 
-	return home_write(j->u->home, "uploads", j->name, 0600, line, (size_t)n, e) ||
+	return !j->u->home->path[0] ||
+	       home_write(j->u->home, "uploads", j->name, 0600, line, (size_t)n, e) ||
 	       err_wrap(e, "memory of uploads");
 }
 

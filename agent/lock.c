@@ -17,7 +17,9 @@ bool lock_take(int *ret, int state_dirfd, const char *state_dir, struct err *e)
 		return false;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		err_set(e, E_EXISTS, "an agent runs on %s", state_dir);
-		return err_hint(e, "valise-agent status asks it");
+		return err_hint(
+			e,
+			"`valise-agent status` asks it; for what only a stopped one allows, stop it first");
 	}
 	*ret = TAKE_FD(fd);
 	return true;

@@ -23,7 +23,7 @@
  * `code` in JSON errors, in lower case, and never change. */
 #define E_MAP(XX) /* code, HTTP status, exit status, default hint */                           \
 	XX(USAGE, 400, 64, "see --help")                                                       \
-	XX(FORMAT, 400, 65, "the data is not in the expected format")                          \
+	XX(FORMAT, 400, 65, "look whether it is the right file or text, and whole")            \
 	XX(CORRUPT, 422, 65, "the data was damaged or altered; fetch or build it again")       \
 	XX(UNTRUSTED, 403, 76, "nothing was changed; whoever signs must check keys and files") \
 	XX(EXPIRED, 403, 76, "ask the publisher for fresh signatures, or check the clock")     \
@@ -33,7 +33,7 @@
 	XX(CONFLICT, 409, 75, "it was changed meanwhile; look at it again and retry")          \
 	XX(GONE, 410, 66, "start again from the beginning")                                    \
 	XX(AUTH, 401, 77, "log in again, or ask an administrator for a token")                 \
-	XX(DENIED, 403, 77, "the token lacks the scope for this")                              \
+	XX(DENIED, 403, 77, "ask an administrator; the text says what is not allowed")         \
 	XX(PENDING, 202, 75, "wait for an administrator's approval")                           \
 	XX(POLICY, 409, 78, "a policy forbids this now")                                       \
 	XX(CONFIG, 500, 78, "correct the settings file")                                       \

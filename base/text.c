@@ -327,6 +327,15 @@ bool name_is_valid(const char *s, size_t max)
 	return n > 0 && n <= max && !s[n] && !strchr("._-", s[0]) && !strstr(s, "..");
 }
 
+bool name_check(const char *s, size_t max, const char *what, struct err *e)
+{
+	if (name_is_valid(s, max))
+		return true;
+	err_set(e, E_USAGE, "\"%.80s\" is no name for a %s", s, what);
+	return err_hint(e,
+			"a-z, 0-9 and '.', '_', '-' inside, such as field-sales; not too long");
+}
+
 size_t utf8_char(const void *s, size_t n)
 {
 	const uint8_t *p = s;

@@ -43,6 +43,8 @@ bool time_parse(int64_t *ret_unix_s, const char *s, size_t n);
 /* Names that may appear in paths, URLs and file names: [a-z0-9][a-z0-9._-]*, at most max bytes,
  * never "..".  Products, versions, components, groups and policies are such names. */
 bool name_is_valid(const char *s, size_t max);
+/* The same for a name that a person typed: E_USAGE says what it was to be ("group"), the hint the rule. */
+bool name_check(const char *s, size_t max, const char *what, struct err *e) MUST_USE;
 
 /* Bytes of the well-formed UTF-8 character at s (n > 0), 0 if there is none (Unicode 15, table 3-7). */
 size_t utf8_char(const void *s, size_t n);

@@ -603,16 +603,22 @@ void release_tree_path(char out[static RELEASE_PATH_SIZE], const struct release 
 	component_path(out, r, c, "tree");
 }
 
+static bool err_not_ref(const char *s, struct err *e)
+{
+	err_set(e, E_FORMAT, "\"%.130s\" is no product/version", s);
+	return err_hint(e, "give both, such as acme-phone/1.4.0");
+}
+
 bool release_ref_parse(struct release_ref *ret, const char *s, struct err *e)
 {
 	const char *slash = strchr(s, '/');
 	struct release_ref ref = { .product = "" };
 
 	if (!slash || (size_t)(slash - s) > LIMIT_NAME)
-		return err_set(e, E_FORMAT, "\"%.64s\" is no product/version", s);
+		return err_not_ref(s, e);
 	memcpy(ref.product, s, (size_t)(slash - s));
 	if (!name_is_valid(ref.product, LIMIT_NAME) || !name_is_valid(slash + 1, LIMIT_VERSION))
-		return err_set(e, E_FORMAT, "\"%.130s\" is no product/version", s);
+		return err_not_ref(s, e);
 	memcpy(ref.version, slash + 1, strlen(slash + 1) + 1);
 	*ret = ref;
 	return true;

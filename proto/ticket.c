@@ -149,7 +149,7 @@ static bool parse_raw(struct ticket *ret, const uint8_t *raw, size_t n, struct e
 	return read_fields(ret, raw, n, e);
 }
 
-bool ticket_parse(struct ticket *ret, const char *s, size_t n, struct err *e)
+static bool parse_text(struct ticket *ret, const char *s, size_t n, struct err *e)
 {
 	uint8_t raw[RAW_MAX];
 	size_t raw_n;
@@ -168,6 +168,15 @@ bool ticket_parse(struct ticket *ret, const char *s, size_t n, struct err *e)
 	ok = parse_raw(ret, raw, raw_n, e);
 	wipe(raw, sizeof(raw));
 	return ok;
+}
+
+bool ticket_parse(struct ticket *ret, const char *s, size_t n, struct err *e)
+{
+	if (parse_text(ret, s, n, e))
+		return true;
+	return e->code == E_FORMAT || e->code == E_CORRUPT || e->code == E_TOO_BIG
+		       ? err_hint(e, "copy the whole ticket, from VALISE1: to its last letter")
+		       : false;
 }
 
 bool ticket_encode(char out[static LIMIT_TICKET + 1], const struct ticket *t, struct err *e)

@@ -172,7 +172,7 @@ bool api_policy_version(struct req *r, struct err *e)
 	if (!u64_parse(&version, text, strlen(text)) || version == 0)
 		return err_set(e, E_NOT_FOUND, "no such policy, or not in that version");
 	return send_policy(r, 200, r->params[0], version, e) ||
-	       (e->code == E_NOT_FOUND && send_proposal(r, e));
+	       api_proposal_instead(r, send_proposal, e);
 }
 
 bool api_policy_proposal(struct req *r, struct err *e)

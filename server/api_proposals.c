@@ -39,6 +39,20 @@ bool api_proposal_list(struct req *r, enum proposal_kind kind, const char *name,
 				 page.n > 0 ? page.items[page.n - 1].number : 0, e);
 }
 
+bool api_proposal_instead(struct req *r, bool (*send)(struct req *r, struct err *e),
+			  struct err *e)
+{
+	struct err why;
+
+	if (e->code != E_NOT_FOUND)
+		return false;
+	if (send(r, &why))
+		return true;
+	if (why.code != E_NOT_FOUND)
+		*e = why;
+	return false;
+}
+
 bool api_proposal_send(struct req *r, enum proposal_kind kind, struct err *e)
 {
 	CLEANUP(proposal_done) struct proposal p = { .number = 0 };

@@ -15,4 +15,9 @@ bool api_proposal_list(struct req *r, enum proposal_kind kind, const char *name,
 /* The one that the path names, as it was posted, with the signatures that came since. */
 bool api_proposal_send(struct req *r, enum proposal_kind kind, struct err *e) MUST_USE;
 
+/* After a failure *e to find what is published: sends what waits under that name, by `send`.  Where nothing
+ * waits either, *e stays as it is. */
+bool api_proposal_instead(struct req *r, bool (*send)(struct req *r, struct err *e),
+			  struct err *e) MUST_USE;
+
 #endif

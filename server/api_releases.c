@@ -159,7 +159,7 @@ bool api_release_list(struct req *r, struct err *e)
 bool api_release_get(struct req *r, struct err *e)
 {
 	return send_release(r, 200, r->params[0], r->params[1], e) ||
-	       (e->code == E_NOT_FOUND && send_proposal(r, e));
+	       api_proposal_instead(r, send_proposal, e);
 }
 
 bool api_release_withdraw(struct req *r, struct err *e)

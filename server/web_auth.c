@@ -9,6 +9,24 @@
 
 /* ---- tokens ------------------------------------------------------------------------------- */
 
+/* "publish or policy" */
+static bool refuse_scopes(int64_t token, unsigned wanted, struct err *e)
+{
+	char text[128];
+	size_t n = 0;
+
+	text[0] = 0;
+	for (unsigned i = 0; i < API_N_SCOPES; i++) {
+		const char *name = wanted & 1u << i ? api_scope_name(wanted & 1u << i) : NULL;
+
+		if (name && n < sizeof(text))
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s",
+					      n > 0 ? " or " : "", name);
+	}
+	err_set(e, E_DENIED, "token k%" PRId64 " lacks the scope for this: %s", token, text);
+	return err_hint(e, "use another token, or ask an administrator for one that may");
+}
+
 bool web_auth_token(struct req *r, unsigned scopes, struct err *e)
 {
 	const char *value = req_header(r, "Authorization");
@@ -23,8 +41,7 @@ bool web_auth_token(struct req *r, unsigned scopes, struct err *e)
 	}
 	snprintf(r->actor, sizeof(r->actor), "token:k%" PRId64, r->token.number);
 	if (!scope_allows(r->token.scopes, scopes == SCOPE_ANY ? 0 : scopes))
-		return err_set(e, E_DENIED, "token k%" PRId64 " lacks the scope for this",
-			       r->token.number);
+		return refuse_scopes(r->token.number, scopes, e);
 	return true;
 }
 

@@ -61,16 +61,20 @@ static bool refuse_if_not_open(const struct ticket_row *t, struct err *why)
 		return true;
 	case TICKET_EXPIRED:
 		err_set(why, E_EXPIRED, "the ticket has expired");
-		return err_hint(why, "ask the administrator for a new ticket");
+		break;
 	case TICKET_USED:
-		return err_set(why, E_GONE, "the ticket was used by another device");
+		err_set(why, E_GONE, "the ticket was used by another device");
+		break;
 	case TICKET_REVOKED:
-		return err_set(why, E_GONE, "the ticket was revoked");
+		err_set(why, E_GONE, "the ticket was revoked");
+		break;
 	case TICKET_BLOCKED:
-		return err_set(why, E_GONE, "the ticket was tried %d times in vain",
-			       TICKETS_TRIES);
+		err_set(why, E_GONE, "the ticket was tried %d times in vain", TICKETS_TRIES);
+		break;
+	default:
+		return err_set(why, E_INTERNAL, "ticket state %d", (int)t->state);
 	}
-	return err_set(why, E_INTERNAL, "ticket state %d", (int)t->state);
+	return err_hint(why, "ask the administrator for a new ticket");
 }
 
 static bool accepts(const struct ticket_row *t, const struct enrolment *in, struct err *why)

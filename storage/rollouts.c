@@ -23,9 +23,10 @@ static bool find_release(struct db *db, const struct create *c, int64_t *ret, st
 		return false;
 	if (!found)
 		return err_set(e, E_NOT_FOUND, "no release %s %s", c->product, c->version);
-	if (!col_is_null(&r, 1))
-		return err_set(e, E_GONE, "release %s %s was withdrawn", c->product,
-			       c->version);
+	if (!col_is_null(&r, 1)) {
+		err_set(e, E_GONE, "release %s %s was withdrawn", c->product, c->version);
+		return err_hint(e, "roll out another one; `valise release list` has them");
+	}
 	*ret = col_int(&r, 0);
 	return true;
 }

@@ -53,6 +53,8 @@ wants 66 "no key \"x\"" key export x
 echo "# no home, a folder for a file, what to do is said"
 HOME= wants 78 "--home DIR" key list
 HOME=relative wants 78 "--home DIR" key list
+HOME= wants 78 "--home DIR" status
+HOME= wants 78 "--home DIR" key new x --no-passphrase
 mkdir folder
 wants 71 "hint: name a file" policy check folder
 rmdir folder

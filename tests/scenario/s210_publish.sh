@@ -122,12 +122,18 @@ fails 76 "" "$v" -q publish --key publisher-acme beta
 say "a token without the scope is told so"
 ci=$("$v" -o json token new ci --scope publish --ttl 1h -q | jq -r .token)
 VALISE_TOKEN=$ci "$v" -q publish r3 >/dev/null || die "the CI token cannot publish"
-fails 77 "" env VALISE_TOKEN="$ci" "$v" release withdraw acme/3.0.0 --yes
+fails 77 "lacks the scope for this: rollout" env VALISE_TOKEN="$ci" "$v" rollout start acme/3.0.0 --group sales
+fails 77 "ask an administrator" env VALISE_TOKEN="$ci" "$v" device list
 
 say "CI needs no home: all comes from its environment"
 make_release r4 acme 4.0.0 200000
-env -u HOME VALISE_HOME="$TMPDIR/ci-home" VALISE_SERVER="$url" VALISE_PIN="$pin" VALISE_TOKEN="$ci" \
+env -u HOME -u VALISE_HOME VALISE_SERVER="$url" VALISE_PIN="$pin" VALISE_TOKEN="$ci" \
 	"$v" -q publish --key "$HOME/.config/valise/keys/publisher-acme.key" r4 >/dev/null || die "CI publish"
+
+say "a release that is nowhere is not looked for among those that wait"
+fails 66 "no release acme 9.9.9" "$v" release show acme/9.9.9
+grep -q "waits for signatures" err && die "$(cat err)"
+fails 65 "acme-phone/1.4.0" "$v" release show acme
 
 say "withdraw asks, and is final for the version"
 fails 64 "--yes" "$v" release withdraw acme/1.0.0

@@ -19,7 +19,7 @@ say "a ticket is text for machines, and a QR code where it is wanted"
 "$v" enrol new --group sales --approve >one.txt 2>notes
 [ "$(wc -l <one.txt)" = 1 ] || die "more than the text where there is no terminal"
 grep -q '^VALISE1:[A-Z2-7]*$' one.txt
-grep -q "Good once" notes
+grep -q "Good once, until 20..-..-..T" notes || die "$(cat notes)"
 LC_ALL=C.UTF-8 "$v" -q enrol new --qr >qr.txt
 grep -q '█' qr.txt || die "no half blocks in UTF-8"
 LC_ALL=C "$v" -q enrol new --qr >qr.txt
@@ -30,7 +30,7 @@ LC_ALL=C grep -qP '[^\x20-\x7e\n]' qr.txt && die "letters that ASCII does not ha
 say "a ticket that was altered in one letter is refused by the handset"
 sed 's/.$/A/; t' one.txt | tr -d '\n' >bad.txt
 cmp -s <(tr -d '\n' <one.txt) bad.txt && sed -i 's/.$/B/' bad.txt
-fails 65 "" enrol x "$(cat bad.txt)"
+fails 65 "copy the whole ticket" enrol x "$(cat bad.txt)"
 
 say "a handset waits for approval; both sides show one fingerprint"
 enrol one "$(cat one.txt)" >enrol.out 2>&1 || die "$(cat enrol.out)"
@@ -82,8 +82,18 @@ fails 64 "every device" "$v" rollout start acme/1.0.0 --all
 "$v" -o json rollout start acme/1.0.0 --device one | jq -e '.target.device != null and .state == "running"' >/dev/null
 "$v" rollout status | grep -q "^r1 *acme *1.0.0 *device $id"
 fails 66 "" "$v" rollout start acme/9.9 --group sales
+"$v" rollout start acme/1.0.0 --group slaes >/dev/null 2>notes
+grep -q "No handset is reached now" notes || die "a group of nobody: $(cat notes)"
+fails 64 "a-z, 0-9" "$v" rollout start acme/1.0.0 --group Sales
 
 say "revoked is shut out"
 fails 64 "for good" "$v" device revoke one
 "$v" device revoke one --yes --reason "lost in a taxi" | grep -q '^state: *revoked'
 fails 77 "" enrol one "$("$v" -o json enrol new | jq -r .ticket)" --again
+
+say "its successor may have its name, and is meant by it then"
+"$bin/valise-agent" enrol "$("$v" -o json enrol new | jq -r .ticket)" --name one --set "state_dir=$TMPDIR/successor" >/dev/null
+"$v" -o json device show one | jq -e --arg old "$id" '.id != $old and .state == "active"' >/dev/null || die "one is not the successor"
+"$v" -o json device show "$id" | jq -e '.state == "revoked"' >/dev/null || die "$id is not the first"
+"$v" device revoke one --yes >/dev/null
+fails 64 "fits 2 devices" "$v" device show one

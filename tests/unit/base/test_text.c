@@ -365,6 +365,20 @@ static void names_are_safe_in_paths(void **state)
 		assert_false(name_is_valid(bad[i], 4));
 }
 
+static void a_name_that_is_none_is_told_with_the_rule(void **state)
+{
+	struct err e;
+
+	assert_true(name_check("sales", 5, "group", &e));
+	assert_false(name_check("s\xc3\xbc"
+				"d",
+				5, "group", &e));
+	assert_int_equal(e.code, E_USAGE);
+	assert_non_null(strstr(e.text, "is no name for a group"));
+	assert_non_null(strstr(e.hint, "a-z, 0-9"));
+	assert_false(name_check("saless", 5, "group", &e));
+}
+
 static void every_flipped_bit_shows_in_the_comparison(void **state)
 {
 	uint8_t a[33], b[33];
@@ -411,6 +425,7 @@ int main(void)
 		cmocka_unit_test(times_go_there_and_back),
 		cmocka_unit_test(times_that_do_not_exist_are_refused),
 		cmocka_unit_test(names_are_safe_in_paths),
+		cmocka_unit_test(a_name_that_is_none_is_told_with_the_rule),
 		cmocka_unit_test(every_flipped_bit_shows_in_the_comparison),
 		cmocka_unit_test(distance_counts_edits),
 	};
