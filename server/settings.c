@@ -69,7 +69,7 @@ const struct conf_row settings_rows[] = {
 	{ "poll.interval", CONF_DURATION, AT(poll_s), "60s",
 	  "how often devices ask (a tenth of jitter is added)", 1, 7 * DAY, .reload = true },
 	{ "lease.duration", CONF_DURATION, AT(lease_s), "12h",
-	  "how long a device may run without a check-in; renewed at half", 60, 30 * DAY,
+	  "life of what the director signs for a device; renewed at half", 60, 30 * DAY,
 	  .reload = true },
 	{ "session.duration", CONF_DURATION, AT(session_s), "1h",
 	  "life of a device's session key", 60, DAY, .reload = true },
