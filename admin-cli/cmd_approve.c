@@ -83,7 +83,9 @@ static bool approve_on_server(const struct waiting *w, const struct release_ref 
 {
 	CLEANUP(remote_done) struct remote r = { 0 };
 	CLEANUP(ceremony_done) struct ceremony c = { .n_roots = 0 };
+	char name[RELEASE_REF_SIZE];
 
+	snprintf(name, sizeof(name), "%s/%s", ref->product, ref->version);
 	if (!remote_open(&r, REMOTE_TOKEN, e) || !fetch_proposal(&c, &r, w, ref, e) ||
 	    !ceremony_check(&c, &r.home, e))
 		return false;
@@ -94,10 +96,10 @@ static bool approve_on_server(const struct waiting *w, const struct release_ref 
 			return false;
 		cmd_note("%s/%s: %" PRIu64 " signatures are missing", ref->product,
 			 ref->version, ceremony_missing(&c));
-		return true;
+		return cmd_ceremony_told(name, 0, ceremony_missing(&c), e);
 	}
 	cmd_note("published %s/%s", ref->product, ref->version);
-	return true;
+	return cmd_ceremony_told(name, 0, 0, e);
 }
 
 /* A file that is there is meant; else a reference. */

@@ -201,16 +201,36 @@ bool cmd_ceremony_sign(struct ceremony *c, const struct home *h, bool may_be_non
 	return err_hint(e, "--key names a key file");
 }
 
+bool cmd_ceremony_told(const char *name, uint64_t version, uint64_t missing, struct err *e)
+{
+	CLEANUP(buf_done) struct buf out = BUF_INIT(LIMIT_SMALL_BODY);
+	struct jw w;
+
+	if (!opts_json())
+		return true;
+	jw_init(&w, &out);
+	jw_obj(&w, NULL);
+	jw_u64(&w, "missing", missing);
+	jw_str(&w, "name", name);
+	jw_str(&w, "result", missing > 0 ? "waits" : "published");
+	if (version > 0)
+		jw_u64(&w, "version", version);
+	jw_end(&w);
+	return jw_finish(&w, e) && buf_add_str(&out, "\n", e) && out_write(&out, e);
+}
+
 bool cmd_ceremony_finish(struct ceremony *c, struct remote *r, const char *path, struct err *e)
 {
 	uint64_t missing = ceremony_missing(c);
+	char name[LIMIT_NAME + 32];
 
+	snprintf(name, sizeof(name), "%s/%s", ceremony_repos[c->repo], c->role);
 	if (missing == 0) {
 		if (!ceremony_publish(c, r, e))
 			return false;
 		cmd_note("published %s %s version %" PRIu64, ceremony_repos[c->repo], c->role,
 			 c->meta->version);
-		return true;
+		return cmd_ceremony_told(name, c->meta->version, 0, e);
 	}
 	if (!path) {
 		err_set(e, E_UNTRUSTED, "%" PRIu64 " signatures are missing", missing);
@@ -220,7 +240,7 @@ bool cmd_ceremony_finish(struct ceremony *c, struct remote *r, const char *path,
 		return false;
 	cmd_note("%s: %" PRIu64 " signatures are missing; take it to the others", path,
 		 missing);
-	return true;
+	return cmd_ceremony_told(name, c->meta->version, missing, e);
 }
 
 /* ---- public keys ------------------------------------------------------------------------- */

@@ -15,6 +15,11 @@ bool cmd_ceremony_show(const struct ceremony *c, const struct home *h, struct er
 bool cmd_ceremony_sign(struct ceremony *c, const struct home *h, bool may_be_none,
 		       struct err *e) MUST_USE;
 
+/* With -o json: one line about what was signed, {"missing", "name", "result": "published" or "waits",
+ * "version"}; version 0 is left out. */
+bool cmd_ceremony_told(const char *name, uint64_t version, uint64_t missing,
+		       struct err *e) MUST_USE;
+
 /* After signing: publishes when nothing is missing, else keeps it at the path and says so. */
 bool cmd_ceremony_finish(struct ceremony *c, struct remote *r, const char *path,
 			 struct err *e) MUST_USE;

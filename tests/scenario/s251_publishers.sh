@@ -30,7 +30,8 @@ valise -o json publisher list |
 say "a release manager joins: two of two have to sign from now on"
 mkdir -p home-rita
 as rita key new manager --role publisher --no-passphrase >manager.pub
-valise -y publisher add acme publisher-acme ./manager.pub --threshold 2 || die "publisher add"
+valise -y -o json publisher add acme publisher-acme ./manager.pub --threshold 2 >out || die "publisher add"
+jq -es 'length == 1 and .[0].name == "image/targets" and .[0].result == "published" and .[0].missing == 0' out >/dev/null || die "$(cat out)"
 phone_of() {
 	make_release "$TMPDIR/phone-$1" acme "$1" 300000
 	{ echo good && seq 1 2000; } >"$TMPDIR/phone-$1/vmlinux"

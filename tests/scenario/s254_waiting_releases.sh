@@ -59,7 +59,8 @@ person ci publish
 valise -y publisher add acme ./ci.pub ./rita.pub ./sam.pub --threshold 2 2>/dev/null
 phone_of 1.0
 fails 75 "1 of the 2" as ci publish --key ci phone-1.0
-as rita release approve acme/1.0 2>/dev/null || die "approve 1.0"
+as rita -o json release approve acme/1.0 >out 2>/dev/null || die "approve 1.0"
+jq -es 'length == 1 and .[0] == {missing: 0, name: "acme/1.0", result: "published"}' out >/dev/null || die "$(cat out)"
 roll_out 1.0
 enrol_handset
 once 0
