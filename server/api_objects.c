@@ -74,8 +74,12 @@ static bool send_object(struct req *r, const uint8_t sha256[static SHA256_SIZE],
 	reply_header(p, "Accept-Ranges", "bytes");
 	p->type = "application/octet-stream";
 	if (tag_listed(req_header(r, "If-None-Match"), tag)) {
+		/* No body follows, but a Content-Length, which has to be the object's: caches keep
+		 * it (RFC 9110 section 8.6, RFC 9111 section 4.3.4). */
 		p->status = 304;
-		p->offset = p->n = 0;
+		p->offset = 0;
+		p->n = size;
+		p->type = NULL;
 	} else {
 		send_part(r, size, tag);
 	}

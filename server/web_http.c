@@ -313,6 +313,16 @@ static enum MHD_Result answer_wait(struct conn *c)
 	return rc;
 }
 
+/* What is sent of it: to HEAD, and with 304, only the head. */
+static uint64_t body_bytes(const struct conn *c)
+{
+	const struct reply *p = &c->req.reply;
+
+	if (c->is_head || p->status == 304)
+		return 0;
+	return p->fd >= 0 || p->n > 0 ? p->n : p->body.n;
+}
+
 static enum MHD_Result answer(struct conn *c)
 {
 	if (is_wait(c))
@@ -325,7 +335,7 @@ static enum MHD_Result answer(struct conn *c)
 	bool ok = m != NULL;
 
 	c->phase = ANSWER;
-	metric_add(&c->req.web->metrics.bytes_out, p->fd >= 0 || p->n > 0 ? p->n : p->body.n);
+	metric_add(&c->req.web->metrics.bytes_out, body_bytes(c));
 	if (p->close || is_draining(c))
 		ok = ok && MHD_add_response_header(m, "Connection", "close") == MHD_YES;
 	if (p->type && (p->body.n > 0 || p->n > 0))
