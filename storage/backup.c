@@ -122,6 +122,23 @@ static bool hash_database(int dir, char hex[static HEX_SIZE(SHA256_SIZE)], struc
 	return true;
 }
 
+/* Without reading it, which would take hours: what was cut short or is no file is found.  In the backup, where
+ * nobody replaces it any more. */
+static bool check_link(int dir, const struct object_path *path, const struct object *o,
+		       struct err *e)
+{
+	struct stat st;
+
+	if (fstatat(dir, path->name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return err_sys(e, errno, "object %s%s", path->dir, path->name);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, E_CORRUPT, "object %s%s is no file", path->dir, path->name);
+	if ((uint64_t)st.st_size != o->size)
+		return err_set(e, E_CORRUPT, "object %s%s has %lld bytes, not %" PRIu64,
+			       path->dir, path->name, (long long)st.st_size, o->size);
+	return fd_sync(dir, e);
+}
+
 /* A hard link where that is possible; it is the same immutable file. */
 static bool link_object(const struct copying *c, const struct object *o, bool *ret_linked,
 			struct err *e)
@@ -136,7 +153,7 @@ static bool link_object(const struct copying *c, const struct object *o, bool *r
 		return false;
 	*ret_linked = linkat(c->s->objects_fd, from, dir, path.name, 0) == 0;
 	if (*ret_linked)
-		return fd_sync(dir, e);
+		return check_link(dir, &path, o, e);
 	if (errno != EXDEV && errno != EPERM && errno != EMLINK && errno != EOPNOTSUPP)
 		return err_sys(e, errno, "object %s%s", path.dir, path.name);
 	return true;

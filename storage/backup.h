@@ -22,7 +22,9 @@ struct backup_report {
 };
 
 /* Writes a backup into `dir`, which is made and must be empty (E_EXISTS).  Publishing and
- * check-ins go on meanwhile; garbage collection waits.  Broken off: remove the directory. */
+ * check-ins go on meanwhile; garbage collection waits.  Broken off: remove the directory.
+ *	E_CORRUPT: an object has another size than it should, or is no file.  (Bytes are read only where
+ *	they are copied; a restore reads all.) */
 bool backup_make(struct store *s, const char *dir, bool with_keys, struct backup_report *ret,
 		 struct err *e) MUST_USE;
 

@@ -214,6 +214,43 @@ static void a_missing_object_or_summary_is_named(void **state)
 	close(dir);
 }
 
+/* A restore would refuse all of it: said while the store is still there. */
+static void a_backup_with_an_object_cut_short_or_replaced_is_none(void **state)
+{
+	FIXTURE(f, state);
+	struct object_path path;
+	struct backup_report r;
+	uint8_t sha[SHA256_SIZE];
+	char object[80], backup[620];
+	struct err e;
+	int dir;
+
+	fill(&f);
+	sha256(sha, "1.0 object", 10);
+	object_path(&path, sha);
+	snprintf(object, sizeof(object), "objects/%s/%s", path.dir, path.name);
+	dir = open_dir(f.path);
+	for (int i = 0; i < 4; i++) {
+		snprintf(backup, sizeof(backup), "%s/b%d", tmpdir_path(state), i);
+		assert_int_equal(unlinkat(dir, object, 0), 0);
+		if (i == 0)
+			write_file_at(dir, object, "1.0 objec", 9);
+		else if (i == 1)
+			assert_int_equal(symlinkat("/etc/passwd", dir, object), 0);
+		else if (i == 2)
+			assert_int_equal(mkfifoat(dir, object, 0600), 0);
+		else
+			write_file_at(dir, object, "1.0 object", 10);
+		if (i < 3) {
+			assert_fails(backup_make(f.s, backup, false, &r, &e), &e, E_CORRUPT);
+			assert_non_null(strstr(e.text, path.name));
+		} else {
+			assert_ok(backup_make(f.s, backup, false, &r, &e), &e);
+		}
+	}
+	close(dir);
+}
+
 static void a_summary_of_a_later_time_is_refused(void **state)
 {
 	FIXTURE(f, state);
@@ -350,6 +387,7 @@ int main(void)
 		TMPDIR_TEST(a_folder_that_holds_something_is_not_touched),
 		TMPDIR_TEST(one_flipped_bit_anywhere_is_found_and_the_result_refused),
 		TMPDIR_TEST(a_missing_object_or_summary_is_named),
+		TMPDIR_TEST(a_backup_with_an_object_cut_short_or_replaced_is_none),
 		TMPDIR_TEST(a_summary_of_a_later_time_is_refused),
 		TMPDIR_TEST(backups_made_while_serving_are_whole),
 		TMPDIR_TEST(a_restore_cut_anywhere_is_refused_or_whole),
