@@ -631,8 +631,9 @@ static bool is_garbage(struct store *s, struct db *db, const char *name, bool *r
 		return false;
 	if (exists)
 		return true;
+	/* O_NONBLOCK: a pipe would wait for who writes into it. */
 	CLEANUP(fd_closep)
-	int fd = openat(s->uploads_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(s->uploads_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	*ret = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
 	return true;
 }

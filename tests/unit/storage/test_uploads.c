@@ -3,6 +3,8 @@
 #include "storage/store_priv.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char text[] = "The quick brown fox jumps over the lazy dog";
 enum { N = sizeof(text) - 1, OWNER = 1 };
@@ -352,6 +354,23 @@ static void each_failing_step_loses_no_byte(void **state)
 	assert_int_equal(t.count, rounds + ARRAY_SIZE(kinds));
 }
 
+/* A web process that was taken over can leave it there: the next one has to start. */
+static void a_pipe_in_the_folder_holds_no_start_up(void **state)
+{
+	FIXTURE(f, state);
+	static const char name[] = "tmp-00000000000000000000000000000000";
+	struct stat st;
+	int dir = fcntl(f.s->uploads_fd, F_DUPFD_CLOEXEC, 0);
+
+	assert_true(dir >= 0);
+	assert_int_equal(mkfifoat(dir, name, 0600), 0);
+	alarm(60);
+	fixture_reopen(&f);
+	alarm(0);
+	assert_int_not_equal(fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW), 0);
+	close(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +392,7 @@ int main(void)
 		TMPDIR_TEST(promised_room_counts_for_the_next),
 		TMPDIR_TEST(a_full_disk_keeps_what_arrived_and_goes_on),
 		TMPDIR_TEST(each_failing_step_loses_no_byte),
+		TMPDIR_TEST(a_pipe_in_the_folder_holds_no_start_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
