@@ -24,9 +24,20 @@ struct way {               /* one per kind of piece: raw, stream */
 	uint64_t old_end;  /* behind the last copy, in the old space */
 	uint64_t distance; /* old minus new of the last copy, modulo 2^64 */
 	uint64_t recent[RECENT];
-	unsigned last_kinds;
-	bitmodel kind[64][3], jump[64][8], sign[16];
-	struct number insert, copy, zero, far, near;
+	uint32_t kinds, jumps;  /* of the last commands, 2 bits and 3 each */
+	uint64_t n;             /* the last one's length */
+	uint64_t lengths[4][2]; /* the last two of each kind */
+	uint64_t jumped[2];     /* the last distances, forwards and back */
+};
+
+/* The numbers of a command; each way has its own. */
+enum {
+	NUM_KIND,
+	NUM_JUMP,
+	NUM_BACK,
+	NUM_DISTANCE,                  /* forwards, then back */
+	NUM_LENGTH = NUM_DISTANCE + 2, /* by kind */
+	NUMS = NUM_LENGTH + 4,
 };
 
 struct models {
@@ -37,6 +48,7 @@ struct models {
 	bitmodel granule_bits[GRANULE_INPUTS][4096];
 	bitmodel page_bits[64];
 	struct way ways[2];
+	struct nummix commands;
 	/* tables and pieces */
 	struct number gap, packed_size, plain_gain, raw_size, recipe_size;
 	struct number transform, parts, part_size, part_far, part_near;
@@ -68,18 +80,6 @@ static void bits_init(bitmodel *m, size_t n)
 		m[i] = BITMODEL_INIT;
 }
 
-static void way_init(struct way *w)
-{
-	bits_init(&w->kind[0][0], sizeof(w->kind) / sizeof(bitmodel));
-	bits_init(&w->jump[0][0], sizeof(w->jump) / sizeof(bitmodel));
-	bits_init(w->sign, ARRAY_SIZE(w->sign));
-	number_init(&w->insert);
-	number_init(&w->copy);
-	number_init(&w->zero);
-	number_init(&w->far);
-	number_init(&w->near);
-}
-
 static bool models_init(struct models *m, struct err *e)
 {
 	m->flag_bits = malloc(FLAG_INPUTS * sizeof(*m->flag_bits));
@@ -92,7 +92,8 @@ static bool models_init(struct models *m, struct err *e)
 	    !bytemix_init(&m->diffs, &m->tables, 16, 7, 2, e) ||
 	    !bytemix_init(&m->recipes, &m->tables, 1, 4, 3, e) ||
 	    !flagmix_init(&m->granules, 16, GRANULE_INPUTS, e) ||
-	    !flagmix_init(&m->flags, 256, FLAG_INPUTS, e) || !fields_init(&m->fields, e))
+	    !flagmix_init(&m->flags, 256, FLAG_INPUTS, e) ||
+	    !nummix_init(&m->commands, 2 * NUMS, e) || !fields_init(&m->fields, e))
 		return false;
 	bits_init(&m->flag_bits[0][0], (size_t)FLAG_INPUTS << FLAG_LOG);
 	bits_init(&m->granule_bits[0][0], sizeof(m->granule_bits) / sizeof(bitmodel));
@@ -105,8 +106,6 @@ static bool models_init(struct models *m, struct err *e)
 	bits_init(&m->part_back, 1);
 	number_init(&m->bulk_size);
 	buf_init(&m->bulk, CODE_BULK_MAX + CODE_BULK_MAX / 64);
-	way_init(&m->ways[0]);
-	way_init(&m->ways[1]);
 	number_init(&m->gap);
 	number_init(&m->packed_size);
 	number_init(&m->plain_gain);
@@ -145,6 +144,7 @@ void models_free(struct models *m)
 	bytemix_done(&m->recipes);
 	flagmix_done(&m->granules);
 	flagmix_done(&m->flags);
+	nummix_done(&m->commands);
 	tables_done(&m->tables);
 	fields_done(&m->fields);
 	zst_enc_free(m->bulk_enc);
@@ -425,14 +425,54 @@ bool code_piece(struct coder *c, struct models *m, struct piece *p, uint32_t ind
 
 /* ---- commands ---- */
 
-static unsigned code_kind(struct coder *c, struct way *w, unsigned kind)
+static inline uint32_t length_hash(uint64_t n, uint32_t with)
 {
-	bitmodel *m = w->kind[w->last_kinds & 63];
-	unsigned hi = coder_bit(c, &m[0], kind >> 1);
+	return context_hash(context_hash((uint32_t)n, (uint32_t)(n >> 32)), with);
+}
 
-	kind = hi << 1 | coder_bit(c, &m[1 + hi], kind & 1);
-	w->last_kinds = w->last_kinds << 2 | kind;
+static inline unsigned length_log(uint64_t n)
+{
+	return 63 - (unsigned)__builtin_clzll(n | 1);
+}
+
+static uint64_t code_number(struct coder *c, struct models *m, const struct way *w,
+			    unsigned num, const uint32_t contexts[NUMBER_CONTEXTS], uint64_t v)
+{
+	return coder_mixed(c, &m->commands, (w == &m->ways[1] ? NUMS : 0) + num, contexts, v);
+}
+
+static unsigned code_kind(struct coder *c, struct models *m, struct way *w, unsigned kind)
+{
+	const uint32_t contexts[NUMBER_CONTEXTS] = {
+		w->kinds & 0x3f,
+		w->kinds & 0xffff,
+		length_hash(w->n, w->kinds & 15),
+		context_hash(w->jumps & 0xfff, w->kinds & 0x3f),
+	};
+
+	kind = (unsigned)code_number(c, m, w, NUM_KIND, contexts, kind) & 3;
+	w->kinds = w->kinds << 2 | kind;
 	return kind;
+}
+
+static uint64_t code_length(struct coder *c, struct models *m, struct way *w, unsigned kind,
+			    uint64_t n)
+{
+	uint64_t *last = w->lengths[kind];
+	const uint32_t contexts[NUMBER_CONTEXTS] = {
+		length_hash(last[0], w->kinds & 15),
+		length_hash(last[0], length_hash(last[1], w->kinds & 0xff)),
+		length_hash(w->n, w->kinds & 0xff),
+		context_hash(length_log(w->n), w->kinds & 0xff),
+	};
+
+	return code_number(c, m, w, NUM_LENGTH + kind, contexts, n);
+}
+
+static void length_remember(struct way *w, unsigned kind, uint64_t n)
+{
+	w->lengths[kind][1] = w->lengths[kind][0];
+	w->lengths[kind][0] = w->n = n;
 }
 
 enum jump { JUMP_SAME, JUMP_END, JUMP_NEAR, JUMP_RECENT, JUMPS = JUMP_RECENT + RECENT };
@@ -449,23 +489,41 @@ static unsigned jump_of(const struct way *w, uint64_t from, uint64_t pos)
 	return JUMP_NEAR;
 }
 
-static unsigned code_jump(struct coder *c, struct way *w, unsigned jump)
+static unsigned code_jump(struct coder *c, struct models *m, struct way *w, uint64_t n,
+			  unsigned jump)
 {
-	bitmodel *m = w->jump[w->last_kinds & 63];
-	unsigned got = 1;
+	const uint32_t contexts[NUMBER_CONTEXTS] = {
+		w->kinds & 0xff,
+		context_hash(w->jumps & 0xfff, w->kinds & 3),
+		length_hash(n, length_hash(w->n, w->kinds & 15)),
+		context_hash(length_log(n) << 6 | length_log(w->n),
+			     (w->jumps & 63) << 4 | (w->kinds & 15)),
+	};
 
-	for (unsigned i = 3; i-- > 0;)
-		got = got << 1 | coder_bit(c, &m[got], jump >> i & 1);
-	return got & 7;
+	jump = (unsigned)code_number(c, m, w, NUM_JUMP, contexts, jump) & 7;
+	w->jumps = w->jumps << 3 | jump;
+	return jump;
 }
 
-static uint64_t code_near(struct coder *c, struct way *w, uint64_t from)
+/* How far the command's bytes lie from the end of those that were copied before. */
+static uint64_t code_near(struct coder *c, struct models *m, struct way *w, uint64_t n,
+			  uint64_t from)
 {
-	unsigned minus = coder_bit(c, &w->sign[w->last_kinds & 15], from < w->old_end);
-	uint64_t d = minus ? w->old_end - from : from - w->old_end;
+	const uint32_t kinds = w->kinds & 15, logs = length_log(n) << 6 | length_log(w->n);
+	const uint32_t sign[NUMBER_CONTEXTS] = { kinds, logs, w->jumps & 0xfff,
+						 length_hash(w->n, kinds) };
+	bool back = code_number(c, m, w, NUM_BACK, sign, from < w->old_end) & 1;
+	const uint32_t contexts[NUMBER_CONTEXTS] = {
+		length_hash(w->jumped[back], kinds),
+		length_hash(n, length_hash(w->n, kinds)),
+		length_hash(w->n, kinds),
+		context_hash(logs, kinds),
+	};
+	uint64_t d = back ? w->old_end - from : from - w->old_end;
 
-	d = coder_number(c, minus ? &w->near : &w->far, d);
-	return minus ? w->old_end - d : w->old_end + d;
+	d = code_number(c, m, w, NUM_DISTANCE + back, contexts, d);
+	w->jumped[back] = d;
+	return back ? w->old_end - d : w->old_end + d;
 }
 
 static void way_remember(struct way *w, uint64_t distance)
@@ -480,9 +538,10 @@ static void way_remember(struct way *w, uint64_t distance)
 	w->recent[0] = distance;
 }
 
-static uint64_t code_from(struct coder *c, struct way *w, uint64_t from, uint64_t pos)
+static uint64_t code_from(struct coder *c, struct models *m, struct way *w, uint64_t n,
+			  uint64_t from, uint64_t pos)
 {
-	unsigned jump = code_jump(c, w, c->decoding ? 0 : jump_of(w, from, pos));
+	unsigned jump = code_jump(c, m, w, n, c->decoding ? 0 : jump_of(w, from, pos));
 
 	if (jump == JUMP_SAME)
 		return pos + w->distance;
@@ -490,7 +549,7 @@ static uint64_t code_from(struct coder *c, struct way *w, uint64_t from, uint64_
 		return w->old_end;
 	if (jump >= JUMP_RECENT)
 		return pos + w->recent[jump - JUMP_RECENT];
-	return code_near(c, w, from);
+	return code_near(c, m, w, n, from);
 }
 
 bool code_op(struct coder *c, struct models *m, struct op *op, bool in_stream, uint64_t at,
@@ -500,18 +559,15 @@ bool code_op(struct coder *c, struct models *m, struct op *op, bool in_stream, u
 	uint64_t left = total - at, pos = piece_start + at;
 
 	c->kind = DELTA_OPS;
-	unsigned kind = code_kind(c, w, op->kind);
-	struct number *length = kind == OP_INSERT ? &w->insert
-				: kind == OP_ZERO ? &w->zero
-						  : &w->copy;
+	unsigned kind = code_kind(c, m, w, op->kind);
 	/* 0: all that is left of the piece. */
-	uint64_t n = coder_number(c, length, op->n == left ? 0 : op->n);
+	uint64_t n = code_length(c, m, w, kind, op->n == left ? 0 : op->n);
 	if (n > left)
 		return err_set(e, E_CORRUPT, "a command is longer than its piece");
 	op->kind = kind & 7;
 	op->n = n ? n : left;
 	if (kind == OP_COPY || kind == OP_ADD) {
-		op->from = code_from(c, w, op->from, pos);
+		op->from = code_from(c, m, w, op->n, op->from, pos);
 		if (op->from > space_end || op->n > space_end - op->from)
 			return err_set(e, E_CORRUPT, "a command copies from outside");
 		w->old_end = op->from + op->n;
@@ -519,6 +575,7 @@ bool code_op(struct coder *c, struct models *m, struct op *op, bool in_stream, u
 	} else {
 		op->from = 0;
 	}
+	length_remember(w, kind, op->n);
 	return coder_ok(c, e);
 }
 

@@ -320,6 +320,69 @@ unsigned coder_flag(struct coder *c, struct flagmix *f, size_t set, bitmodel *co
 	return flag;
 }
 
+/* ---- numbers from contexts: as coder_number, each bit mixed ---- */
+
+enum {
+	NUMBER_LOG = 17,
+	NUMBER_INPUTS = NUMBER_CONTEXTS + 2,
+	NUMBER_PLACES = 32, /* mixers of a kind: half for the exponent, half for the mantissa */
+};
+
+bool nummix_init(struct nummix *m, unsigned n_kinds, struct err *e)
+{
+	m->n_kinds = n_kinds;
+	m->bits = malloc(sizeof(*m->bits) << NUMBER_LOG);
+	if (!m->bits)
+		return err_nomem(e);
+	for (size_t i = 0; i < (size_t)1 << NUMBER_LOG; i++)
+		m->bits[i] = BITMODEL_INIT;
+	return flagmix_init(&m->mix, (size_t)n_kinds * NUMBER_PLACES, NUMBER_INPUTS, e);
+}
+
+void nummix_done(struct nummix *m)
+{
+	free(m->bits);
+	flagmix_done(&m->mix);
+	*m = (struct nummix){ 0 };
+}
+
+/* place: the mixer's.  path: what of the number is known.  near: the same, coarser. */
+static unsigned number_bit(struct coder *c, struct nummix *m, unsigned kind, unsigned place,
+			   uint32_t path, uint32_t near, const uint32_t *contexts, unsigned bit)
+{
+	bitmodel *models[NUMBER_INPUTS];
+	uint32_t known = context_hash(path, kind);
+
+	for (unsigned i = 0; i < NUMBER_CONTEXTS; i++)
+		models[i] = &m->bits[context_hash(known, contexts[i] + i) >> (32 - NUMBER_LOG)];
+	models[NUMBER_CONTEXTS] =
+		&m->bits[context_hash(known, NUMBER_CONTEXTS) >> (32 - NUMBER_LOG)];
+	models[NUMBER_CONTEXTS + 1] =
+		&m->bits[context_hash(context_hash(near, kind), NUMBER_CONTEXTS + 1) >>
+			 (32 - NUMBER_LOG)];
+	return coder_flag(c, &m->mix, kind * NUMBER_PLACES + place, models, NUMBER_INPUTS, bit);
+}
+
+uint64_t coder_mixed(struct coder *c, struct nummix *m, unsigned kind, const uint32_t *contexts,
+		     uint64_t v)
+{
+	enum { HALF = NUMBER_PLACES / 2, LAST = HALF - 1 };
+	unsigned log = 63 - (unsigned)__builtin_clzll((v + 1) | 1), n = 0;
+	uint64_t got = 1, value = v + 1;
+
+	while (n < 62 && number_bit(c, m, kind, n < LAST ? n : LAST, n, n, contexts, n < log))
+		n++;
+	for (unsigned i = n; i-- > 0;) {
+		uint32_t path = context_hash((uint32_t)got, (uint32_t)(got >> 32) << 6 | n);
+		uint32_t near = n - i <= 3 ? 64 + (n << 3 | (uint32_t)(got & 7))
+					   : 1024 + (i << 2 | (uint32_t)(got & 3));
+
+		got = got << 1 | number_bit(c, m, kind, HALF + (i < LAST ? i : LAST), path,
+					    near, contexts, value >> i & 1);
+	}
+	return got - 1;
+}
+
 /* ---- bytes ---- */
 
 bool tables_init(struct tables *t, unsigned log2_slots, struct err *e)

@@ -88,6 +88,22 @@ void flagmix_done(struct flagmix *f);
 unsigned coder_flag(struct coder *c, struct flagmix *f, size_t set, bitmodel *const *models,
 		    unsigned inputs, unsigned flag);
 
+/* ---- numbers predicted from several contexts at once ---- */
+
+/* Every bit is predicted: from the bits before it with each context, with none, and for the lower ones from
+ * where in the number they are, as lengths and distances are often multiples of a block's size. */
+struct nummix {
+	bitmodel *bits; /* heap; of all contexts, found by hash */
+	struct flagmix mix;
+	unsigned n_kinds;
+};
+enum { NUMBER_CONTEXTS = 4 };
+bool nummix_init(struct nummix *m, unsigned n_kinds, struct err *e) MUST_USE;
+void nummix_done(struct nummix *m);
+/* kind: what the number is, below n_kinds.  contexts: NUMBER_CONTEXTS hashes.  v: below 2^63 - 1. */
+uint64_t coder_mixed(struct coder *c, struct nummix *m, unsigned kind, const uint32_t *contexts,
+		     uint64_t v);
+
 /* ---- bytes predicted from several contexts at once ---- */
 
 /* Slots of all contexts of all byte models of one coder, replaced when full. */

@@ -134,6 +134,58 @@ static void numbers_up_to_2_to_the_62_come_back(void **state UNUSED)
 
 /* ---- mixing ---- */
 
+static void mixed_numbers_of_all_sizes(struct both *b)
+{
+	CLEANUP(nummix_done) struct nummix m = { 0 };
+	struct err e;
+
+	assert_ok(nummix_init(&m, 3, &e), &e);
+	for (unsigned k = 0; k < 63; k++)
+		for (unsigned kind = 0; kind < 3; kind++) {
+			const uint32_t contexts[NUMBER_CONTEXTS] = { k, kind, 7, k / 8 };
+			uint64_t v = (UINT64_C(1) << k) - 2 + kind;
+
+			v = k ? v : kind;
+			assert_int_equal(coder_mixed(&b->c, &m, kind, contexts,
+						     b->c.decoding ? 0 : v),
+					 v);
+		}
+}
+
+static void mixed_numbers_up_to_2_to_the_62_come_back(void **state UNUSED)
+{
+	there_and_back(mixed_numbers_of_all_sizes);
+}
+
+/* The low 12 bits are always the same, the others by chance. */
+static void numbers_of_whole_blocks(struct both *b)
+{
+	CLEANUP(nummix_done) struct nummix m = { 0 };
+	const uint32_t contexts[NUMBER_CONTEXTS] = { 0 };
+	struct err e;
+
+	seed = 5;
+	assert_ok(nummix_init(&m, 1, &e), &e);
+	for (unsigned i = 0; i < 4000; i++) {
+		uint64_t v = 4095 + ((uint64_t)(rnd() % 2048) << 12);
+
+		assert_int_equal(coder_mixed(&b->c, &m, 0, contexts, b->c.decoding ? 0 : v), v);
+	}
+}
+
+static void numbers_of_whole_blocks_cost_only_the_number_of_the_block(void **state UNUSED)
+{
+	struct both b;
+
+	there_and_back(numbers_of_whole_blocks);
+	encode_start(&b);
+	numbers_of_whole_blocks(&b);
+	coder_encode_end(&b.c);
+	assert_in_range(b.coded.n, 5500,
+			6000); /* 4000 times 11 bits are 5500 bytes, 23 are 11500 */
+	buf_done(&b.coded);
+}
+
 /* One model leans a little to what comes, one away from it: their weights grow up to their ends. */
 static void flags_with_models_that_whisper(struct both *b)
 {
@@ -325,6 +377,8 @@ int main(void)
 		cmocka_unit_test(bits_come_back),
 		cmocka_unit_test(a_bit_that_hardly_changes_costs_nearly_nothing),
 		cmocka_unit_test(numbers_up_to_2_to_the_62_come_back),
+		cmocka_unit_test(mixed_numbers_up_to_2_to_the_62_come_back),
+		cmocka_unit_test(numbers_of_whole_blocks_cost_only_the_number_of_the_block),
 		cmocka_unit_test(flags_come_back_whatever_the_models_say),
 		cmocka_unit_test(flags_that_never_change_cost_nearly_nothing),
 		cmocka_unit_test(bytes_come_back_whatever_was_guessed),

@@ -602,6 +602,64 @@ static void special_pairs_are_small(void **state UNUSED)
 
 /* An image in which old copies of blocks lie about, as one updated in place: they may all be used,
  * and what is needed twice is there twice. */
+/* How many bytes it takes to make `new`, which is checked. */
+static uint64_t bytes_for(const struct bytes *old, const struct bytes *new)
+{
+	struct delta_info info;
+	int old_fd = memfile(old->p, old->n), new_fd = memfile(new->p, new->n);
+	int delta = make_delta(old_fd, new_fd, 1, &info);
+
+	assert_applies(delta, old_fd, new);
+	close(old_fd);
+	close(new_fd);
+	close(delta);
+	return info.delta_size;
+}
+
+static void blocks_in_another_order_cost_little_more_than_their_numbers(void **state UNUSED)
+{
+	enum { BLOCK = 4096, BLOCKS = 256 };
+	struct bytes noise = bytes_new(BLOCKS * BLOCK), mixed = bytes_new(BLOCKS * BLOCK);
+	uint32_t order[BLOCKS];
+
+	seed = 4;
+	add_content(&noise, NOISE, noise.cap);
+	for (uint32_t i = 0; i < BLOCKS; i++)
+		order[i] = i;
+	for (uint32_t i = BLOCKS - 1; i > 0; i--) {
+		uint32_t k = below(i + 1), o = order[i];
+
+		order[i] = order[k];
+		order[k] = o;
+	}
+	for (uint32_t i = 0; i < BLOCKS; i++)
+		add(&mixed, noise.p + (size_t)order[i] * BLOCK, BLOCK);
+	/* Head, index and hashes are 128; 8 bits each are 256. */
+	assert_in_range(bytes_for(&noise, &mixed), 128, 700);
+	free(noise.p);
+	free(mixed.p);
+}
+
+static void edits_at_equal_distances_cost_hardly_more_than_one(void **state UNUSED)
+{
+	enum { BLOCK = 64, BLOCKS = 4096 };
+	struct bytes noise = bytes_new(BLOCKS * BLOCK), more = bytes_new(BLOCKS * (BLOCK + 1));
+	struct bytes less = bytes_new(BLOCKS * (BLOCK - 1));
+
+	seed = 6;
+	add_content(&noise, NOISE, noise.cap);
+	for (size_t i = 0; i < BLOCKS; i++) {
+		add(&more, noise.p + i * BLOCK, BLOCK);
+		add(&more, (const uint8_t *)"\n", 1);
+		add(&less, noise.p + i * BLOCK, BLOCK - 1);
+	}
+	assert_in_range(bytes_for(&noise, &more), 128, 600);
+	assert_in_range(bytes_for(&noise, &less), 128, 300);
+	free(noise.p);
+	free(more.p);
+	free(less.p);
+}
+
 static void old_ranges_stay_usable(void **state UNUSED)
 {
 	struct bytes old = bytes_new(200000), new = bytes_new(1 << 20);
@@ -736,6 +794,8 @@ int main(void)
 		cmocka_unit_test(an_old_image_of_another_size_is_refused),
 		cmocka_unit_test(the_same_bytes_for_any_number_of_threads),
 		cmocka_unit_test(special_pairs_are_small),
+		cmocka_unit_test(blocks_in_another_order_cost_little_more_than_their_numbers),
+		cmocka_unit_test(edits_at_equal_distances_cost_hardly_more_than_one),
 		cmocka_unit_test(old_ranges_stay_usable),
 		cmocka_unit_test(long_inserts_in_bulk_come_out_exactly),
 		cmocka_unit_test(making_can_be_cancelled),
