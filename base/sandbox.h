@@ -65,8 +65,8 @@ bool sandbox_enter(const struct sandbox *s, struct err *e) MUST_USE;
 bool sandbox_drop_user(const char *user, struct err *e) MUST_USE;
 
 /* Runs fn in a child inside the sandbox.  Of the descriptors only keep[] and standard error are
- * left to it; what it changes in memory is its own (but in MAP_SHARED memory).  It is killed when the
- * thread that started it ends, and so when its process does. */
+ * left to it; what it changes in memory is its own (but in MAP_SHARED memory), and large blocks that it
+ * frees leave it at once.  It is killed when the thread that started it ends, and so when its process does. */
 struct sandbox_child {
 	pid_t pid; /* 0: none */
 	int pidfd, verdict_fd;

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Images of many GiB: making a delta takes time linear in their size and at most 1 GiB of memory, with eight
-# threads, and applying it 32 MiB beside a segment.  Sparse ones (a phone's disk that is mostly empty) and
+# threads, and applying it 32 MiB.  Sparse ones (a phone's disk that is mostly empty) and
 # full ones, and a quarter of each to compare times with.
 #   huge.sh DIR [GIB]        8 GiB by default; DIR needs three times that for the full pair
 # Fails when a bound is broken.
@@ -60,7 +60,7 @@ step() {
 measure() { # KIND GIB
 	"$1" "$2"
 	step "$1 $2 GiB, create" 1048576 "$ours" create -q -t 8 "$dir/huge.old" "$dir/huge.new" "$dir/huge.delta"
-	step "$1 $2 GiB, apply" 36864 "$ours" apply -q "$dir/huge.old" "$dir/huge.delta" "$dir/huge.out"
+	step "$1 $2 GiB, apply" 32768 "$ours" apply -q "$dir/huge.old" "$dir/huge.delta" "$dir/huge.out"
 	cmp "$dir/huge.new" "$dir/huge.out" || { echo "another file comes out"; exit 1; }
 	echo "$1 $2 GiB, delta of $(stat -c %s "$dir/huge.delta") bytes"
 	rm -f "$dir"/huge.*
