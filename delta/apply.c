@@ -711,7 +711,7 @@ bool delta_apply(struct delta *d, uint64_t first_offset, delta_emit *emit, void 
 			       d->segment_size);
 	d->first = first_offset;
 	d->work_left = LIMIT_DELTA_WORK;
-	d->space.steps_left = LIMIT_DELTA_UNPACK;
+	d->space.steps_left = space_steps(f->new_size);
 	d->emit = emit;
 	d->ctx = ctx;
 	for (uint32_t i = 0; i < f->n_frames; i++) {

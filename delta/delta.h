@@ -159,7 +159,7 @@ bool delta_has(const struct delta *d, uint64_t offset, const uint8_t *p, size_t 
 typedef bool delta_emit(void *ctx, uint64_t offset, const uint8_t *p, size_t n, struct err *e);
 
 /* From first_offset (a multiple of segment_bytes, at most new_size) to the end.  E_TOO_BIG: unpacking the
- * old streams takes more than LIMIT_DELTA_UNPACK steps, which starting elsewhere does not change. */
+ * old streams takes too many steps for an image of that size (space.h), which starting elsewhere does not change. */
 bool delta_apply(struct delta *d, uint64_t first_offset, delta_emit *emit, void *ctx,
 		 struct err *e) MUST_USE;
 

@@ -11,7 +11,7 @@ bool space_init(struct space *s, int fd, uint64_t size, struct streams *streams,
 	uint64_t at = space_base_of(size), chunks = 0;
 
 	*s = (struct space){
-		.size = size, .base = at, .end = at, .fd = fd, .steps_left = LIMIT_DELTA_UNPACK
+		.size = size, .base = at, .end = at, .fd = fd, .steps_left = space_steps(0)
 	};
 	if (streams->n) {
 		s->starts = reallocarray(NULL, streams->n, sizeof(*s->starts));

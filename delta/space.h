@@ -25,6 +25,13 @@ enum { SPACE_CACHED = 64, SPACE_CHUNK = 1 << 20, SPACE_POINTS = 64 };
 
 enum { SPACE_STEPS_PACKED = 8, SPACE_STEPS_READ = 128, SPACE_STEPS_BEGIN = 1024 };
 
+/* What a delta may take that makes an image of new_size bytes.  An upgrade to the next Debian takes 27
+ * steps to a byte. */
+static inline uint64_t space_steps(uint64_t new_size)
+{
+	return LIMIT_DELTA_UNPACK + LIMIT_DELTA_UNPACK_BYTE * new_size;
+}
+
 struct space_cached {
 	uint8_t *plain; /* heap, a window before the chunk if it has one; NULL: free */
 	uint32_t size, stream, chunk;
@@ -48,7 +55,7 @@ struct space {
 	uint64_t clock, cached_bytes, lent;
 	struct space_point *points[SPACE_POINTS + 1]; /* heap; [0] is where it was last */
 	uint32_t point_step;                          /* chunks between those that are kept */
-	uint64_t steps_left;                          /* LIMIT_DELTA_UNPACK at first */
+	uint64_t steps_left;                          /* space_steps() at first */
 	bool is_estimate;                             /* nothing is unpacked: space_visit */
 };
 

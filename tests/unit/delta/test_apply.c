@@ -1054,6 +1054,22 @@ static void old_streams_that_are_thrown_away_and_wanted_again_end_the_work(void 
 	assert_true(sink.next > sizeof(zeros) / 2 && sink.next < sizeof(zeros));
 }
 
+static void a_larger_image_may_take_more(void **state UNUSED)
+{
+	enum { LARGE = 128 << 20 };
+	static const uint8_t zeros[LARGE];
+	struct sink sink = { .want = zeros };
+	struct err e;
+
+	CLEANUP(buf_done) struct buf image = { 0 };
+	CLEANUP(buf_done)
+	struct buf b = forge_thrash(&image, FORGE_THRASH_OLD, zeros, LARGE, 21);
+	CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
+	CLEANUP(fd_closep) int old = forge_memfile(image.p, image.n);
+	assert_ok(apply_fds(fd, old, 0, &sink, &e), &e);
+	assert_int_equal(sink.next, LARGE);
+}
+
 /* ---- memory ---- */
 
 /* Raw deflate of n zeros. */
@@ -1442,6 +1458,7 @@ int main(void)
 		cmocka_unit_test(more_old_streams_than_are_kept_are_read),
 		cmocka_unit_test(
 			old_streams_that_are_thrown_away_and_wanted_again_end_the_work),
+		cmocka_unit_test(a_larger_image_may_take_more),
 		cmocka_unit_test(the_most_that_a_frame_may_hold_stays_within_24_mib),
 		cmocka_unit_test(a_bomb_of_a_tebibyte_needs_no_memory),
 		cmocka_unit_test(bulk_of_impossible_sizes_is_refused),

@@ -263,7 +263,7 @@ static void unpacking_takes_no_more_than_its_steps(void **state UNUSED)
 
 	for (unsigned estimate = 0; estimate < 2; estimate++) {
 		assert_ok(open_space(&s, fd, STREAMS, &e), &e);
-		assert_int_equal(s.steps_left, LIMIT_DELTA_UNPACK);
+		assert_int_equal(s.steps_left, space_steps(0));
 		s.is_estimate = estimate;
 		for (unsigned i = 0; i < ARRAY_SIZE(too_few); i++) {
 			s.steps_left = too_few[i];
@@ -277,7 +277,7 @@ static void unpacking_takes_no_more_than_its_steps(void **state UNUSED)
 	/* What is kept costs nothing. */
 	assert_ok(open_space(&s, fd, STREAMS, &e), &e);
 	assert_ok(check(&s, 0, 10, 100, &e), &e);
-	assert_true(s.steps_left < LIMIT_DELTA_UNPACK - SPACE_CHUNK);
+	assert_true(s.steps_left < space_steps(0) - SPACE_CHUNK);
 	s.steps_left = 0;
 	assert_ok(check(&s, 0, 20, 100, &e), &e);
 	assert_fails(space_read(&s, s.starts[1], &b, 1, &e), &e, E_TOO_BIG);
@@ -300,8 +300,8 @@ static void an_estimate_is_what_reading_takes_and_a_little(void **state UNUSED)
 
 		assert_ok(check(&real, i % STREAMS, at, 300, &e), &e);
 		assert_ok(space_visit(&estimate, real.starts[i % STREAMS] + at, 300, &e), &e);
-		uint64_t took = LIMIT_DELTA_UNPACK - real.steps_left;
-		uint64_t reckoned = LIMIT_DELTA_UNPACK - estimate.steps_left;
+		uint64_t took = space_steps(0) - real.steps_left;
+		uint64_t reckoned = space_steps(0) - estimate.steps_left;
 		assert_true(took <= reckoned && reckoned < 2 * took);
 	}
 	/* The image itself costs nothing, and behind the end there is nothing. */
