@@ -465,7 +465,8 @@ static bool is_unpacked_quickly(struct create *c, bool *ret, struct err *e)
 	if (!space_init(&s, -1, c->sight.old_size, &t, e))
 		return false;
 	s.is_estimate = true;
-	s.steps_left = c->job->unpack_max ? c->job->unpack_max : space_steps(c->sight.new_size) / 2;
+	s.steps_left =
+		c->job->unpack_max ? c->job->unpack_max : space_steps(c->sight.new_size) / 2;
 	*ret = visit_ops(c, &s, e);
 	space_done(&s);
 	return *ret || e->code == E_TOO_BIG;

@@ -9,7 +9,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { FIND_PART = 32 << 20, FIND_MAX = 16384 /* streams of one part */ };
+enum {
+	FIND_PART = 32 << 20,
+	FIND_MAX = 16384, /* streams of one part */
+	AROUND =
+		64 << 10 /* bytes that Linux maps when one of them is read: fault_around_bytes */
+};
 #define PLAIN_MAX (UINT64_C(1) << 30) /* unpacked bytes of one side; further streams stay raw */
 
 /* One side's streams while it is decided which are opened. */
@@ -209,6 +214,20 @@ static bool join_parts(struct side *s, struct err *e)
 	       err_nomem(e);
 }
 
+/* Some of the image, with all that reading it has mapped: whole windows of AROUND bytes. */
+static void drop_around(const struct side *s, uint64_t offset, uint64_t n)
+{
+	uintptr_t image = (uintptr_t)s->image;
+	uintptr_t from = (image + offset) & ~(uintptr_t)(AROUND - 1);
+	uintptr_t to = (image + offset + n + AROUND - 1) & ~(uintptr_t)(AROUND - 1);
+
+	if (from < image)
+		from = image;
+	if (to > image + s->size)
+		to = image + s->size;
+	sight_drop((const void *)from, to - from);
+}
+
 /* The packed bytes of a stream will not be read soon. */
 static void drop_packed(const struct side *s, const struct stream *v)
 {
@@ -216,7 +235,7 @@ static void drop_packed(const struct side *s, const struct stream *v)
 		uint64_t offset;
 
 		n = stream_place(&s->all, v, at, &offset);
-		sight_drop(s->image + offset, n);
+		drop_around(s, offset, n);
 	}
 }
 

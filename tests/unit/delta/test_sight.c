@@ -5,7 +5,9 @@
 #include "delta/create_priv.h"
 #include "delta/delta.h"
 
+#include <stdio.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <zlib.h>
 
 enum { TEXT_N = 30000, BEFORE = 5000, IMAGE_MAX = 1 << 20 };
@@ -315,6 +317,56 @@ static void memory_that_runs_out_is_told(void **state UNUSED)
 	images_done(&i);
 }
 
+/* MiB of mapped files that are in memory. */
+static unsigned mapped_mib(void)
+{
+	char text_of[128] = "";
+	unsigned long all = 0, there = 0, shared = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	assert_non_null(f);
+	assert_non_null(fgets(text_of, sizeof(text_of), f));
+	fclose(f);
+	assert_int_equal(sscanf(text_of, "%lu %lu %lu", &all, &there, &shared), 3);
+	return (unsigned)(shared * (unsigned long)sysconf(_SC_PAGESIZE) >> 20);
+}
+
+/* A file of streams far from each other, as they lie in a file system. */
+static int scattered(uint8_t mark)
+{
+	enum { STREAMS = 600, EVERY = 128 << 10 };
+	int fd = memfd_create("test", MFD_CLOEXEC);
+	struct err e;
+
+	assert_true(fd >= 0 && ftruncate(fd, STREAMS * EVERY) == 0);
+	for (unsigned i = 0; i < STREAMS; i++) {
+		CLEANUP(buf_done) struct buf b = BUF_INIT(IMAGE_MAX);
+
+		text[100] = (uint8_t)('a' + i % 26);
+		text[101] = (uint8_t)('a' + i / 26);
+		text[102] = mark;
+		add(&b, text, 31);
+		assert_ok(pwrite_all(fd, b.p, b.n, (uint64_t)i * EVERY + EVERY / 2, &e), &e);
+	}
+	return fd;
+}
+
+/* The kernel maps 64 KiB around each page that is read. */
+static void what_lies_around_scattered_streams_is_given_back(void **state UNUSED)
+{
+	struct images i;
+
+	images_start(&i);
+	i.old_fd = scattered('o');
+	i.new_fd = scattered('n');
+	unsigned before = mapped_mib();
+	look(&i);
+	assert_int_equal(streams_new(&i.sight), 600);
+	assert_true(mapped_mib() < before + 20);
+	images_done(&i);
+	setup(NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -328,6 +380,7 @@ int main(void)
 		cmocka_unit_test(old_streams_that_no_command_uses_are_removed),
 		cmocka_unit_test(commands_across_streams_keep_them_together),
 		cmocka_unit_test(memory_that_runs_out_is_told),
+		cmocka_unit_test(what_lies_around_scattered_streams_is_given_back),
 	};
 	return cmocka_run_group_tests(tests, setup, NULL);
 }
