@@ -19,6 +19,7 @@ enum {
 	FRAME_COST = 8 << 20, /* estimated coded bytes of a frame */
 	FRAME_OPS = LIMIT_DELTA_OPS - 4096,
 	DROP_AFTER = 64 << 20,
+	WINDOW = 64 << 10,    /* what Linux maps when one byte is read: fault_around_bytes */
 	MIXED_MAX = 32 << 20, /* inserted bytes up to which all are mixed: half a minute */
 };
 
@@ -559,10 +560,23 @@ static bool code_heads(struct create *c, struct coder *coder, struct models *m, 
 	return true;
 }
 
+/* Bytes of the images that coding a command maps into memory.  Each place comes with the WINDOW around it. */
+static uint64_t touched_by(const struct op *op, uint64_t *old_at)
+{
+	bool near = op->from / WINDOW == *old_at / WINDOW;
+
+	if (op->kind == OP_INSERT)
+		return op->n;
+	if (op->kind != OP_ADD)
+		return WINDOW;
+	*old_at = op->from + op->n;
+	return 2 * (uint64_t)op->n + (near ? 0 : WINDOW);
+}
+
 static bool code_bodies(struct create *c, struct coder *coder, struct models *m, struct made *f,
 			struct err *e)
 {
-	uint64_t streams = 0, touched = 0;
+	uint64_t streams = 0, touched = 0, old_at = 0;
 
 	for (size_t i = 0; i < f->n_pieces; i++) {
 		const struct piece *p = &c->pieces[f->first_piece + i];
@@ -580,7 +594,7 @@ static bool code_bodies(struct create *c, struct coder *coder, struct models *m,
 				      ? code_bulks(coder, m, op, bytes, e)
 				      : code_op_body(c, coder, m, op, bytes, address, e)))
 				return false;
-			touched += op->kind == OP_ADD ? op->n : 65536;
+			touched += touched_by(op, &old_at);
 			if (touched > DROP_AFTER) {
 				sight_drop(c->sight.old, (size_t)c->sight.mapped_old);
 				sight_drop(c->sight.new, (size_t)c->sight.new_size);
