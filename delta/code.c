@@ -352,7 +352,6 @@ static bool code_runs(struct coder *c, struct models *m, struct piece *p, uint32
 	uint64_t more = coder_number(c, &m->runs, p->n_runs ? p->n_runs - 1 : 0);
 
 	p->size = packed;
-	p->run = (uint32_t)r->n;
 	p->n_runs = 0;
 	if (more == 0)
 		return true;
@@ -371,6 +370,7 @@ static bool code_runs(struct coder *c, struct models *m, struct piece *p, uint32
 static bool code_packed(struct coder *c, struct models *m, struct piece *p, uint32_t index,
 			struct runs *r, struct err *e)
 {
+	p->run = (uint32_t)r->n;
 	uint64_t packed = p->n_runs ? runs_size(r, p) : p->size;
 
 	return code_stream(c, m, &packed, &p->plain_size, &p->transform, e) &&

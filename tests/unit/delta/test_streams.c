@@ -1,4 +1,5 @@
 /* Compressed streams of several chunks: read from any place, packed again while they are decoded. */
+#include "tests/support/erofs.h"
 #include "tests/support/unit.h"
 #include "base/io.h"
 #include "delta/delta.h"
@@ -398,6 +399,65 @@ static void streams_of_all_kinds_cost_what_changed(void **state UNUSED)
 	}
 }
 
+/* An erofs of compressed files whose ends lie elsewhere, with so much noise between them that a delta of it
+ * has several frames.  change: what differs from the other image. */
+static struct buf image_of_parts(uint8_t change)
+{
+	enum { FILES = 12, TEXT = 60000, NOISE = 24 << 20 };
+	struct erofs_maker m;
+
+	seed = 11;
+	erofs_begin(&m);
+	for (unsigned i = 0; i < FILES; i++) {
+		uint8_t *plain = text(TEXT), *packed = malloc(2 * TEXT);
+		z_stream z = { .next_in = plain,
+			       .avail_in = TEXT,
+			       .next_out = packed,
+			       .avail_out = 2 * TEXT };
+
+		assert_non_null(packed);
+		plain[30000] = change;
+		assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 31, 8, 0), Z_OK);
+		assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+		erofs_add(&m, packed, z.total_out, EROFS_END_BEHIND);
+		deflateEnd(&z);
+		free(plain);
+		free(packed);
+		if (i == FILES / 2) {
+			uint8_t *noise = malloc(NOISE);
+			uint32_t mine = change;
+
+			assert_non_null(noise);
+			for (size_t k = 0; k < NOISE; k++)
+				noise[k] = (uint8_t)((mine = mine * 1664525 + 1013904223) >> 24);
+			erofs_fill(&m, noise, NOISE);
+			free(noise);
+		}
+	}
+	return erofs_end(&m);
+}
+
+static void streams_in_parts_come_out_of_any_frame(void **state UNUSED)
+{
+	struct pair p = { .old = image_of_parts('o'), .new = image_of_parts('n') };
+	struct err e;
+
+	p.old_fd = memfile(&p.old);
+	p.new_fd = memfile(&p.new);
+	p.delta = memfd_create("delta", MFD_CLOEXEC);
+	struct delta_job job = { .old_fd = p.old_fd,
+				 .new_fd = p.new_fd,
+				 .out_fd = p.delta,
+				 .scratch_fd = -1,
+				 .mixed_max = 1 };
+	assert_ok(delta_create(&job, &p.info, &e), &e);
+	assert_true(p.info.frames > 1);
+	assert_int_equal(p.info.streams_old, 12);
+	assert_int_equal(p.info.streams_new, 12);
+	assert_applies(&p, 0);
+	pair_done(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -408,6 +468,7 @@ int main(void)
 		cmocka_unit_test(a_stream_can_be_read_from_any_place_in_any_order),
 		cmocka_unit_test(lying_sizes_of_a_stream_are_refused),
 		cmocka_unit_test(too_many_commands_become_fewer_and_longer),
+		cmocka_unit_test(streams_in_parts_come_out_of_any_frame),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
