@@ -214,17 +214,17 @@ static bool join_parts(struct side *s, struct err *e)
 	       err_nomem(e);
 }
 
-/* Some of the image, with all that reading it has mapped: whole windows of AROUND bytes. */
-static void drop_around(const struct side *s, uint64_t offset, uint64_t n)
+/* Some of a mapping of size bytes, with all that reading it has mapped: whole windows of AROUND bytes. */
+static void drop_around(const uint8_t *mapping, uint64_t size, uint64_t offset, uint64_t n)
 {
-	uintptr_t image = (uintptr_t)s->image;
-	uintptr_t from = (image + offset) & ~(uintptr_t)(AROUND - 1);
-	uintptr_t to = (image + offset + n + AROUND - 1) & ~(uintptr_t)(AROUND - 1);
+	uintptr_t begin = (uintptr_t)mapping;
+	uintptr_t from = (begin + offset) & ~(uintptr_t)(AROUND - 1);
+	uintptr_t to = (begin + offset + n + AROUND - 1) & ~(uintptr_t)(AROUND - 1);
 
-	if (from < image)
-		from = image;
-	if (to > image + s->size)
-		to = image + s->size;
+	if (from < begin)
+		from = begin;
+	if (to > begin + size)
+		to = begin + size;
 	sight_drop((const void *)from, to - from);
 }
 
@@ -235,7 +235,7 @@ static void drop_packed(const struct side *s, const struct stream *v)
 		uint64_t offset;
 
 		n = stream_place(&s->all, v, at, &offset);
-		drop_around(s, offset, n);
+		drop_around(s->image, s->size, offset, n);
 	}
 }
 
@@ -449,20 +449,28 @@ struct unpacking {
 	const struct finder *finder;
 	struct side *side;
 	uint8_t *to;
+	uint64_t to_bytes;
 };
+
+/* Neither side of a stream will be read soon. */
+static void drop_stream(const struct unpacking *u, size_t index)
+{
+	const struct stream *v = &u->side->all.v[index];
+
+	drop_around(u->to, u->to_bytes, u->side->at[index], v->plain_size);
+	drop_packed(u->side, v);
+}
 
 static bool unpack_stream(void *ctx, size_t index, unsigned thread UNUSED, struct err *e)
 {
 	const struct unpacking *u = ctx;
-	const struct stream *v = &u->side->all.v[index];
 	uint8_t *plain = u->to + u->side->at[index];
 
 	if (!u->side->open[index])
 		return true;
 	if (!unpack(plain, u->side, index, e))
 		return false;
-	sight_drop(plain, v->plain_size);
-	drop_packed(u->side, v);
+	drop_stream(u, index);
 	return true;
 }
 
@@ -511,8 +519,7 @@ static bool explain_stream(void *ctx, size_t index, unsigned thread, struct err 
 	if (!(v->n_more ? explain_parts(s, index, plain, e)
 			: explain(s, index, s->image + v->offset, plain, e)))
 		return false;
-	sight_drop(plain, v->plain_size);
-	drop_packed(s, v);
+	drop_stream(u, index);
 	return true;
 }
 
@@ -523,10 +530,10 @@ static bool unpack_progress(void *ctx, size_t done UNUSED)
 	return still_wanted(u->finder);
 }
 
-static bool for_streams(const struct finder *f, struct side *s, uint8_t *to,
+static bool for_streams(const struct finder *f, struct side *s, uint8_t *to, uint64_t to_bytes,
 			bool (*run)(void *, size_t, unsigned, struct err *), struct err *e)
 {
-	struct unpacking u = { .finder = f, .side = s, .to = to };
+	struct unpacking u = { .finder = f, .side = s, .to = to, .to_bytes = to_bytes };
 	struct tasks t = { .n = s->all.n,
 			   .threads = f->job->threads,
 			   .run = run,
@@ -577,12 +584,12 @@ static bool unpack_all(struct sight *s, struct finder *f, const struct delta_job
 	if (!scratch_open(s, job, bytes_old + bytes_new, e))
 		return false;
 	s->scratch_new = s->scratch + bytes_old;
-	if (!for_streams(f, new, s->scratch_new, explain_stream, e))
+	if (!for_streams(f, new, s->scratch_new, bytes_new, explain_stream, e))
 		return false;
 	close_beyond_work(new);
 	close_faint(old, new);
 	if (is_any_open(new))
-		return for_streams(f, old, s->scratch, unpack_stream, e);
+		return for_streams(f, old, s->scratch, bytes_old, unpack_stream, e);
 	memset(old->open, 0, old->all.n * sizeof(*old->open));
 	return true;
 }
@@ -740,6 +747,20 @@ static void mark_used(const struct space *space, const struct op *op, bool *used
 		used[i] = true;
 }
 
+/* The plain bytes of old stream number i move down to `at` in the space. */
+static void move_down(struct sight *s, size_t i, uint64_t at)
+{
+	const struct space *space = &s->space;
+	uint8_t *from = s->scratch + (space->starts[i] - space->base);
+	uint8_t *to = s->scratch + (at - space->base);
+	uint32_t n = space->streams.v[i].plain_size;
+
+	if (to != from)
+		memmove(to, from, n);
+	sight_drop(from, n);
+	sight_drop(to, n);
+}
+
 /* The streams that stay move together; the map follows by being copied in place in the scratch
  * file, which holds the streams' plain bytes in the table's order. */
 bool sight_prune(struct sight *s, struct op *ops, size_t n_ops, struct err *e)
@@ -765,9 +786,7 @@ bool sight_prune(struct sight *s, struct op *ops, size_t n_ops, struct err *e)
 	for (size_t i = 0; i < t->n; i++) {
 		to[i] = at;
 		if (used[i]) {
-			memmove(s->scratch + (at - space->base),
-				s->scratch + (space->starts[i] - space->base),
-				t->v[i].plain_size);
+			move_down(s, i, at);
 			at += t->v[i].plain_size;
 		}
 	}

@@ -429,7 +429,8 @@ static struct buf image_of_parts(uint8_t change)
 
 			assert_non_null(noise);
 			for (size_t k = 0; k < NOISE; k++)
-				noise[k] = (uint8_t)((mine = mine * 1664525 + 1013904223) >> 24);
+				noise[k] =
+					(uint8_t)((mine = mine * 1664525 + 1013904223) >> 24);
 			erofs_fill(&m, noise, NOISE);
 			free(noise);
 		}
