@@ -26,7 +26,9 @@ enum {
 	INSERT_MAX = 1 << 20,
 	FILL_PART = 4 << 20,  /* old bytes that a thread samples at a time; above any step */
 	TABLE_HUGE = 4 << 20, /* from this size on a table has large pages */
-	FAR_MAX = 1024,       /* far looks before they are given back; each may bring 64 KiB */
+	FAR_MAX =
+		1024, /* far looks of all threads before they are given back; each may bring 64 KiB */
+	FAR_SOME = 32, /* a thread tells the others of so many at a time */
 };
 
 struct matcher {
@@ -36,12 +38,13 @@ struct matcher {
 	uint64_t mask; /* groups of WAYS */
 	unsigned step, gram, place_bits;
 	bool mapped;
+	unsigned far_looks; /* atomic */
 };
 
 struct match_local {
 	uint32_t (*table)[LOCAL_WAYS];
-	uint64_t lo, hi; /* what of the old space is in it */
-	unsigned far_looks;
+	uint64_t lo, hi;    /* what of the old space is in it */
+	unsigned far_looks; /* not told yet */
 };
 
 /* ---- lists of commands ---- */
@@ -342,7 +345,7 @@ static void local_move(const struct matcher *m, struct match_local *l, uint64_t 
 /* ---- scanning ---- */
 
 struct scan {
-	const struct matcher *m;
+	struct matcher *m;
 	struct match_local *l;
 	const uint8_t *p;
 	size_t n;
@@ -466,10 +469,13 @@ static uint64_t scan_hash(struct scan *s)
 /* Comparing with far places brings their pages into memory, and what lies around them. */
 static void far_looked(struct scan *s)
 {
-	if (++s->l->far_looks < FAR_MAX || !s->m->mapped)
+	struct matcher *m = s->m;
+
+	if (!m->mapped || ++s->l->far_looks < FAR_SOME)
 		return;
 	s->l->far_looks = 0;
-	sight_drop(s->m->old, (size_t)s->m->n);
+	if (__atomic_add_fetch(&m->far_looks, FAR_SOME, __ATOMIC_RELAXED) % FAR_MAX == 0)
+		sight_drop(m->old, (size_t)m->n);
 }
 
 static void look_far(struct scan *s, struct found *best)
@@ -762,7 +768,7 @@ static bool scan_step(struct scan *s, struct err *e)
 	return true;
 }
 
-bool match_range(const struct matcher *m, struct match_local *l, const uint8_t *p, size_t n,
+bool match_range(struct matcher *m, struct match_local *l, const uint8_t *p, size_t n,
 		 uint64_t guess, struct ops *ret, struct err *e)
 {
 	struct scan s = { .m = m,

@@ -40,7 +40,7 @@ bool match_local_new(struct match_local **ret, struct err *e) MUST_USE;
 void match_local_free(struct match_local *l);
 
 /* Commands for n bytes at p.  guess: where in the old space they might come from. */
-bool match_range(const struct matcher *m, struct match_local *l, const uint8_t *p, size_t n,
+bool match_range(struct matcher *m, struct match_local *l, const uint8_t *p, size_t n,
 		 uint64_t guess, struct ops *ret, struct err *e) MUST_USE;
 
 #endif
