@@ -11,7 +11,7 @@
  *	struct delta_info made;
  *	if (!delta_create(&job, &made, e)) ...   // out_fd holds nothing of use then
  *
- * Time is linear in the sizes.  Memory is 500 to 900 MiB whatever the sizes are, and 17 bytes for each
+ * Time is linear in the sizes.  Memory is 500 to 970 MiB whatever the sizes are, and 17 bytes for each
  * command beyond some four million (docs/DELTA.md, Limits); the two images are mapped and must not shrink
  * meanwhile.  The same input gives the same bytes for any number of threads.
  *
