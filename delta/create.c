@@ -2,24 +2,19 @@
 #include "delta/delta.h"
 #include "base/io.h"
 #include "base/sha256.h"
-#include "delta/create_priv.h"
-#include "delta/fields.h"
-#include "delta/format.h"
-#include "delta/match.h"
+#include "delta/cut.h"
+#include "delta/encode.h"
+#include "delta/output.h"
+#include "delta/prune.h"
 #include "delta/tasks.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 enum {
 	CHUNK = 4 << 20,      /* new bytes matched at a time */
-	FRAME_COST = 8 << 20, /* estimated coded bytes of a frame */
-	FRAME_OPS = LIMIT_DELTA_OPS - 4096,
-	DROP_AFTER = 64 << 20,
-	WINDOW = 64 << 10,    /* what Linux maps when one byte is read: fault_around_bytes */
 	MIXED_MAX = 32 << 20, /* inserted bytes up to which all are mixed: half a minute */
 };
 
@@ -28,37 +23,24 @@ struct chunk {
 	size_t piece;
 	uint64_t from; /* in the piece */
 	size_t n;
-	struct ops ops;
-};
-
-/* One frame on its way. */
-struct made {
-	size_t first_piece, n_pieces;
-	uint64_t first_op;
-	uint32_t n_ops;
-	struct runs runs; /* of its streams in parts */
-	struct buf coded;
-	uint64_t cost[DELTA_KINDS];
-	struct delta_info info; /* counts */
+	uint64_t ops_at, inserted; /* in the spool; bytes */
+	size_t n_ops;
 };
 
 struct create {
 	const struct delta_job *job;
 	struct sight sight; /* both images, streams seen through */
+	struct spool spool;
 	struct matcher *matcher;
 	struct match_local **locals; /* per thread */
 	struct chunk *chunks;
 	size_t n_chunks;
-	struct piece *pieces; /* with their commands */
-	size_t *sources;      /* which of the sight's pieces each is, or is a part of */
-	size_t n_pieces, cap_pieces;
-	struct op *ops;
-	size_t n_ops, cap_ops;
-	struct made *made;
-	size_t n_made, cap_made;
+	struct cutter cut;
+	struct encoding encoding;
 	struct buf table;
 	struct format format;
-	bool bulk; /* so much to insert that mixing would take too long */
+	struct output output;
+	uint64_t cost[DELTA_KINDS];             /* atomic, while frames are coded */
 	uint64_t work_done, work_now, work_all; /* for progress */
 };
 
@@ -114,6 +96,7 @@ static bool plan_chunks(struct create *c, struct err *e)
 
 static bool match_chunk(void *ctx, size_t index, unsigned thread, struct err *e)
 {
+	CLEANUP(ops_done) struct ops ops = { 0 };
 	struct create *c = ctx;
 	struct chunk *k = &c->chunks[index];
 	const uint8_t *bytes = sight_new(&c->sight, k->piece) + k->from;
@@ -123,11 +106,14 @@ static bool match_chunk(void *ctx, size_t index, unsigned thread, struct err *e)
 		return false;
 	if (guess != UINT64_MAX)
 		guess += k->from;
-	if (!match_range(c->matcher, c->locals[thread], bytes, k->n, guess, &k->ops, e))
+	if (!match_range(c->matcher, c->locals[thread], bytes, k->n, guess, &ops, e))
 		return false;
 	sight_drop(bytes, k->n);
 	sight_drop(c->sight.old, (size_t)c->sight.mapped_old);
-	return true;
+	for (size_t i = 0; i < ops.n; i++)
+		k->inserted += ops.v[i].kind == OP_INSERT ? ops.v[i].n : 0;
+	k->n_ops = ops.n;
+	return spool_put(&c->spool, ops.v, ops.n * sizeof(*ops.v), &k->ops_at, e);
 }
 
 static bool match_all(struct create *c, struct err *e)
@@ -157,297 +143,131 @@ static bool match_all(struct create *c, struct err *e)
 
 /* ---- from chunks to frames ---- */
 
-static struct made *frame_new(struct create *c, struct err *e)
-{
-	if (c->n_made == c->cap_made) {
-		size_t cap = c->cap_made ? 2 * c->cap_made : 8;
-		struct made *v = reallocarray(c->made, cap, sizeof(*v));
-
-		if (!v) {
-			err_nomem(e);
-			return NULL;
-		}
-		c->made = v;
-		c->cap_made = cap;
-	}
-	struct made *m = &c->made[c->n_made++];
-	*m = (struct made){ .first_piece = c->n_pieces,
-			    .first_op = c->n_ops,
-			    .coded = BUF_INIT(LIMIT_DELTA_FRAME) };
-	return m;
-}
-
-static struct piece *piece_new(struct create *c, const struct piece *like, size_t source,
-			       struct err *e)
-{
-	if (c->n_pieces == c->cap_pieces) {
-		size_t cap = c->cap_pieces ? 2 * c->cap_pieces : 64;
-		struct piece *v = reallocarray(c->pieces, cap, sizeof(*v));
-
-		c->pieces = v ? v : c->pieces;
-		size_t *sources = reallocarray(c->sources, cap, sizeof(*sources));
-		c->sources = sources ? sources : c->sources;
-		if (!v || !sources) {
-			err_nomem(e);
-			return NULL;
-		}
-		c->cap_pieces = cap;
-	}
-	struct piece *p = &c->pieces[c->n_pieces];
-	c->sources[c->n_pieces++] = source;
-	*p = *like;
-	p->ops = 0;
-	return p;
-}
-
-static bool op_new(struct create *c, const struct op *op, struct err *e)
-{
-	if (c->n_ops == c->cap_ops) {
-		size_t cap = c->cap_ops ? 2 * c->cap_ops : 65536;
-		struct op *v = reallocarray(c->ops, cap, sizeof(*v));
-
-		if (!v)
-			return err_nomem(e);
-		c->ops = v;
-		c->cap_ops = cap;
-	}
-	c->ops[c->n_ops++] = *op;
-	return true;
-}
-
-static uint64_t cost_of(const struct op *op)
-{
-	return op->kind == OP_INSERT ? 3 + op->n / 2 : op->kind == OP_ADD ? 4 + op->n / 16 : 4;
-}
-
-/* A stream in parts, as it was coded last but for its kept parts: those behind it in the same frame
- * take their bytes from there. */
-struct coded {
-	size_t frame; /* and 1 */
-	uint32_t run; /* its first one there */
-	uint64_t first_op;
-	size_t n_ops;
-};
-
-/* Pieces and commands are cut into frames; a raw piece between any two commands, a stream never. */
-struct cutter {
-	struct create *c;
-	struct made *frame;
-	uint64_t cost;
-	struct coded *coded; /* per piece of the sight */
-};
-
-static bool cut_new_frame(struct cutter *k, struct err *e)
-{
-	k->cost = 0;
-	k->frame = frame_new(k->c, e);
-	return k->frame != NULL;
-}
-
-static bool op_add(struct cutter *k, struct piece *p, const struct op *op, struct err *e)
-{
-	p->ops++;
-	k->frame->n_ops++;
-	k->cost += cost_of(op);
-	return op_new(k->c, op, e);
-}
-
-static bool cut_raw(struct cutter *k, const struct piece *like, size_t source,
-		    const struct ops *ops, struct err *e)
-{
-	struct create *c = k->c;
-	struct piece *p = NULL, next = { .offset = like->offset };
-
-	for (size_t i = 0; i < ops->n; i++) {
-		if (!k->frame || k->frame->n_ops >= FRAME_OPS || k->cost > FRAME_COST) {
-			if (!cut_new_frame(k, e))
-				return false;
-			p = NULL;
-		}
-		if (!p) {
-			next.first_op = k->frame->n_ops;
-			p = piece_new(c, &next, source, e);
-			if (!p)
-				return false;
-			k->frame->n_pieces++;
-		}
-		p->size += ops->v[i].n;
-		next.offset += ops->v[i].n;
-		if (!op_add(k, p, &ops->v[i], e))
-			return false;
-	}
-	return true;
-}
-
-static bool is_full(const struct cutter *k, const struct piece *like, const struct ops *ops)
-{
-	const struct made *f = k->frame;
-
-	return !f || f->n_ops + ops->n > FRAME_OPS || k->cost > FRAME_COST ||
-	       k->c->n_pieces - f->first_piece >= LIMIT_DELTA_STREAMS ||
-	       f->runs.n + like->n_runs > LIMIT_DELTA_PARTS;
-}
-
-/* The runs of a stream in parts, of which number `out` comes out at once. */
-static bool runs_new(struct cutter *k, const struct piece *like, uint32_t out, struct err *e)
-{
-	struct runs *r = &k->frame->runs;
-
-	if (!runs_room(r, like->n_runs, e))
-		return false;
-	for (uint32_t i = 0; i < like->n_runs; i++)
-		r->v[r->n++] = (struct run){ .size = k->c->sight.runs[like->run + i].size,
-					     .piece = i == out ? (uint32_t)k->frame->n_pieces
-							       : RUN_DROPPED };
-	return true;
-}
-
-/* A stream; one in parts stands where one of them lies. */
-static bool cut_stream(struct cutter *k, size_t source, size_t where, const struct ops *ops,
+/* Adds a chunk's commands. */
+static bool join_chunk(struct create *c, const struct chunk *k, struct ops *joined,
 		       struct err *e)
 {
-	struct create *c = k->c;
-	const struct piece *at = &c->sight.pieces[where].piece;
-	struct piece like = c->sight.pieces[source].piece, *p;
-	struct coded *was = &k->coded[source];
+	struct op *v = reallocarray(NULL, k->n_ops + 1, sizeof(*v));
 
-	like.offset = at->offset;
-	like.size = at->size;
-	if (is_full(k, &like, ops) && !cut_new_frame(k, e))
-		return false;
-	like.first_op = k->frame->n_ops;
-	if (was->frame != c->n_made)
-		*was = (struct coded){ .frame = c->n_made,
-				       .run = (uint32_t)k->frame->runs.n,
-				       .first_op = c->n_ops,
-				       .n_ops = ops->n };
-	for (uint32_t i = 0; i < like.n_runs; i++)
-		if (c->sight.runs[like.run + i].piece == where && !runs_new(k, &like, i, e))
-			return false;
-	p = piece_new(c, &like, source, e);
-	if (!p)
-		return false;
-	k->frame->n_pieces++;
-	for (size_t i = 0; i < ops->n; i++)
-		if (!op_add(k, p, &ops->v[i], e))
-			return false;
-	return true;
+	if (!v)
+		return err_nomem(e);
+	bool ok = spool_get(&c->spool, k->ops_at, v, k->n_ops * sizeof(*v), e);
+	for (size_t i = 0; ok && i < k->n_ops; i++)
+		ok = ops_add(joined, &v[i], e);
+	free(v);
+	return ok;
 }
 
-/* A part that was not kept: the stream again, or its bytes as they are when that is cheaper. */
-static bool cut_again(struct cutter *k, size_t index, struct err *e)
+/* One piece's commands, from all its chunks.  The last one of a chunk may go on in the next. */
+static bool cut_piece(struct create *c, size_t piece, size_t *chunk, struct err *e)
 {
-	CLEANUP(ops_done) struct ops ops = { 0 };
-	const struct sight_piece *q = &k->c->sight.pieces[index];
-	const struct coded *was = &k->coded[q->stream];
-	const struct op insert = { .kind = OP_INSERT, .n = (uint32_t)q->piece.size };
-	uint64_t cost = 0;
+	CLEANUP(ops_done) struct ops joined = { 0 };
+	bool is_stream = c->sight.pieces[piece].piece.transform != 0;
 
-	for (size_t i = 0; i < was->n_ops; i++) {
-		const struct op *op = &k->c->ops[was->first_op + i];
-
-		cost += cost_of(op);
-		if (!ops_add(&ops, op, e))
-			return false;
-	}
-	if (cost < q->piece.size)
-		return cut_stream(k, q->stream, index, &ops, e);
-	ops.n = 0;
-	return ops_add(&ops, &insert, e) && cut_raw(k, &q->piece, index, &ops, e);
-}
-
-static bool cut_kept(struct cutter *k, size_t index, struct err *e)
-{
-	const struct sight_piece *q = &k->c->sight.pieces[index];
-	const struct coded *was = &k->coded[q->stream];
-	struct piece like = q->piece;
-
-	if (q->is_again || was->frame != k->c->n_made)
-		return cut_again(k, index, e);
-	like.run = was->run + (q->piece.run - k->c->sight.pieces[q->stream].piece.run);
-	k->frame->n_pieces++;
-	return piece_new(k->c, &like, index, e) != NULL;
-}
-
-static bool cut_piece(struct cutter *k, size_t index, const struct ops *ops, struct err *e)
-{
-	const struct piece *p = &k->c->sight.pieces[index].piece;
-
-	if (p->is_kept)
-		return cut_kept(k, index, e);
-	return p->transform ? cut_stream(k, index, index, ops, e)
-			    : cut_raw(k, p, index, ops, e);
-}
-
-/* One piece's commands, from all its chunks. */
-static bool join_chunks(struct create *c, size_t piece, size_t *chunk, struct ops *ret,
-			struct err *e)
-{
 	for (; *chunk < c->n_chunks && c->chunks[*chunk].piece == piece; ++*chunk) {
-		struct ops *o = &c->chunks[*chunk].ops;
-
-		for (size_t n = 0; n < o->n; n++)
-			if (!ops_add(ret, &o->v[n], e))
-				return false;
-		ops_done(o);
-	}
-	if (c->sight.pieces[piece].piece.transform)
-		ops_coarsen(ret, FRAME_OPS);
-	return true;
-}
-
-static bool cut_pieces(struct cutter *k, struct err *e)
-{
-	size_t chunk = 0;
-
-	for (size_t piece = 0; piece < k->c->sight.n_pieces; piece++) {
-		CLEANUP(ops_done) struct ops joined = { 0 };
-
-		if (!join_chunks(k->c, piece, &chunk, &joined, e) ||
-		    !cut_piece(k, piece, &joined, e))
+		if (!join_chunk(c, &c->chunks[*chunk], &joined, e))
 			return false;
+		if (!is_stream && joined.n > 1) {
+			if (!cutter_add(&c->cut, piece, joined.v, joined.n - 1, e))
+				return false;
+			joined.v[0] = joined.v[joined.n - 1];
+			joined.n = 1;
+		}
 	}
-	for (size_t i = 0; i < k->c->n_made; i++)
-		k->c->made[i].runs.n = 0; /* coded */
-	return true;
+	if (is_stream)
+		ops_coarsen(&joined, CUT_OPS_MAX);
+	return cutter_add(&c->cut, piece, joined.v, joined.n, e);
 }
 
 static bool cut_frames(struct create *c, struct err *e)
 {
-	struct cutter k = { .c = c };
 	uint64_t inserted = 0;
+	size_t chunk = 0;
 
-	for (size_t n = 0; n < c->n_chunks; n++) {
-		const struct ops *o = &c->chunks[n].ops;
+	for (size_t i = 0; i < c->n_chunks; i++)
+		inserted += c->chunks[i].inserted;
+	c->encoding = (struct encoding){
+		.sight = &c->sight,
+		.cut = &c->cut,
+		.bulk = inserted > (c->job->mixed_max ? c->job->mixed_max : MIXED_MAX),
+	};
+	if (!cutter_init(&c->cut, &c->sight, &c->spool, e))
+		return false;
+	for (size_t i = 0; i < c->sight.n_pieces; i++)
+		if (!cut_piece(c, i, &chunk, e))
+			return false;
+	free(TAKE(c->chunks));
+	c->n_chunks = 0;
+	return cutter_end(&c->cut, e);
+}
 
-		for (size_t m = 0; m < o->n; m++)
-			inserted += o->v[m].kind == OP_INSERT ? o->v[m].n : 0;
+/* ---- commands that are cut ---- */
+
+/* Every command of the frames, in order. */
+static bool for_ops(struct create *c,
+		    bool (*see)(void *ctx, const struct frame *f, struct op *v, struct err *e),
+		    void *ctx, struct err *e)
+{
+	for (size_t i = 0; i < c->cut.n_frames; i++) {
+		const struct frame *f = &c->cut.frames[i];
+		struct op *v;
+
+		if (!frame_ops(&v, f, &c->spool, e))
+			return false;
+		bool ok = see(ctx, f, v, e);
+		free(v);
+		if (!ok)
+			return false;
 	}
-	c->bulk = inserted > (c->job->mixed_max ? c->job->mixed_max : MIXED_MAX);
-	k.coded = calloc(c->sight.n_pieces + 1, sizeof(*k.coded));
-	if (!k.coded)
-		return err_nomem(e);
-	bool ok = cut_pieces(&k, e);
-	free(k.coded);
-	return ok;
+	return true;
+}
+
+static bool see_used(void *ctx, const struct frame *f, struct op *v, struct err *e UNUSED)
+{
+	prune_use(ctx, v, f->n_ops);
+	return true;
+}
+
+struct moving {
+	const struct prune *prune;
+	const struct spool *spool;
+};
+
+static bool see_moved(void *ctx, const struct frame *f, struct op *v, struct err *e)
+{
+	const struct moving *m = ctx;
+
+	prune_move(m->prune, v, f->n_ops);
+	return spool_set(m->spool, f->ops_at, v, f->n_ops * sizeof(*v), e);
+}
+
+/* Old streams that nothing is copied from are left out. */
+static bool prune(struct create *c, struct err *e)
+{
+	CLEANUP(prune_done) struct prune p = { 0 };
+	struct moving m = { &p, &c->spool };
+
+	if (!c->sight.space.streams.n)
+		return true;
+	if (!prune_init(&p, &c->sight, e) || !for_ops(c, see_used, &p, e))
+		return false;
+	prune_streams(&p);
+	return for_ops(c, see_moved, &m, e);
 }
 
 /* ---- what applying takes ---- */
 
-static bool visit_ops(struct create *c, struct space *s, struct err *e)
+static bool see_visited(void *ctx, const struct frame *f, struct op *v, struct err *e)
 {
-	for (size_t i = 0; i < c->n_made; i++) {
-		const struct made *f = &c->made[i];
+	struct space *s = ctx;
 
-		space_lend(s, f->runs.cap ? LIMIT_DELTA_KEPT : 0);
-		for (uint32_t k = 0; k < f->n_ops; k++) {
-			const struct op *op = &c->ops[f->first_op + k];
-			uint64_t before = op->from < CODE_BEFORE ? op->from : CODE_BEFORE;
+	space_lend(s, f->runs.cap ? LIMIT_DELTA_KEPT : 0);
+	for (uint32_t k = 0; k < f->n_ops; k++) {
+		uint64_t before = v[k].from < CODE_BEFORE ? v[k].from : CODE_BEFORE;
 
-			if ((op->kind == OP_COPY || op->kind == OP_ADD) &&
-			    !space_visit(s, op->from - before, before + op->n + CODE_AFTER, e))
-				return false;
-		}
+		if ((v[k].kind == OP_COPY || v[k].kind == OP_ADD) &&
+		    !space_visit(s, v[k].from - before, before + v[k].n + CODE_AFTER, e))
+			return false;
 	}
 	return true;
 }
@@ -468,198 +288,15 @@ static bool is_unpacked_quickly(struct create *c, bool *ret, struct err *e)
 	s.is_estimate = true;
 	s.steps_left =
 		c->job->unpack_max ? c->job->unpack_max : space_steps(c->sight.new_size) / 2;
-	*ret = visit_ops(c, &s, e);
+	*ret = for_ops(c, see_visited, &s, e);
 	space_done(&s);
 	return *ret || e->code == E_TOO_BIG;
 }
 
-/* ---- coding ---- */
+/* ---- head and hashes ---- */
 
-static const uint8_t *old_around(struct create *c, uint64_t from, size_t n, uint8_t *room,
-				 struct err *e)
+static bool hash_segment(struct create *c, size_t index)
 {
-	size_t before = from < CODE_BEFORE ? (size_t)from : CODE_BEFORE;
-
-	memset(room, 0, CODE_BEFORE - before);
-	if (!space_read(&c->sight.space, from - before, room + CODE_BEFORE - before,
-			before + n + CODE_AFTER, e))
-		return NULL;
-	return room + CODE_BEFORE;
-}
-
-static bool code_adds(struct create *c, struct coder *coder, struct models *m,
-		      const struct op *op, const uint8_t *p, uint64_t address, struct err *e)
-{
-	code_add_start(m, op, address);
-	for (uint64_t at = 0; at < op->n; at += CODE_BLOCK) {
-		uint8_t room[CODE_BEFORE + CODE_BLOCK + CODE_AFTER], block[CODE_BLOCK];
-		size_t n = op->n - at < CODE_BLOCK ? (size_t)(op->n - at) : CODE_BLOCK;
-		const uint8_t *old = old_around(c, op->from + at, n, room, e);
-
-		if (!old)
-			return false;
-		memcpy(block, p + at, n);
-		code_add(coder, m, old, op->from + at, block, address + at, n);
-	}
-	return true;
-}
-
-static bool code_bulks(struct coder *coder, struct models *m, const struct op *op,
-		       const uint8_t *p, struct err *e)
-{
-	for (uint64_t at = 0; at < op->n; at += CODE_BULK_MAX) {
-		size_t n = op->n - at < CODE_BULK_MAX ? (size_t)(op->n - at) : CODE_BULK_MAX;
-
-		if (!code_bulk(coder, m, (uint8_t *)(uintptr_t)(p + at), n, e))
-			return false;
-	}
-	return true;
-}
-
-static bool code_op_body(struct create *c, struct coder *coder, struct models *m,
-			 const struct op *op, const uint8_t *p, uint64_t address, struct err *e)
-{
-	if (op->kind == OP_ADD)
-		return code_adds(c, coder, m, op, p, address, e);
-	if (op->kind == OP_INSERT) {
-		for (uint64_t at = 0; at < op->n; at += CODE_BLOCK) {
-			uint8_t block[CODE_BLOCK];
-			size_t n = op->n - at < CODE_BLOCK ? (size_t)(op->n - at) : CODE_BLOCK;
-
-			memcpy(block, p + at, n);
-			code_insert(coder, m, block, n);
-		}
-		return true;
-	}
-	code_passed(m, p + (op->n > 8 ? op->n - 8 : 0), op->n > 8 ? 8 : (size_t)op->n);
-	return true;
-}
-
-static bool code_heads(struct create *c, struct coder *coder, struct models *m, struct made *f,
-		       uint64_t left, struct err *e)
-{
-	uint64_t streams = 0;
-
-	for (size_t i = 0; i < f->n_pieces; i++) {
-		struct piece *p = &c->pieces[f->first_piece + i];
-		uint64_t address = fields_address(p, streams), at = 0;
-
-		if (!code_piece(coder, m, p, (uint32_t)i, &f->runs, left, e))
-			return false;
-		for (uint32_t k = 0; k < p->ops; k++) {
-			struct op *op = &c->ops[f->first_op + p->first_op + k];
-
-			if (!code_op(coder, m, op, p->transform != 0, at, piece_bytes(p),
-				     address, c->sight.space.end, e))
-				return false;
-			at += op->n;
-		}
-		left -= p->size;
-		streams += p->plain_size;
-	}
-	return true;
-}
-
-/* Bytes of the images that coding a command maps into memory.  Each place comes with the WINDOW around it. */
-static uint64_t touched_by(const struct op *op, uint64_t *old_at)
-{
-	bool near = op->from / WINDOW == *old_at / WINDOW;
-
-	if (op->kind == OP_INSERT)
-		return op->n;
-	if (op->kind != OP_ADD)
-		return WINDOW;
-	*old_at = op->from + op->n;
-	return 2 * (uint64_t)op->n + (near ? 0 : WINDOW);
-}
-
-static bool code_bodies(struct create *c, struct coder *coder, struct models *m, struct made *f,
-			struct err *e)
-{
-	uint64_t streams = 0, touched = 0, old_at = 0;
-
-	for (size_t i = 0; i < f->n_pieces; i++) {
-		const struct piece *p = &c->pieces[f->first_piece + i];
-		uint64_t address = fields_address(p, streams);
-		size_t source = c->sources[f->first_piece + i];
-		const uint8_t *bytes =
-			p->transform ? sight_new(&c->sight, source) : c->sight.new + p->offset;
-
-		if (p->transform && !code_recipe(coder, m, &c->sight.pieces[source].recipe, e))
-			return false;
-		for (uint32_t k = 0; k < p->ops; k++) {
-			const struct op *op = &c->ops[f->first_op + p->first_op + k];
-
-			if (!(!p->transform && code_is_bulk(coder, m, op, c->bulk)
-				      ? code_bulks(coder, m, op, bytes, e)
-				      : code_op_body(c, coder, m, op, bytes, address, e)))
-				return false;
-			touched += touched_by(op, &old_at);
-			if (touched > DROP_AFTER) {
-				sight_drop(c->sight.old, (size_t)c->sight.mapped_old);
-				sight_drop(c->sight.new, (size_t)c->sight.new_size);
-				touched = 0;
-			}
-			bytes += op->n;
-			address += op->n;
-		}
-		streams += p->plain_size;
-	}
-	return true;
-}
-
-static uint64_t frame_bytes(const struct create *c, const struct made *f)
-{
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < f->n_pieces; i++)
-		n += c->pieces[f->first_piece + i].size;
-	return n;
-}
-
-static bool code_frame(void *ctx, size_t index, unsigned thread UNUSED, struct err *e)
-{
-	struct create *c = ctx;
-	struct made *f = &c->made[index];
-	CLEANUP(models_freep) struct models *m = NULL;
-	struct coder coder;
-
-	if (!models_new(&m, e))
-		return false;
-	coder_encode_start(&coder, &f->coded, e);
-	if (!code_heads(c, &coder, m, f, frame_bytes(c, f), e) ||
-	    !code_body_start(m, c->pieces + f->first_piece, f->n_pieces, c->ops + f->first_op,
-			     f->n_ops, e) ||
-	    !code_bodies(c, &coder, m, f, e))
-		return false;
-	coder_encode_end(&coder);
-	memcpy(f->cost, coder.cost, sizeof(f->cost));
-	return coder_ok(&coder, e);
-}
-
-static bool code_old_table(struct create *c, uint64_t cost[DELTA_KINDS], struct err *e)
-{
-	CLEANUP(models_freep) struct models *m = NULL;
-	struct streams *t = &c->sight.space.streams;
-	struct coder coder;
-
-	if (!t->n)
-		return true;
-	if (!models_new(&m, e))
-		return false;
-	coder_encode_start(&coder, &c->table, e);
-	if (!code_table(&coder, m, t, (uint32_t)t->n, c->sight.old_size, e))
-		return false;
-	coder_encode_end(&coder);
-	cost[DELTA_TABLES] += coder.cost[DELTA_TABLES];
-	return coder_ok(&coder, e);
-}
-
-/* ---- hashes ---- */
-
-static bool hash_segment(void *ctx, size_t index, unsigned thread UNUSED, struct err *e UNUSED)
-{
-	struct create *c = ctx;
 	uint64_t size = UINT64_C(1) << c->format.segment_log, at = index * size;
 	size_t n = (size_t)(c->sight.new_size - at < size ? c->sight.new_size - at : size);
 	uint8_t hash[SHA256_SIZE];
@@ -684,13 +321,67 @@ static bool plan_hashes(struct create *c, struct err *e)
 	return f->hashes || err_nomem(e);
 }
 
-/* Frames first: most deltas have one, which keeps one thread busy while others hash. */
-static bool code_or_hash(void *ctx, size_t index, unsigned thread, struct err *e)
+static bool plan_frames(struct create *c, struct err *e)
 {
-	const struct create *c = ctx;
+	struct format *f = &c->format;
 
-	return index < c->n_made ? code_frame(ctx, index, thread, e)
-				 : hash_segment(ctx, index - c->n_made, thread, e);
+	f->n_frames = (uint32_t)c->cut.n_frames;
+	f->n_old_streams = (uint32_t)c->sight.space.streams.n;
+	for (size_t i = 0; i < c->cut.n_pieces; i++)
+		f->n_new_streams += c->cut.pieces[i].transform != 0;
+	f->frames = calloc(c->cut.n_frames + 1, sizeof(*f->frames));
+	if (!f->frames)
+		return err_nomem(e);
+	for (size_t i = 0; i < c->cut.n_frames; i++) {
+		const struct frame *k = &c->cut.frames[i];
+
+		f->frames[i] = (struct format_frame){ .first = k->first,
+						      .bytes = k->bytes,
+						      .ops = k->n_ops };
+	}
+	return true;
+}
+
+static bool code_old_table(struct create *c, struct err *e)
+{
+	CLEANUP(models_freep) struct models *m = NULL;
+	struct streams *t = &c->sight.space.streams;
+	struct coder coder;
+
+	if (!t->n)
+		return true;
+	if (!models_new(&m, e))
+		return false;
+	coder_encode_start(&coder, &c->table, e);
+	if (!code_table(&coder, m, t, (uint32_t)t->n, c->sight.old_size, e))
+		return false;
+	coder_encode_end(&coder);
+	c->cost[DELTA_TABLES] += coder.cost[DELTA_TABLES];
+	c->format.table_coded = (uint32_t)c->table.n;
+	return coder_ok(&coder, e);
+}
+
+/* ---- frames ---- */
+
+static bool code_frame(struct create *c, size_t index, struct err *e)
+{
+	CLEANUP(buf_done) struct buf coded = BUF_INIT(LIMIT_DELTA_FRAME);
+	uint64_t cost[DELTA_KINDS] = { 0 };
+
+	if (!encode_frame(&c->encoding, &c->cut.frames[index], &coded, cost, e))
+		return false;
+	for (unsigned i = 0; i < DELTA_KINDS; i++)
+		__atomic_fetch_add(&c->cost[i], cost[i], __ATOMIC_RELAXED);
+	return output_frame(&c->output, index, coded.p, coded.n, e);
+}
+
+/* Frames first: most deltas have one, which keeps one thread busy while others hash. */
+static bool code_or_hash(void *ctx, size_t index, unsigned thread UNUSED, struct err *e)
+{
+	struct create *c = ctx;
+
+	return index < c->cut.n_frames ? code_frame(c, index, e)
+				       : hash_segment(c, index - c->cut.n_frames);
 }
 
 static bool code_all(struct create *c, struct err *e)
@@ -700,107 +391,63 @@ static bool code_all(struct create *c, struct err *e)
 			   .progress = task_progress,
 			   .ctx = c };
 
-	if (!plan_hashes(c, e))
+	if (!plan_hashes(c, e) || !plan_frames(c, e) || !code_old_table(c, e))
 		return false;
-	t.n = c->n_made + (size_t)format_segments(&c->format);
+	c->output = (struct output){ .fd = c->job->out_fd,
+				     .spool = &c->spool,
+				     .frames = c->format.frames,
+				     .n_frames = c->cut.n_frames,
+				     .start = format_head_size(&c->format) + c->table.n,
+				     .max = c->job->output_max };
+	if (!output_init(&c->output, e))
+		return false;
+	t.n = c->cut.n_frames + (size_t)format_segments(&c->format);
 	return run_tasks(c, &t, c->sight.new_size / 2, e);
 }
 
 /* ---- the file ---- */
 
-static void fill_info(struct create *c, const uint64_t cost[DELTA_KINDS],
-		      struct delta_info *ret)
-{
-	struct format *f = &c->format;
-
-	for (unsigned i = 0; i < DELTA_KINDS; i++)
-		f->spent[i] = (uint32_t)((cost[i] / 524288 + FORMAT_SPENT_UNIT / 2) /
-					 FORMAT_SPENT_UNIT);
-	for (size_t i = 0; i < c->n_ops; i++) {
-		const struct op *op = &c->ops[i];
-		uint64_t *count = op->kind == OP_INSERT ? &ret->inserted_bytes
-				  : op->kind == OP_ZERO ? &ret->zero_bytes
-							: &ret->copied_bytes;
-		*count += op->n;
-	}
-	for (size_t i = 0; i < c->n_pieces; i++)
-		f->n_new_streams += c->pieces[i].transform != 0;
-}
-
-static bool write_delta(struct create *c, struct delta_info *ret, struct err *e)
+/* What comes before the frames is known last. */
+static bool write_head(struct create *c, struct err *e)
 {
 	struct format *f = &c->format;
 	CLEANUP(buf_done) struct buf head = BUF_INIT(LIMIT_DELTA_HEAD);
-	uint64_t cost[DELTA_KINDS] = { 0 }, at = 0, first = 0;
-	struct delta_info info = { 0 };
 
-	if (!code_old_table(c, cost, e))
-		return false;
-	f->table_coded = (uint32_t)c->table.n;
-	f->n_old_streams = (uint32_t)c->sight.space.streams.n;
-	f->n_frames = (uint32_t)c->n_made;
-	f->frames = calloc(c->n_made + 1, sizeof(*f->frames));
-	if (!f->frames)
-		return err_nomem(e);
-	for (size_t i = 0; i < c->n_made; i++) {
-		const struct made *m = &c->made[i];
-
-		f->frames[i] = (struct format_frame){ .first = first,
-						      .bytes = frame_bytes(c, m),
-						      .coded_offset = at,
-						      .coded = (uint32_t)m->coded.n,
-						      .ops = m->n_ops };
-		first += f->frames[i].bytes;
-		at += m->coded.n;
-		for (unsigned k = 0; k < DELTA_KINDS; k++)
-			cost[k] += m->cost[k];
-	}
-	fill_info(c, cost, &info);
+	for (unsigned i = 0; i < DELTA_KINDS; i++)
+		f->spent[i] = (uint32_t)((c->cost[i] / 524288 + FORMAT_SPENT_UNIT / 2) /
+					 FORMAT_SPENT_UNIT);
 	if (!format_encode(&head, f, e))
 		return false;
-	if (c->job->output_max && head.n + c->table.n + at > c->job->output_max)
-		return err_set(e, E_TOO_BIG, "the delta would have %zu bytes",
-			       (size_t)(head.n + c->table.n + at));
 	if (!pwrite_all(c->job->out_fd, head.p, head.n, 0, e) ||
 	    !pwrite_all(c->job->out_fd, c->table.p, c->table.n, head.n, e))
 		return err_wrap(e, "delta");
-	for (size_t i = 0; i < c->n_made; i++)
-		if (!pwrite_all(c->job->out_fd, c->made[i].coded.p, c->made[i].coded.n,
-				f->frames[i].coded_offset, e))
-			return err_wrap(e, "delta");
-	if (ftruncate(c->job->out_fd, (off_t)(head.n + c->table.n + at)) != 0)
+	if (ftruncate(c->job->out_fd, (off_t)(c->output.start + c->output.end)) != 0)
 		return err_sys(e, errno, "delta");
-	struct delta_info counts = info;
+	return true;
+}
+
+static bool tell_info(struct create *c, struct delta_info *ret, struct err *e)
+{
+	struct delta_info info;
+
 	if (!delta_look(&info, c->job->out_fd, e))
 		return false;
-	info.copied_bytes = counts.copied_bytes;
-	info.inserted_bytes = counts.inserted_bytes;
-	info.zero_bytes = counts.zero_bytes;
+	info.copied_bytes = c->cut.copied_bytes;
+	info.inserted_bytes = c->cut.inserted_bytes;
+	info.zero_bytes = c->cut.zero_bytes;
 	*ret = info;
 	return true;
 }
 
-static void made_done(struct made *m)
-{
-	runs_done(&m->runs);
-	buf_done(&m->coded);
-}
-
 static void create_done(struct create *c)
 {
-	for (size_t i = 0; i < c->n_chunks; i++)
-		ops_done(&c->chunks[i].ops);
-	for (size_t i = 0; i < c->n_made; i++)
-		made_done(&c->made[i]);
 	for (unsigned i = 0; c->locals && i < (c->job->threads ? c->job->threads : 1); i++)
 		match_local_free(c->locals[i]);
 	free(c->locals);
 	matcher_free(c->matcher);
 	free(c->chunks);
-	free(c->pieces);
-	free(c->sources);
-	free(c->ops);
-	free(c->made);
+	output_done(&c->output);
+	cutter_done(&c->cut);
 	buf_done(&c->table);
 	format_done(&c->format);
 	sight_done(&c->sight);
@@ -816,15 +463,13 @@ static bool make(const struct delta_job *job, bool with_streams, bool *ret_slow,
 
 	if (!sight_init(&c.sight, job, with_streams, e))
 		return false;
+	c.spool = (struct spool){ .fd = c.sight.scratch_fd, .end = c.sight.scratch_bytes };
 	c.work_all = sight_work(c.sight.old_size, c.sight.new_size);
-	if (!match_all(&c, e) || !cut_frames(&c, e))
-		return false;
-	if (!sight_prune(&c.sight, c.ops, c.n_ops, e))
-		return false;
-	if (!is_unpacked_quickly(&c, &quick, e))
+	if (!match_all(&c, e) || !cut_frames(&c, e) || !prune(&c, e) ||
+	    !is_unpacked_quickly(&c, &quick, e))
 		return false;
 	*ret_slow = !quick;
-	return !quick || (code_all(&c, e) && write_delta(&c, ret, e));
+	return !quick || (code_all(&c, e) && write_head(&c, e) && tell_info(&c, ret, e));
 }
 
 bool delta_create(const struct delta_job *job, struct delta_info *ret, struct err *e)

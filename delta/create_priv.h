@@ -29,7 +29,7 @@ struct sight {
 	size_t n_runs, cap_runs;
 	uint8_t *scratch;     /* mapped; plain bytes of the old streams, then of the new ones */
 	uint8_t *scratch_new; /* where those begin */
-	uint64_t scratch_bytes;
+	uint64_t scratch_bytes; /* of streams; the spool's come behind them */
 	int scratch_fd;
 	bool scratch_ours;
 };
@@ -69,9 +69,6 @@ struct place {
 /* All parts of the streams (of those that are chosen, if `which` is not NULL) in the image's order. */
 bool places_of(struct place **ret, size_t *ret_n, const struct streams *all, const bool *which,
 	       struct err *e) MUST_USE;
-
-/* Removes old streams that no command copies from, and moves the commands accordingly. */
-bool sight_prune(struct sight *s, struct op *ops, size_t n_ops, struct err *e) MUST_USE;
 
 /* These bytes of a mapped file, and others in the same pages, will not be read soon: the kernel may
  * drop them. */

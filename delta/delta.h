@@ -11,9 +11,9 @@
  *	struct delta_info made;
  *	if (!delta_create(&job, &made, e)) ...   // out_fd holds nothing of use then
  *
- * Time is linear in the sizes.  Memory is 500 to 970 MiB whatever the sizes are, and 17 bytes for each
- * command beyond some four million (docs/DELTA.md, Limits); the two images are mapped and must not shrink
- * meanwhile.  The same input gives the same bytes for any number of threads.
+ * Time is linear in the sizes.  Memory is at most 1 GiB whatever they are, mapped pages included: the two
+ * images are mapped and must not shrink meanwhile, and what grows with them lies in the scratch file.  The same
+ * input gives the same bytes for any number of threads.
  *
  * Applying, in the agent's sandboxed child or the tool:
  *
@@ -125,7 +125,9 @@ struct delta_info {
 struct delta_job {
 	int old_fd, new_fd,
 		out_fd; /* borrowed; out_fd is written from offset 0 and truncated */
-	int scratch_fd; /* an empty unlinked file for unpacked streams; -1: in memory (memfd) */
+	/* An unlinked file, emptied, for unpacked streams, commands and frames that wait for others: at most
+	 * some GiB.  -1: in memory (memfd), for small images only. */
+	int scratch_fd;
 	unsigned threads;    /* 0 is 1 */
 	uint64_t output_max; /* give up (E_TOO_BIG) when the delta would be larger; 0: never */
 	/* Above this many inserted bytes (0: 32 MiB) long inserts are packed faster and worse. */

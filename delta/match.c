@@ -64,14 +64,8 @@ static bool goes_on(const struct op *a, const struct op *b)
 	return a->kind == OP_ZERO || a->from + a->n == b->from;
 }
 
-bool ops_add(struct ops *o, const struct op *add, struct err *e)
+bool ops_append(struct ops *o, const struct op *add, struct err *e)
 {
-	if (!add->n)
-		return true;
-	if (o->n && goes_on(&o->v[o->n - 1], add)) {
-		o->v[o->n - 1].n += add->n;
-		return true;
-	}
 	if (o->n == o->cap) {
 		size_t cap = o->cap ? 2 * o->cap : 256;
 		struct op *v = reallocarray(o->v, cap, sizeof(*v));
@@ -83,6 +77,17 @@ bool ops_add(struct ops *o, const struct op *add, struct err *e)
 	}
 	o->v[o->n++] = *add;
 	return true;
+}
+
+bool ops_add(struct ops *o, const struct op *add, struct err *e)
+{
+	if (!add->n)
+		return true;
+	if (o->n && goes_on(&o->v[o->n - 1], add)) {
+		o->v[o->n - 1].n += add->n;
+		return true;
+	}
+	return ops_append(o, add, e);
 }
 
 void ops_coarsen(struct ops *o, size_t most)

@@ -20,7 +20,9 @@ struct ops {
 	uint64_t differing; /* bytes that ADDs must correct */
 };
 void ops_done(struct ops *o);
-/* Appends, or lengthens the last one where it goes on. */
+/* Appends. */
+bool ops_append(struct ops *o, const struct op *add, struct err *e) MUST_USE;
+/* The same, or lengthens the last one where it goes on; nothing for an empty one. */
 bool ops_add(struct ops *o, const struct op *add, struct err *e) MUST_USE;
 /* At most `most` commands for the same bytes, the shortest ones made INSERTs; at least one per MiB. */
 void ops_coarsen(struct ops *o, size_t most);

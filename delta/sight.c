@@ -414,15 +414,22 @@ static bool map_old(struct sight *s, int fd, uint64_t stream_bytes, struct err *
 	return true;
 }
 
-static bool scratch_open(struct sight *s, const struct delta_job *job, uint64_t bytes,
-			 struct err *e)
+/* Empty, for plain bytes of streams here and for what follows them (spool.h). */
+static bool scratch_open(struct sight *s, int fd, struct err *e)
 {
-	s->scratch_fd = job->scratch_fd;
-	if (s->scratch_fd < 0) {
-		s->scratch_fd = memfd_create("streams", MFD_CLOEXEC);
+	s->scratch_fd = fd;
+	if (fd < 0) {
+		s->scratch_fd = memfd_create("scratch", MFD_CLOEXEC);
 		s->scratch_ours = true;
 	}
-	if (s->scratch_fd < 0 || ftruncate(s->scratch_fd, (off_t)bytes) != 0)
+	if (s->scratch_fd < 0 || ftruncate(s->scratch_fd, 0) != 0)
+		return err_sys(e, errno, "scratch file");
+	return true;
+}
+
+static bool scratch_map(struct sight *s, uint64_t bytes, struct err *e)
+{
+	if (ftruncate(s->scratch_fd, (off_t)bytes) != 0)
 		return err_sys(e, errno, "room for unpacked streams");
 	s->scratch =
 		mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_SHARED, s->scratch_fd, 0);
@@ -576,12 +583,12 @@ static bool is_any_open(const struct side *s)
 }
 
 /* Plain bytes of both sides into the scratch file; new streams without a recipe are closed. */
-static bool unpack_all(struct sight *s, struct finder *f, const struct delta_job *job,
-		       uint64_t bytes_old, uint64_t bytes_new, struct err *e)
+static bool unpack_all(struct sight *s, struct finder *f, uint64_t bytes_old,
+		       uint64_t bytes_new, struct err *e)
 {
 	struct side *old = &f->sides[0], *new = &f->sides[1];
 
-	if (!scratch_open(s, job, bytes_old + bytes_new, e))
+	if (!scratch_map(s, bytes_old + bytes_new, e))
 		return false;
 	s->scratch_new = s->scratch + bytes_old;
 	if (!for_streams(f, new, s->scratch_new, bytes_new, explain_stream, e))
@@ -657,7 +664,7 @@ static bool see_through(struct sight *s, struct finder *f, const struct delta_jo
 	hash.n = f->sides[0].all.n + f->sides[1].all.n;
 	if (!tasks_run(&hash, e) || !open_streams(f, &bytes_old, &bytes_new, e))
 		return false;
-	return !bytes_new || unpack_all(s, f, job, bytes_old, bytes_new, e);
+	return !bytes_new || unpack_all(s, f, bytes_old, bytes_new, e);
 }
 
 /* The old space and the pieces of the new image, with the streams that were opened. */
@@ -679,7 +686,8 @@ bool sight_init(struct sight *s, const struct delta_job *job, bool with_streams,
 	const uint8_t *old = NULL;
 
 	*s = (struct sight){ .scratch_fd = -1 };
-	if (!fd_size(job->old_fd, &s->old_size, e) || !fd_size(job->new_fd, &s->new_size, e))
+	if (!scratch_open(s, job->scratch_fd, e) || !fd_size(job->old_fd, &s->old_size, e) ||
+	    !fd_size(job->new_fd, &s->new_size, e))
 		return false;
 	if (s->old_size > LIMIT_DELTA_IMAGE || s->new_size > LIMIT_DELTA_IMAGE)
 		return err_set(e, E_TOO_BIG, "images larger than 2^40 bytes");
@@ -718,95 +726,4 @@ const uint8_t *sight_new(const struct sight *s, size_t piece)
 	const struct sight_piece *q = &s->pieces[piece];
 
 	return q->piece.transform ? s->scratch_new + q->start : s->new + q->piece.offset;
-}
-
-/* ---- pruning ---- */
-
-static size_t stream_of(const struct space *space, uint64_t at)
-{
-	size_t lo = 0, hi = space->streams.n;
-
-	while (hi - lo > 1) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (space->starts[mid] <= at)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
-static void mark_used(const struct space *space, const struct op *op, bool *used)
-{
-	if ((op->kind != OP_COPY && op->kind != OP_ADD) || op->from + op->n <= space->base)
-		return;
-	size_t first = op->from < space->base ? 0 : stream_of(space, op->from);
-	size_t last = stream_of(space, op->from + op->n - 1);
-	for (size_t i = first; i <= last; i++)
-		used[i] = true;
-}
-
-/* The plain bytes of old stream number i move down to `at` in the space. */
-static void move_down(struct sight *s, size_t i, uint64_t at)
-{
-	const struct space *space = &s->space;
-	uint8_t *from = s->scratch + (space->starts[i] - space->base);
-	uint8_t *to = s->scratch + (at - space->base);
-	uint32_t n = space->streams.v[i].plain_size;
-
-	if (to != from)
-		memmove(to, from, n);
-	sight_drop(from, n);
-	sight_drop(to, n);
-}
-
-/* The streams that stay move together; the map follows by being copied in place in the scratch
- * file, which holds the streams' plain bytes in the table's order. */
-bool sight_prune(struct sight *s, struct op *ops, size_t n_ops, struct err *e)
-{
-	struct space *space = &s->space;
-	struct streams *t = &space->streams;
-	uint64_t *moved, at = space->base, *to;
-	bool *used;
-	size_t n = 0;
-
-	if (!t->n)
-		return true;
-	used = calloc(t->n, sizeof(*used));
-	moved = reallocarray(NULL, t->n, sizeof(*moved));
-	to = moved;
-	if (!used || !moved) {
-		free(used);
-		free(moved);
-		return err_nomem(e);
-	}
-	for (size_t i = 0; i < n_ops; i++)
-		mark_used(space, &ops[i], used);
-	for (size_t i = 0; i < t->n; i++) {
-		to[i] = at;
-		if (used[i]) {
-			move_down(s, i, at);
-			at += t->v[i].plain_size;
-		}
-	}
-	for (size_t i = 0; i < n_ops; i++) {
-		struct op *op = &ops[i];
-
-		if ((op->kind == OP_COPY || op->kind == OP_ADD) && op->from >= space->base) {
-			size_t k = stream_of(space, op->from);
-
-			op->from = to[k] + (op->from - space->starts[k]);
-		}
-	}
-	for (size_t i = 0; i < t->n; i++)
-		if (used[i]) {
-			t->v[n] = t->v[i];
-			space->starts[n++] = to[i];
-		}
-	t->n = n;
-	space->end = at;
-	free(used);
-	free(moved);
-	return true;
 }

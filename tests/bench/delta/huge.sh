@@ -1,8 +1,9 @@
 #!/bin/bash
 # Images of many GiB: making a delta takes time linear in their size and at most 1 GiB of memory, with eight
-# threads, and applying it 32 MiB.  Sparse ones (a phone's disk that is mostly empty) and
-# full ones, and a quarter of each to compare times with.
-#   huge.sh DIR [GIB]        8 GiB by default; DIR needs three times that for the full pair
+# threads, and applying it 32 MiB.  Sparse ones (a phone's disk that is mostly empty), full ones, some that were
+# edited all over, some that have nothing in common, and a quarter of each to compare times with.
+#   huge.sh DIR [GIB]        8 GiB by default; DIR needs three times that, and for the unlike pair five times
+# KINDS="full edited" chooses among them.
 # Fails when a bound is broken.
 set -euo pipefail
 
@@ -47,6 +48,18 @@ full() {
 	done
 }
 
+# edited GIB: a byte more behind each 256, so two commands for these.
+edited() {
+	noise 01 | head -c $(($1 << 30)) >"$dir/huge.old"
+	perl -e 'print $_, "+" while read STDIN, $_, 256' <"$dir/huge.old" | head -c $(($1 << 30)) >"$dir/huge.new"
+}
+
+# unlike GIB: all of the new image is in the delta.
+unlike() {
+	noise 01 | head -c $(($1 << 30)) >"$dir/huge.old"
+	noise 02 | head -c $(($1 << 30)) >"$dir/huge.new"
+}
+
 # step NAME LIMIT_KIB COMMAND...
 step() {
 	local name=$1 limit=$2
@@ -67,7 +80,7 @@ measure() { # KIND GIB
 }
 
 quarter=$(((gib + 3) / 4))
-for kind in sparse full; do
+for kind in ${KINDS:-sparse full edited unlike}; do
 	measure "$kind" "$quarter"
 	measure "$kind" "$gib"
 done

@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "delta/create_priv.h"
 #include "delta/delta.h"
+#include "delta/prune.h"
 
 #include <stdio.h>
 #include <sys/mman.h>
@@ -98,6 +99,18 @@ static void look(struct images *i)
 	struct err e;
 
 	assert_ok(sight_init(&i->sight, &job, true, &e), &e);
+}
+
+static bool prune(struct sight *s, struct op *ops, size_t n, struct err *e)
+{
+	CLEANUP(prune_done) struct prune p = { 0 };
+
+	if (!prune_init(&p, s, e))
+		return false;
+	prune_use(&p, ops, n);
+	prune_streams(&p);
+	prune_move(&p, ops, n);
+	return true;
 }
 
 static unsigned streams_new(const struct sight *s)
@@ -261,7 +274,7 @@ static void old_streams_that_no_command_uses_are_removed(void **state UNUSED)
 		{ .kind = OP_INSERT, .n = 5 },
 		{ .kind = OP_COPY, .from = second, .n = TEXT_N },
 	};
-	assert_ok(sight_prune(s, ops, ARRAY_SIZE(ops), &e), &e);
+	assert_ok(prune(s, ops, ARRAY_SIZE(ops), &e), &e);
 	assert_int_equal(s->space.streams.n, 1);
 	assert_int_equal(s->space.starts[0], base);
 	assert_int_equal(s->space.end, base + TEXT_N);
@@ -270,7 +283,7 @@ static void old_streams_that_no_command_uses_are_removed(void **state UNUSED)
 	assert_int_equal(ops[2].from, 0);
 	assert_int_equal(ops[3].from, base);
 	assert_memory_equal(s->old + base, text, TEXT_N);
-	assert_ok(sight_prune(s, ops, 1, &e), &e);
+	assert_ok(prune(s, ops, 1, &e), &e);
 	assert_int_equal(s->space.streams.n, 0);
 	assert_int_equal(s->space.end, base);
 	images_done(&i);
@@ -291,7 +304,7 @@ static void commands_across_streams_keep_them_together(void **state UNUSED)
 		{ .kind = OP_ADD, .from = s->space.base - 4096, .n = 4096 + TEXT_N + 10 },
 	};
 	uint64_t from = ops[0].from;
-	assert_ok(sight_prune(s, ops, 1, &e), &e);
+	assert_ok(prune(s, ops, 1, &e), &e);
 	assert_int_equal(s->space.streams.n, 2);
 	assert_int_equal(ops[0].from, from);
 	images_done(&i);
@@ -368,7 +381,7 @@ static void what_lies_around_scattered_streams_is_given_back(void **state UNUSED
 			  .from = i.sight.space.starts[1],
 			  .n = (uint32_t)(i.sight.space.end - i.sight.space.starts[1]) };
 	struct err e;
-	assert_ok(sight_prune(&i.sight, &all, 1, &e), &e);
+	assert_ok(prune(&i.sight, &all, 1, &e), &e);
 	assert_int_equal(i.sight.space.streams.n, 599);
 	assert_true(mapped_mib() < before + 10);
 	images_done(&i);
