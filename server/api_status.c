@@ -239,7 +239,8 @@ bool api_status(struct req *r, struct err *e)
 	jw_obj(&j, NULL);
 	jw_str(&j, "version", VALISE_VERSION);
 	jw_u64(&j, "schema", s.schema);
-	jw_u64(&j, "uptime_s", (uint64_t)((clock_boot_ms(w->clock) - w->started_ms) / 1000));
+	jw_u64(&j, "uptime_s",
+	       (uint64_t)((clock_boot_ms(w->clock) - w->server_started_ms) / 1000));
 	jw_time(&j, "time", clock_wall_s(w->clock));
 	if (w->has_pin)
 		jw_hex(&j, "pin", w->pin, SHA256_SIZE);

@@ -14,7 +14,8 @@ struct duty {
 	const struct settings *settings;
 	const char *empty_dir; /* an empty folder that nobody may write, to be locked up in */
 	pid_t parent;
-	int control; /* web: channel to mgr */
+	int64_t server_started_ms; /* of mgr, by the clock of the boot */
+	int control;               /* web: channel to mgr */
 	int keys,
 		work; /* channels: keys and work have their own end, web the other end of both */
 	int deltas;   /* channel: each delta process has the same end, web the other */

@@ -27,6 +27,8 @@ enum {
 	START_LIMIT_MS = 30000,
 	PING_MS = 10000,
 	SILENCE_MS = 60000,
+	END_MS =
+		10000, /* what web may take beyond its deadline: it writes down what it has in memory */
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_MAX_MS = 30000,
 	LIVED_WELL_MS = 60000, /* a life of this length ends a series of restarts */
@@ -66,6 +68,7 @@ struct generation {
 struct mgr {
 	const struct mgr_options *options;
 	const struct clock *clock;
+	int64_t started_ms;
 	int signals, state_dir, key_dir, lock, listen_tcp, listen_unix;
 	uint16_t port;
 	char empty_dir[1100];
@@ -109,6 +112,7 @@ static NORETURN void be_child(struct mgr *m, struct generation *g, enum duty_kin
 		.settings = &g->settings,
 		.empty_dir = m->empty_dir,
 		.parent = parent,
+		.server_started_ms = m->started_ms,
 		.control = control,
 		.keys = -1,
 		.work = -1,
@@ -281,8 +285,8 @@ static void generation_stop(struct mgr *m, struct generation *g)
 	if (g->stopping)
 		return;
 	g->stopping = true;
-	/* A little more than web's own deadline, which it keeps itself. */
-	g->stop_by_ms = now_ms(m) + (int64_t)g->settings.stop_deadline_s * 1000 + 2000;
+	/* More than web's own deadline, which it keeps itself. */
+	g->stop_by_ms = now_ms(m) + (int64_t)g->settings.stop_deadline_s * 1000 + END_MS;
 	if (g->control < 0 || !ipc_send(g->control, IPC_STOP, 0, NULL, 0, -1, &e))
 		generation_kill(g, SIGKILL);
 }
@@ -715,6 +719,7 @@ bool mgr_run(const struct mgr_options *o, struct err *e)
 	struct mgr m = {
 		.options = o,
 		.clock = clock_system(),
+		.started_ms = clock_boot_ms(clock_system()),
 		.signals = -1,
 		.state_dir = -1,
 		.key_dir = -1,

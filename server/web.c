@@ -72,7 +72,7 @@ bool web_services_start(struct web *w, const struct duty *d, struct secret **ses
 	w->session_secret = TAKE(*session_secret);
 	w->started_s = clock_wall_s(w->clock);
 	w->accept_from_s = w->started_s + 1;
-	w->started_ms = clock_boot_ms(w->clock);
+	w->server_started_ms = d->server_started_ms;
 	w->next_request = random_u64(rng) >> 8;
 	return open_store(w, state_dir, e) &&
 	       nonces_new(&w->nonces, 2 * HTTPSIG_SKEW_S, NONCES_MAX, random_u64(rng), e) &&
@@ -150,12 +150,17 @@ static void keep_audit(struct web *w)
 	report("audit.sign", notary_run(w, &e), &e);
 }
 
-static void keep_seen(struct web *w)
+static void write_seen(struct web *w, bool all)
 {
 	struct err e;
 
-	report("devices", devices_flush(w->store, &e), &e);
-	report("tokens", tokens_flush(w->store, &e), &e);
+	report("devices", devices_flush(w->store, all, &e), &e);
+	report("tokens", tokens_flush(w->store, all, &e), &e);
+}
+
+static void keep_seen(struct web *w)
+{
+	write_seen(w, false);
 }
 
 static void keep_garbage(struct web *w)
@@ -233,7 +238,6 @@ static void *keep(void *arg)
 			timers[i].run(w);
 		}
 	}
-	keep_seen(w);
 	return NULL;
 }
 
@@ -341,6 +345,8 @@ static void drain(struct process *p)
 	__atomic_store_n(&w->draining, true, __ATOMIC_RELAXED);
 	web_http_quiesce(p->tcp);
 	web_http_quiesce(p->local);
+	/* Who takes over after a reload has only what is written; the rest follows at the end. */
+	write_seen(w, true);
 	/* Those that were accepted may be in the handshake still: they get their one answer.  What
 	 * is open after that is idle, and its client knows that idle connections end. */
 	wait_until_zero(w, &w->metrics.connections_open, GRACE_MS);
@@ -355,6 +361,7 @@ static void drain(struct process *p)
 	web_http_stop(p->tcp);
 	web_http_stop(p->local);
 	keeper_stop(&p->keeper);
+	write_seen(w, true);
 }
 
 static int listen_to_mgr(struct process *p)

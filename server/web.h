@@ -53,7 +53,8 @@ struct web {
 	struct metrics metrics;
 	pthread_mutex_t repo_lock; /* server/repo.h */
 	struct second second;
-	int64_t started_s, started_ms;
+	int64_t started_s;         /* this process */
+	int64_t server_started_ms; /* by the clock of the boot; lasts over reloads */
 	/* Requests signed before it are refused: another process may have seen them.  The second
 	 * after our start, as times of signing are whole seconds. */
 	int64_t accept_from_s;

@@ -167,12 +167,12 @@ void devices_seen(struct store *s, int64_t number)
 	seen_note(s->devices_seen, number, store_now_s(s));
 }
 
-bool devices_flush(struct store *s, struct err *e)
+bool devices_flush(struct store *s, bool all, struct err *e)
 {
 	return seen_flush(s->devices_seen, s,
 			  "UPDATE devices SET last_seen_at = ?2"
 			  " WHERE number = ?1 AND last_seen_at < ?2 - ?3",
-			  DEVICES_SEEN_STEP_S, e);
+			  all ? 0 : DEVICES_SEEN_STEP_S, e);
 }
 
 /* ---- lists ---- */

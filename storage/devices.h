@@ -167,10 +167,11 @@ struct device_report {
 bool devices_report(struct store *s, const char *id, const struct device_report *r,
 		    uint64_t *ret_ack, struct err *e) MUST_USE;
 
-/* Notes that the device was here: memory only.  devices_flush, for a timer and before the end, writes those that
- * are more than DEVICES_SEEN_STEP_S newer than what is stored, all in one transaction. */
+/* Notes that the device was here: memory only.  devices_flush writes, all in one transaction, those that are
+ * more than DEVICES_SEEN_STEP_S newer than what is stored (for a timer), or all that are newer (before the
+ * end, as what is in memory only is lost then). */
 void devices_seen(struct store *s, int64_t number);
-bool devices_flush(struct store *s, struct err *e) MUST_USE;
+bool devices_flush(struct store *s, bool all, struct err *e) MUST_USE;
 
 struct device_row {
 	char id[DEVICE_ID_SIZE];

@@ -172,12 +172,12 @@ bool tokens_check(struct store *s, const char *text, size_t n, struct token *ret
 	return true;
 }
 
-bool tokens_flush(struct store *s, struct err *e)
+bool tokens_flush(struct store *s, bool all, struct err *e)
 {
 	return seen_flush(s->tokens_seen, s,
 			  "UPDATE tokens SET last_used_at = ?2"
 			  " WHERE number = ?1 AND last_used_at < ?2 - ?3",
-			  TOKEN_USED_STEP_S, e);
+			  all ? 0 : TOKEN_USED_STEP_S, e);
 }
 
 bool tokens_list(struct store *s, int64_t after, size_t limit, struct token_page *ret,

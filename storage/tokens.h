@@ -29,11 +29,12 @@ bool tokens_create(struct store *s, const char *name, unsigned scopes, int64_t t
 		   const char *actor, struct token *ret, char ret_text[static TOKEN_TEXT_SIZE],
 		   struct err *e) MUST_USE;
 
-/* Who is asking: one indexed read, no write; notes the use in memory (tokens_flush writes).
+/* Who is asking: one indexed read, no write; notes the use in memory (tokens_flush writes, as
+ * devices_flush does; the step is an hour).
  * E_AUTH: no such token, expired or revoked; the text does not tell which. */
 bool tokens_check(struct store *s, const char *text, size_t n, struct token *ret,
 		  struct err *e) MUST_USE;
-bool tokens_flush(struct store *s, struct err *e) MUST_USE;
+bool tokens_flush(struct store *s, bool all, struct err *e) MUST_USE;
 
 bool tokens_revoke(struct store *s, int64_t number, const char *actor,
 		   struct err *e) MUST_USE; /* E_NOT_FOUND */

@@ -182,6 +182,33 @@ handset a sign 100 many.raw >/dev/null
 awk '/^HTTP\/1.1 / { status = $2 } tolower($1) == "retry-after:" && status == 429 && $2 + 0 > 0 { ok = 1 } END { exit !ok }' answer ||
 	die "$(cat answer)"
 
+say "a reload forgets no contact, not even the last one, and the time the server is up goes on"
+stop_valised
+start_valised limit.device_rate=0 seen.interval=1s stop.deadline=5s
+last_seen() {
+	wants 200 GET "/v1/devices/$device"
+	json .last_seen_at
+}
+reloaded() { [ "$(grep -c mgr.reloaded server.log)" -gt "$reloads" ]; }
+seconds_later() {
+	wants 200 GET /v1/status
+	[ "$(json .uptime_s)" -ge "$1" ]
+}
+handset a checkin >/dev/null || die "check-in"
+first=$(last_seen)
+written() { [ "$(database "$state/valise.db" "SELECT last_seen_at FROM devices WHERE id = '$device'")" = "$(date -d "$first" +%s)" ]; }
+wait_for 20 "the first contact on disk" written
+wait_for 20 "some seconds" seconds_later 3
+handset a checkin >/dev/null || die "check-in"
+last=$(last_seen)
+[ "$last" != "$first" ] || die "no second contact: $last"
+web=$(children web) reloads=$(grep -c mgr.reloaded server.log || true)
+kill -HUP "$server_pid"
+wait_for 20 "the new generation" reloaded
+wait_for 20 "the old web's end" is_gone "$web"
+[ "$(last_seen)" = "$last" ] || die "last seen $(last_seen), it was $last"
+seconds_later 3 || die "up for $(json .uptime_s) seconds only"
+
 say "a revoked device is out at once"
 wants 200 POST "/v1/devices/$device/revoke" -d '{"reason": "lost"}'
 refused_now() { ! handset a checkin 2>err && grep -q "status 403" err; }

@@ -249,7 +249,7 @@ static bool let_time_pass(struct world *w, struct err *e)
 	struct objects_gc gone;
 
 	clock_fake_advance(w->clock, (int64_t)any(w, 3000) * 1000);
-	return devices_flush(w->s, e) && tuf_prune(w->s, 60, NULL, e) &&
+	return devices_flush(w->s, false, e) && tuf_prune(w->s, 60, NULL, e) &&
 	       tickets_prune(w->s, 60, NULL, e) && objects_gc(w->s, &gone, e);
 }
 

@@ -939,7 +939,7 @@ static void a_row_kept_under_its_stamp_is_never_an_old_one(void **state)
 	/* What no row shows changes no stamp. */
 	clock_fake_advance(&f.clock, 2 * DEVICES_SEEN_STEP_S * 1000);
 	devices_seen(f.s, kb.row.number);
-	assert_ok(devices_flush(f.s, &e), &e);
+	assert_ok(devices_flush(f.s, false, &e), &e);
 	assert_true(kept_is_true(f.s, &b, &kb));
 	assert_ok(store_look_around(f.s, &e), &e);
 	kept_is_true(f.s, &b, &kb); /* the first look has nothing to compare with */
@@ -983,21 +983,44 @@ static void last_seen_is_flushed_together_and_survives(void **state)
 		devices_seen(f.s, i + 1);
 	}
 	before = stats_of(f.s);
-	assert_ok(devices_flush(f.s, &e), &e);
+	assert_ok(devices_flush(f.s, false, &e), &e);
 	assert_int_equal(stats_of(f.s).commits, before.commits + 1);
 	assert_int_equal(stats_of(f.s).row_changes, before.row_changes + 10);
 	clock_fake_advance(&f.clock, DEVICES_SEEN_STEP_S * 1000);
 	devices_seen(f.s, 1);
-	assert_ok(devices_flush(f.s, &e), &e);
+	assert_ok(devices_flush(f.s, false, &e), &e);
 	assert_int_equal(stats_of(f.s).row_changes, before.row_changes + 10);
 	clock_fake_advance(&f.clock, 1000);
 	devices_seen(f.s, 1);
-	assert_ok(devices_flush(f.s, &e), &e);
+	assert_ok(devices_flush(f.s, false, &e), &e);
 	assert_int_equal(stats_of(f.s).row_changes, before.row_changes + 11);
 	fixture_reopen(&f);
 	assert_ok(devices_list(f.s, NULL, 0, 2, &page, &e), &e);
 	assert_int_equal(page.items[0].last_seen_at, NOW + DEVICES_SEEN_STEP_S + 1);
 	assert_int_equal(page.items[1].last_seen_at, NOW);
+}
+
+static void before_the_end_the_last_second_is_written_too(void **state)
+{
+	FIXTURE(f, state);
+	CLEANUP(device_page_done) struct device_page page = { 0 };
+	struct store_stats before;
+	struct handset a;
+	struct err e;
+
+	enrol(f.s, &a, 0, NULL);
+	devices_seen(f.s, 1);
+	assert_ok(devices_flush(f.s, false, &e), &e);
+	clock_fake_advance(&f.clock, 1000);
+	devices_seen(f.s, 1);
+	before = stats_of(f.s);
+	assert_ok(devices_flush(f.s, true, &e), &e);
+	assert_int_equal(stats_of(f.s).row_changes, before.row_changes + 1);
+	assert_ok(devices_flush(f.s, true, &e), &e);
+	assert_int_equal(stats_of(f.s).commits, before.commits + 1);
+	fixture_reopen(&f);
+	assert_ok(devices_list(f.s, NULL, 0, 1, &page, &e), &e);
+	assert_int_equal(page.items[0].last_seen_at, NOW + 1);
 }
 
 static bool fill_fleet(struct db *db, void *ctx, struct err *e)
@@ -1134,6 +1157,7 @@ int main(void)
 		TMPDIR_TEST(a_row_kept_under_its_stamp_is_never_an_old_one),
 		TMPDIR_TEST(what_another_process_changed_is_seen_by_looking_around),
 		TMPDIR_TEST(last_seen_is_flushed_together_and_survives),
+		TMPDIR_TEST(before_the_end_the_last_second_is_written_too),
 		TMPDIR_TEST(the_statement_of_a_checkin_only_searches),
 		TMPDIR_TEST(ten_thousand_devices_check_in_by_index),
 		TMPDIR_TEST(lists_filter_by_group_and_state_in_pages),

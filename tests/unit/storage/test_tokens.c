@@ -95,14 +95,18 @@ static void last_used_is_noted_without_a_write_and_flushed_rarely(void **state)
 	assert_ok(tokens_list(f.s, 0, 0, &page, &e), &e);
 	assert_int_equal(page.items[0].last_used_at, NOW);
 	token_page_done(&page);
-	assert_ok(tokens_flush(f.s, &e), &e);
+	assert_ok(tokens_flush(f.s, false, &e), &e);
 	assert_int_equal(stats_of(f.s).row_changes, changes + 1);
+	clock_fake_advance(&f.clock, 1000);
 	assert_ok(tokens_check(f.s, text, 46, &got, &e), &e);
-	assert_ok(tokens_flush(f.s, &e), &e);
+	assert_ok(tokens_flush(f.s, false, &e), &e);
 	assert_int_equal(stats_of(f.s).row_changes, changes + 1);
+	assert_ok(tokens_flush(f.s, true, &e), &e);
+	assert_ok(tokens_flush(f.s, true, &e), &e);
+	assert_int_equal(stats_of(f.s).row_changes, changes + 2);
 	fixture_reopen(&f);
 	assert_ok(tokens_list(f.s, 0, 0, &page, &e), &e);
-	assert_int_equal(page.items[0].last_used_at, NOW);
+	assert_int_equal(page.items[0].last_used_at, NOW + 1);
 }
 
 static void what_is_no_token_is_not_made(void **state)
