@@ -289,14 +289,16 @@ static void once_end(struct agent *a)
 /* Whether the cycle can get no further now, and why. */
 static bool is_stuck(struct agent *a)
 {
+	char why[LIMIT_TEXT];
+
 	if (a->once_has_err)
 		return true;
 	/* The gates were tried just before: what is still here waits for one. */
 	if (a->st.update != UPDATE_OFFERED && a->st.update != UPDATE_STAGED)
 		return false;
 	a->once_has_err = true;
-	err_set(&a->once_err, E_POLICY, "%s waits for its time, network or user",
-		release_id_text(&a->st.target).s);
+	agent_waits_for(a, why, sizeof(why));
+	err_set(&a->once_err, E_POLICY, "%s waits: %s", release_id_text(&a->st.target).s, why);
 	return true;
 }
 

@@ -28,12 +28,15 @@ static void write_slot(struct jw *w, const struct state *s, uint8_t slot)
 static void write_update(struct jw *w, const struct agent *a)
 {
 	const struct state *s = &a->st;
+	char waits_for[LIMIT_TEXT];
 
 	jw_obj(w, "update");
 	jw_str(w, "state", update_state_names[s->update]);
 	write_release(w, "target", &s->target);
 	jw_str(w, "rollout", s->rollout);
 	jw_str(w, "reason", s->reason);
+	agent_waits_for(a, waits_for, sizeof(waits_for));
+	jw_lossy(w, "waits_for", waits_for, strlen(waits_for));
 	jw_u64(w, "failures", s->failures);
 	if (s->update == UPDATE_FETCHING) {
 		jw_u64(w, "total_bytes", atomic_load(&a->progress.total_bytes));
@@ -53,6 +56,26 @@ static void write_vm(struct jw *w, const struct agent *a)
 	jw_bool(w, "healthy", a->healthy);
 	jw_str(w, "detail", a->vm_detail);
 	jw_lossy(w, "error", a->vm_error, strlen(a->vm_error));
+	jw_end(w);
+}
+
+/* Whether the server serves this handset, by its last answer. */
+static const char *enrolment_word(const struct agent *a)
+{
+	if (a->enrolment.pending)
+		return "pending";
+	return a->poll_err.code == E_DENIED ? "refused" : "active";
+}
+
+/* The last check-in: why it failed, "" if it did not. */
+static void write_check_in(struct jw *w, const struct agent *a)
+{
+	const struct err *why = &a->poll_err;
+	bool failed = why->code != E_NONE;
+
+	jw_obj(w, "check_in");
+	jw_lossy(w, "error", why->text, failed ? strlen(why->text) : 0);
+	jw_str(w, "hint", failed ? why->hint : "");
 	jw_end(w);
 }
 
@@ -86,7 +109,8 @@ bool agent_status(const struct agent *a, struct buf *out, struct err *e)
 	jw_str(&w, "fingerprint", a->identity.fingerprint);
 	write_keys(&w, a);
 	jw_str(&w, "server", a->enrolment.url);
-	jw_str(&w, "enrolment", a->enrolment.pending ? "pending" : "active");
+	jw_str(&w, "enrolment", enrolment_word(a));
+	write_check_in(&w, a);
 	jw_str(&w, "model", a->enrolment.model);
 	jw_str(&w, "active", slot_name(s->active));
 	if (s->active != SLOT_NONE)

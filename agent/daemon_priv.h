@@ -58,6 +58,8 @@ struct agent {
 	int64_t poll_due_ms;
 	uint64_t said_free_bytes;
 	struct backoff poll_backoff, stage_backoff;
+	struct err poll_err,
+		stage_err; /* why the last one failed, for status; E_NONE: it did not */
 	struct stage_progress progress;
 	bool install_now; /* the user said so */
 	bool rekey_now;   /* so too */
@@ -103,6 +105,8 @@ void agent_report(struct agent *a, const char *kind, const char *state, const ch
 /* Tells the update what a->wanted says. */
 void agent_want(struct agent *a);
 void agent_update_step(struct agent *a); /* starts what is due */
+/* What the update cannot go on without, for people; "" if it goes on. */
+void agent_waits_for(const struct agent *a, char *out, size_t size);
 void agent_poll_ended(struct agent *a);
 void agent_stage_ended(struct agent *a);
 void stage_job_free(struct stage_job *j);

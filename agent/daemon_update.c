@@ -193,6 +193,8 @@ static unsigned minute_of_day(const struct agent *a)
 	return localtime_r(&now, &tm) ? (unsigned)(tm.tm_hour * 60 + tm.tm_min) : 0;
 }
 
+static const char outside_window[] = "outside of the policy's install window";
+
 static bool may_install(const struct agent *a, const char **why)
 {
 	uint64_t mode = policy_number(a, POLICY_IMAGE_UPDATE_MODE, UPDATE_MODE_AUTO);
@@ -206,8 +208,37 @@ static bool may_install(const struct agent *a, const char **why)
 	*why = "the policy leaves it to the user: valise-agent install";
 	if (mode == UPDATE_MODE_SUGGEST)
 		return false;
-	*why = "outside of the policy's install window";
+	*why = outside_window;
 	return policy_window_open(a->policy->merged, minute_of_day(a));
+}
+
+static void window_text(const struct agent *a, const char *why, char *out, size_t size)
+{
+	int min = policy_window_wait_min(a->policy->merged, minute_of_day(a));
+
+	if (min < 0)
+		snprintf(out, size, "%s, which never opens: the bundles' windows do not meet",
+			 why);
+	else
+		snprintf(out, size, "%s, which opens in %d h %d min", why, min / 60, min % 60);
+}
+
+void agent_waits_for(const struct agent *a, char *out, size_t size)
+{
+	uint64_t again_ms = backoff_wait_ms(&a->stage_backoff, a->clock);
+	const char *why = "";
+
+	out[0] = '\0';
+	if (a->st.update == UPDATE_OFFERED && !may_fetch(a, &why))
+		snprintf(out, size, "%s", why);
+	else if (a->st.update == UPDATE_FETCHING && again_ms > 0)
+		snprintf(out, size, "another try in %" PRIu64 " s: %s", again_ms / 1000,
+			 a->stage_err.text);
+	else if (a->st.update == UPDATE_FETCHING && !a->wanted)
+		snprintf(out, size, "a check-in: what the server wants is not at hand");
+	else if (a->st.update == UPDATE_STAGED && !may_install(a, &why))
+		why == outside_window ? window_text(a, why, out, size)
+				      : (void)snprintf(out, size, "%s", why);
 }
 
 /* ---- staging ----------------------------------------------------------------------------- */
@@ -350,6 +381,7 @@ static void fetch_failed(struct agent *a, const struct err *why)
 	if (why->code == E_CANCELLED)
 		return;
 	backoff_fail(&a->stage_backoff, a->clock, a->rng, -1);
+	a->stage_err = *why;
 	log_warn("stage", "%s again_in_s=%" PRIu64, log_err(why).s,
 		 backoff_wait_ms(&a->stage_backoff, a->clock) / 1000);
 	agent_event(a, &ev);
@@ -489,6 +521,7 @@ static void poll_later(struct agent *a)
 
 static void poll_failed(struct agent *a, const struct err *why, int64_t retry_after_s)
 {
+	a->poll_err = *why;
 	if (why->code == E_PENDING) {
 		log_info("enrolment.pending", "device=%s fingerprint=%s", a->enrolment.device,
 			 a->identity.fingerprint);
@@ -716,6 +749,7 @@ void agent_poll_ended(struct agent *a)
 		return;
 	}
 	backoff_ok(&a->poll_backoff);
+	a->poll_err.code = E_NONE;
 	a->poll_s = j->poll_s;
 	poll_later(a);
 	log_debug("checkin", "up=%" PRIu64 " down=%" PRIu64 " ack=%" PRIu64, j->bytes_up,

@@ -140,21 +140,26 @@ static const char *text_of(const struct jval *o, const char *key)
 static bool print_status(const struct buf *text, struct err *e)
 {
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
-	const struct jval *update, *vm, *policies;
+	const struct jval *update, *vm, *policies, *check_in;
 
 	if (!jdoc_parse(&d, text->p, text->n, e))
 		return false;
 	const struct jval *o = jdoc_root(d);
 	if (!jobj_obj(&update, o, "update", e) || !jobj_obj(&vm, o, "vm", e) ||
-	    !jobj_obj(&policies, o, "policies", e))
+	    !jobj_obj(&check_in, o, "check_in", e) || !jobj_obj(&policies, o, "policies", e))
 		return false;
 	printf("device       %s (%s)\n", text_of(o, "device"), text_of(o, "enrolment"));
 	printf("server       %s\n", text_of(o, "server"));
+	if (text_of(check_in, "error")[0])
+		printf("             %s\n             hint: %s\n", text_of(check_in, "error"),
+		       text_of(check_in, "hint"));
 	printf("model        %s\n", text_of(o, "model"));
 	printf("active slot  %s, %s\n", text_of(o, "active"), text_of(o, "release"));
 	printf("update       %s, %s\n", text_of(update, "state"), text_of(update, "target"));
 	if (text_of(update, "reason")[0])
 		printf("             %s\n", text_of(update, "reason"));
+	if (text_of(update, "waits_for")[0])
+		printf("             waits: %s\n", text_of(update, "waits_for"));
 	printf("phone        %s%s%s\n", text_of(vm, "state"),
 	       text_of(vm, "engine")[0] ? ", " : "", text_of(vm, "engine"));
 	if (text_of(vm, "error")[0])

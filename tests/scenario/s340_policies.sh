@@ -81,6 +81,7 @@ say "a metered network: nothing is fetched until it is not, or the policy allows
 phone 1.1 good
 roll_out 1.1
 once 78 --set network=metered
+grep -q 'acme/1.1 waits: the network costs money' agent.log || die "no reason: $(tail -n 3 agent.log)"
 [ ! -e handset/slots/b/system ] || die "it was fetched"
 echo metered >net
 once 78 --set network=file --set "network.file=$TMPDIR/net"
@@ -99,6 +100,10 @@ phone 1.2 good
 roll_out 1.2
 once 78
 [ -s handset/slots/a/release.json ] || die "not fetched"
+start_agent
+wait_for 30 "the staged update" status_is .update.state staged
+agent status | grep -qE '^ *waits: outside of the policy.s install window, which opens in (4 h [0-9]+|5 h 0) min$' || die "$(agent status)"
+stop_agent
 [ "$(on_server .release.applied)" = acme/1.1 ] || die "installed outside of the window"
 once 0 --set test.window_shift=7h
 [ "$(on_server .release.applied)" = acme/1.2 ] || die "not installed inside the window"
@@ -115,6 +120,7 @@ roll_out 1.4
 start_agent
 wait_for 30 "the staged update" status_is .update.state staged
 [ "$(status .release)" = acme/1.3 ] || die "installed without asking"
+[ "$(status .update.waits_for)" = "the policy leaves it to the user: valise-agent install" ] || die "$(agent status)"
 agent install
 wait_for 30 "the update" status_is .release acme/1.4
 stop_agent

@@ -133,6 +133,15 @@ valise -y device revoke "$third" >/dev/null
 got=0
 agent once >>agent.log 2>&1 || got=$?
 [ $got = 77 ] || die "revoked: status $got"
+start_agent
+wait_for 30 "the server's word in the status" status_is .enrolment refused
+agent status -o json | jq -e '.check_in | (.error | test("revoked")) and (.hint | test("new ticket"))' >/dev/null ||
+	die "$(agent status -o json)"
+agent status >third.status
+grep -q "^device *$third (refused)$" third.status && grep -q '^ *check-in: .*this device was revoked$' third.status &&
+	grep -q '^ *hint: enrol it again' third.status || die "$(cat third.status)"
+[ "$(status .release)" = acme/1.4 ] || die "its phone is gone"
+stop_agent
 
 say "another company: not by accident, and then nothing of the first one is left"
 mkdir company2
