@@ -34,9 +34,8 @@ bool ask_secret_file(struct secret **ret, const char *path, struct err *e)
 
 	if (strcmp(path, "-") == 0)
 		return secret_read_fd(ret, STDIN_FILENO, e) || err_wrap(e, "standard input");
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(e, errno, "%s", path);
+	if (!file_open_at(&fd, AT_FDCWD, path, O_RDONLY, 0, e))
+		return false;
 	return (private_check(fd, "", e) && secret_read_fd(ret, fd, e)) ||
 	       err_wrap(e, "%s", path);
 }

@@ -2,7 +2,7 @@
 
 #include "admin-cli/out.h"
 #include "base/clock.h"
-#include "base/io.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "client/backoff.h"
 
@@ -243,7 +243,7 @@ bool ceremony_store(const struct ceremony *c, const char *path, struct err *e)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(CEREMONY_FILE_MAX);
 
-	return ceremony_encode(&text, c, e) && out_file(path, 0644, &text, e);
+	return ceremony_encode(&text, c, e) && file_put(path, 0644, buf_str(&text), text.n, e);
 }
 
 /* ---- checking ---------------------------------------------------------------------------- */

@@ -12,7 +12,7 @@
 #include "admin-cli/cmd.h"
 #include "admin-cli/opts.h"
 #include "base/clock.h"
-#include "base/io.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "proto/audit.h"
 
@@ -443,5 +443,5 @@ bool cmd_audit_export(int argc, char **argv, struct err *e)
 		return false;
 	if (strcmp(argv[0], "-") == 0)
 		return out_write(&text, e);
-	return out_file(argv[0], 0600, &text, e) && print_head(&w, argv[0], e);
+	return file_put(argv[0], 0600, buf_str(&text), text.n, e) && print_head(&w, argv[0], e);
 }

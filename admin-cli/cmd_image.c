@@ -22,10 +22,10 @@ const struct cli_opt image_check_opts[] = {
 
 static bool check_file(struct image_report *ret, const char *path, struct err *e)
 {
-	CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	CLEANUP(fd_closep) int fd = -1;
 
-	if (fd < 0)
-		return err_sys(e, errno, "%s", path);
+	if (!file_open_at(&fd, AT_FDCWD, path, O_RDONLY, 0, e))
+		return false;
 	return image_check(ret, fd, e) || err_wrap(e, "%s", path);
 }
 

@@ -129,10 +129,10 @@ bool home_load_token(const struct home *h, struct secret **ret, struct err *e)
 	CLEANUP(fd_closep) int dir = open(h->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CLEANUP(fd_closep) int fd = -1;
 
-	if (dir >= 0)
-		fd = openat(dir, "token", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
+	if (dir < 0)
 		return err_sys(e, errno, "%s/token", h->path);
+	if (!file_open_at(&fd, dir, "token", O_RDONLY | O_NOFOLLOW, 0, e))
+		return err_wrap(e, "%s", h->path);
 	return (private_check(fd, "", e) && secret_read_fd(ret, fd, e)) ||
 	       err_wrap(e, "%s/token", h->path);
 }

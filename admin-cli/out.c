@@ -1,13 +1,10 @@
 #include "admin-cli/out.h"
 
-#include "base/file.h"
-#include "base/io.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "proto/cjson.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <langinfo.h>
 #include <stdlib.h>
@@ -329,22 +326,4 @@ bool out_json(const struct jval *v, struct err *e)
 	CLEANUP(buf_done) struct buf b = BUF_INIT(OUTPUT_MAX);
 
 	return cjson_encode_json(&b, v, e) && buf_add_str(&b, "\n", e) && out_write(&b, e);
-}
-
-bool out_file(const char *path, unsigned mode, const struct buf *b, struct err *e)
-{
-	CLEANUP(fd_closep) int fd = -1;
-	const char *slash = strrchr(path, '/');
-	char dir[1024] = ".";
-
-	if (slash && !slash[1])
-		return err_set(e, E_USAGE, "%s: name a file, not a folder", path);
-	if (slash && (size_t)(slash - path) >= sizeof(dir) - 1)
-		return err_set(e, E_USAGE, "%.80s...: too long", path);
-	if (slash)
-		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path) + 1, path);
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(e, errno, "%s", dir);
-	return file_replace(fd, slash ? slash + 1 : path, mode, buf_str(b), b->n, e);
 }

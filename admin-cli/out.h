@@ -57,7 +57,5 @@ bool out_utf8(void);
 /* Writes all to standard output; E_SYSTEM if that fails (a full disk is not success). */
 bool out_write(const struct buf *b, struct err *e) MUST_USE;
 bool out_json(const struct jval *v, struct err *e) MUST_USE; /* and a line end */
-/* Replaces a file that the user named, atomically. */
-bool out_file(const char *path, unsigned mode, const struct buf *b, struct err *e) MUST_USE;
 
 #endif

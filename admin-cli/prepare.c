@@ -70,8 +70,9 @@ static bool open_input(struct build *b, int dirfd, struct err *e)
 
 	/* Links are followed: build systems make them, and what is published is signed by whoever runs
 	 * this. */
-	b->in = openat(dirfd, b->c->file, O_RDONLY | O_CLOEXEC);
-	if (b->in < 0 || fstat(b->in, &st) != 0)
+	if (!file_open_at(&b->in, dirfd, b->c->file, O_RDONLY, 0, e))
+		return false;
+	if (fstat(b->in, &st) != 0)
 		return err_sys(e, errno, "%s", b->c->file);
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, E_FORMAT, "%s is no file", b->c->file);

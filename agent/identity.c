@@ -126,12 +126,12 @@ static bool store_change(const struct identity *id, int dirfd, struct err *e)
 /* As far as the storage writes in place; what it copied elsewhere is beyond us. */
 static bool overwrite(int dirfd, const char *file, struct err *e)
 {
-	CLEANUP(fd_closep) int fd = openat(dirfd, file, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP(fd_closep) int fd = -1;
 	uint8_t zeros[512] = { 0 };
 	uint64_t size, at = 0;
 
-	if (fd < 0)
-		return errno == ENOENT || err_sys(e, errno, "%s", file);
+	if (!file_open_at(&fd, dirfd, file, O_WRONLY | O_NOFOLLOW, 0, e))
+		return e->code == E_NOT_FOUND;
 	if (!fd_size(fd, &size, e))
 		return err_wrap(e, "%s", file);
 	for (; at < size && at < LIMIT_SECRET_FILE; at += sizeof(zeros)) {

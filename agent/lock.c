@@ -8,11 +8,10 @@
 
 bool lock_take(int *ret, int state_dirfd, const char *state_dir, struct err *e)
 {
-	CLEANUP(fd_closep)
-	int fd = openat(state_dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	CLEANUP(fd_closep) int fd = -1;
 
-	if (fd < 0)
-		return err_sys(e, errno, "lock");
+	if (!file_open_at(&fd, state_dirfd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW, 0600, e))
+		return false;
 	if (!dir_check(state_dirfd, state_dir, e))
 		return false;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {

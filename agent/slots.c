@@ -70,15 +70,13 @@ bool slot_release(struct release **ret, int slot_dirfd, const struct release_id 
 
 bool slot_component(int *ret_fd, int slot_dirfd, const struct component *c, struct err *e)
 {
-	CLEANUP(fd_closep)
-	int fd = openat(slot_dirfd, c->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP(fd_closep) int fd = -1;
 	struct verity_geo geo;
 	uint64_t size;
 
-	if (fd < 0 && errno == ENOENT)
-		return err_set(e, E_CORRUPT, "%s is missing", c->name);
-	if (fd < 0)
-		return err_sys(e, errno, "%s", c->name);
+	if (!file_open_at(&fd, slot_dirfd, c->name, O_RDONLY | O_NOFOLLOW, 0, e))
+		return e->code == E_NOT_FOUND ? err_set(e, E_CORRUPT, "%s is missing", c->name)
+					      : false;
 	if (!verity_geo_init(&geo, c->size, e) || !fd_size(fd, &size, e))
 		return err_wrap(e, "%s", c->name);
 	if (size != geo.padded_size)

@@ -60,9 +60,9 @@ static bool tree_from_slot(struct verity_tree **ret, const struct stage *s,
 	uint8_t *p;
 
 	slot_hash_name(name, c->name);
-	CLEANUP(fd_closep)
-	int fd = openat(s->slot_dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || !buf_reserve(&upper, geo->upper_size, &p, &ignored) ||
+	CLEANUP(fd_closep) int fd = -1;
+	if (!file_open_at(&fd, s->slot_dirfd, name, O_RDONLY | O_NOFOLLOW, 0, &ignored) ||
+	    !buf_reserve(&upper, geo->upper_size, &p, &ignored) ||
 	    !pread_all(fd, p, geo->upper_size, 0, &ignored))
 		return false;
 	return verity_tree_new(ret, c->size, c->salt, c->root, p, geo->upper_size, &ignored);
@@ -109,10 +109,10 @@ static bool copy_seed(const struct stage *s, const struct component *c, int fd)
 	    memcmp(have->sha256, c->sha256, SHA256_SIZE) != 0 ||
 	    !verity_geo_init(&geo, c->size, &ignored))
 		return false;
-	CLEANUP(fd_closep)
-	int from = openat(s->seed_dirfd, c->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP(fd_closep) int from = -1;
 	/* Of another length it is damaged, and would change ours. */
-	if (from < 0 || !fd_size(from, &size, &ignored) || size != geo.padded_size)
+	if (!file_open_at(&from, s->seed_dirfd, c->name, O_RDONLY | O_NOFOLLOW, 0, &ignored) ||
+	    !fd_size(from, &size, &ignored) || size != geo.padded_size)
 		return false;
 	/* What a failed copy left is looked at like all else. */
 	return copy_content(fd, from, s->cancel, &ignored) || ignored.code != E_CANCELLED;
@@ -165,12 +165,11 @@ static bool scan(struct stage_file *f, const struct stage *s, struct err *e)
 
 static bool open_sized(int *ret, int dirfd, const char *name, uint64_t size, struct err *e)
 {
-	CLEANUP(fd_closep)
-	int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	CLEANUP(fd_closep) int fd = -1;
 	uint64_t now;
 
-	if (fd < 0)
-		return err_sys(e, errno, "%s", name);
+	if (!file_open_at(&fd, dirfd, name, O_RDWR | O_CREAT | O_NOFOLLOW, 0600, e))
+		return false;
 	if (!fd_size(fd, &now, e))
 		return err_wrap(e, "%s", name);
 	if (now != size && ftruncate(fd, (off_t)size) < 0)

@@ -148,10 +148,9 @@ static bool download(int *ret, const struct stage *s, const struct offer_object 
 	uint64_t size;
 
 	delta_name(name, o->sha256);
-	CLEANUP(fd_closep)
-	int fd = openat(s->slot_dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return err_sys(e, errno, "%s", name);
+	CLEANUP(fd_closep) int fd = -1;
+	if (!file_open_at(&fd, s->slot_dirfd, name, O_RDWR | O_CREAT | O_NOFOLLOW, 0600, e))
+		return false;
 	struct download d = { .fd = fd, .progress = s->progress };
 	if (!fd_size(fd, &d.at, e))
 		return false;

@@ -224,9 +224,9 @@ static bool load_copy(struct state *ret, int dirfd, const char *name, struct err
 	uint8_t raw[STATE_SIZE + 1]; /* one more, so that a longer file shows */
 	size_t n;
 
-	CLEANUP(fd_closep) int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return err_sys(e, errno, "%s", name);
+	CLEANUP(fd_closep) int fd = -1;
+	if (!file_open_at(&fd, dirfd, name, O_RDONLY | O_NOFOLLOW, 0, e))
+		return false;
 	if (!read_up_to(fd, raw, sizeof(raw), &n, e) || !state_parse(ret, raw, n, e))
 		return err_wrap(e, "%s", name);
 	return true;
@@ -262,16 +262,18 @@ static const char *older_copy(const struct state *s, int dirfd)
 	return copy_names[0];
 }
 
-/* The first save makes the file whole under another name, so that there never is a short one. */
+/* The first save makes the file whole under another name, so that there never is a short one; so does one
+ * in whose place lies what is no file. */
 static bool overwrite(int dirfd, const char *name, const uint8_t raw[static STATE_SIZE],
 		      struct err *e)
 {
-	CLEANUP(fd_closep) int fd = openat(dirfd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP(fd_closep) int fd = -1;
 
-	if (fd < 0 && errno == ENOENT)
-		return file_replace(dirfd, name, 0600, raw, STATE_SIZE, e);
-	if (fd < 0)
-		return err_sys(e, errno, "%s", name);
+	if (!file_open_at(&fd, dirfd, name, O_WRONLY | O_NOFOLLOW, 0, e)) {
+		if (e->code == E_NOT_FOUND || e->code == E_CORRUPT)
+			return file_replace(dirfd, name, 0600, raw, STATE_SIZE, e);
+		return false;
+	}
 	/* A copy that something else made longer would never be read again. */
 	uint64_t size;
 	if (!fd_size(fd, &size, e))

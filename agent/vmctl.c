@@ -78,12 +78,12 @@ static bool copy_older_data(int dirfd, int to, uint64_t schema, struct err *e)
 		char name[32];
 
 		snprintf(name, sizeof(name), "%" PRIu64 ".img", schema);
-		CLEANUP(fd_closep)
-		int from = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		if (from < 0 && errno == ENOENT)
-			continue;
-		if (from < 0)
-			return err_sys(e, errno, "%s", name);
+		CLEANUP(fd_closep) int from = -1;
+		if (!file_open_at(&from, dirfd, name, O_RDONLY | O_NOFOLLOW, 0, e)) {
+			if (e->code == E_NOT_FOUND)
+				continue;
+			return false;
+		}
 		return copy_content(to, from, NULL, e) ? true : err_wrap(e, "%s", name);
 	}
 	return true;
@@ -113,13 +113,13 @@ static bool open_data(int *ret, const struct vm_plan *plan, struct err *e)
 	snprintf(name, sizeof(name), "%" PRIu64 ".img", schema);
 	if (!dir_open_at(&dirfd, plan->state_dirfd, "data", 0700, e) || !file_sweep(dirfd, e))
 		return err_wrap(e, "data");
-	*ret = openat(dirfd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (*ret < 0 && errno == ENOENT) {
-		if (!make_data(dirfd, name, schema, plan->settings->data_bytes, e))
-			return err_wrap(e, "data disk");
-		*ret = openat(dirfd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	}
-	return *ret >= 0 ? true : err_sys(e, errno, "data disk");
+	if (file_open_at(ret, dirfd, name, O_RDWR | O_NOFOLLOW, 0, e))
+		return true;
+	if (e->code != E_NOT_FOUND)
+		return err_wrap(e, "data disk");
+	return (make_data(dirfd, name, schema, plan->settings->data_bytes, e) &&
+		file_open_at(ret, dirfd, name, O_RDWR | O_NOFOLLOW, 0, e)) ||
+	       err_wrap(e, "data disk");
 }
 
 static bool open_config(int *ret, const struct vm *vm, const struct vm_plan *plan,
@@ -229,10 +229,9 @@ static bool add_sockets(struct launch_spec *s, struct inheritance *h, struct vm 
 		return err_sys(e, errno, "console socket");
 	vm->console_fd = console[0];
 	s->console_fd = inherit(h, console[1]);
-	log = openat(plan->state_dirfd, SERIAL_LOG,
-		     O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (log < 0)
-		return err_sys(e, errno, SERIAL_LOG);
+	if (!file_open_at(&log, plan->state_dirfd, SERIAL_LOG,
+			  O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600, e))
+		return false;
 	s->serial_log_fd = inherit(h, log);
 	return true;
 }
@@ -479,13 +478,12 @@ void vm_done(struct vm *vm)
 
 bool vm_log_tail(struct buf *out, int state_dirfd, struct err *e)
 {
-	CLEANUP(fd_closep)
-	int fd = openat(state_dirfd, SERIAL_LOG, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP(fd_closep) int fd = -1;
 	uint8_t *p;
 	uint64_t size;
 
-	if (fd < 0)
-		return errno == ENOENT ? true : err_sys(e, errno, SERIAL_LOG);
+	if (!file_open_at(&fd, state_dirfd, SERIAL_LOG, O_RDONLY | O_NOFOLLOW, 0, e))
+		return e->code == E_NOT_FOUND;
 	if (!fd_size(fd, &size, e))
 		return false;
 	size_t n = size > LIMIT_LOG_TAIL ? LIMIT_LOG_TAIL : (size_t)size;

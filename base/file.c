@@ -88,6 +88,41 @@ bool file_replace(int dirfd, const char *name, unsigned mode, const void *p, siz
 	return file_commit(&f, e);
 }
 
+static bool write_through(const char *path, unsigned mode, const void *p, size_t n,
+			  struct err *e)
+{
+	CLEANUP(fd_closep) int fd = -1;
+	struct stat st;
+
+	if (!file_open_at(&fd, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC, mode, e))
+		return false;
+	/* It may be a secret, and have been there before with another mode. */
+	if (fstat(fd, &st) < 0 || (S_ISREG(st.st_mode) && fchmod(fd, mode) < 0))
+		return err_sys(e, errno, "%s", path);
+	return write_all(fd, p, n, e) || err_wrap(e, "%s", path);
+}
+
+bool file_put(const char *path, unsigned mode, const void *p, size_t n, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	CLEANUP(fd_closep) int dirfd = -1;
+	char dir[4096] = ".";
+	struct stat st;
+
+	if (slash && !slash[1])
+		return err_set(e, E_USAGE, "%s: name a file, not a folder", path);
+	if (slash && (size_t)(slash - path) + 1 >= sizeof(dir))
+		return err_set(e, E_USAGE, "%.80s...: too long", path);
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return write_through(path, mode, p, n, e);
+	if (slash)
+		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path) + 1, path);
+	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dirfd < 0)
+		return err_sys(e, errno, "%s", dir);
+	return file_replace(dirfd, slash ? slash + 1 : path, mode, p, n, e);
+}
+
 bool file_sweep(int dirfd, struct err *e)
 {
 	CLEANUP(names_done) struct names n = NAMES_INIT;

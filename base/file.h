@@ -34,6 +34,11 @@ void file_abort(struct file *f); /* removes the temporary file; nothing after a 
 bool file_replace(int dirfd, const char *name, unsigned mode, const void *p, size_t n,
 		  struct err *e) MUST_USE;
 
+/* For a path that somebody gives: a new or ordinary file is replaced as above; what lies behind a link, and a
+ * device or pipe (/dev/stdout), is written into, so that the thing itself never goes.  The folder must be
+ * there. */
+bool file_put(const char *path, unsigned mode, const void *p, size_t n, struct err *e) MUST_USE;
+
 /* Removes temporaries that crashes left in the directory. */
 bool file_sweep(int dirfd, struct err *e) MUST_USE;
 

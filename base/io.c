@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -115,12 +117,51 @@ fail:
 	return false;
 }
 
+/* The C library's fstat is newfstatat with an empty path.  A call that can take paths is
+ * refused in sandboxes (base/sandbox.c), so this is the call that takes a descriptor only.
+ * Where the library is 64 bits wide, its struct stat is the kernel's. */
+static int fd_stat(int fd, struct stat *ret)
+{
+	_Static_assert(sizeof(void *) == 8, "struct stat is the kernel's on 64-bit machines");
+	return (int)syscall(SYS_fstat, fd, ret);
+}
+
+static bool is_named_pipe(int fd, const struct stat *st)
+{
+	struct statfs fs;
+
+	return S_ISFIFO(st->st_mode) && fstatfs(fd, &fs) == 0 && fs.f_type != PIPEFS_MAGIC;
+}
+
+bool file_open_at(int *ret, int dirfd, const char *name, int flags, unsigned mode,
+		  struct err *e)
+{
+	CLEANUP(fd_closep)
+	int fd = openat(dirfd, name, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, mode);
+	struct stat st;
+
+	/* ENXIO: a socket, or a pipe for writing that nobody reads. */
+	if (fd < 0 && errno != ENXIO)
+		return err_sys(e, errno, "%s", name);
+	if (fd >= 0 && fd_stat(fd, &st) < 0)
+		return err_sys(e, errno, "%s", name);
+	if (fd < 0 || is_named_pipe(fd, &st)) {
+		err_set(e, E_CORRUPT, "%s is a pipe or socket, not a file", name);
+		return err_hint(e, "remove it, and put the file in its place");
+	}
+	/* Only for opening: what is read from a terminal or a shell's pipe may take its time. */
+	if (fcntl(fd, F_SETFL, flags & (O_ACCMODE | O_APPEND)) < 0)
+		return err_sys(e, errno, "%s", name);
+	*ret = TAKE_FD(fd);
+	return true;
+}
+
 bool read_file_at(int dirfd, const char *name, struct buf *ret, struct err *e)
 {
-	CLEANUP(fd_closep) int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+	CLEANUP(fd_closep) int fd = -1;
 
-	if (fd < 0)
-		return err_sys(e, errno, "%s", name);
+	if (!file_open_at(&fd, dirfd, name, O_RDONLY, 0, e))
+		return false;
 	if (!read_fd(fd, ret, e))
 		return err_wrap(e, "%s", name);
 	return true;
@@ -130,11 +171,7 @@ bool fd_size(int fd, uint64_t *ret, struct err *e)
 {
 	struct stat st;
 
-	/* The C library's fstat is newfstatat with an empty path.  A call that can take paths is
-	 * refused in sandboxes (base/sandbox.c), so this is the call that takes a descriptor only.
-	 * Where the library is 64 bits wide, its struct stat is the kernel's. */
-	_Static_assert(sizeof(void *) == 8, "struct stat is the kernel's on 64-bit machines");
-	if (syscall(SYS_fstat, fd, &st) < 0)
+	if (fd_stat(fd, &st) < 0)
 		return err_sys(e, errno, "fstat");
 	*ret = (uint64_t)st.st_size;
 	return true;

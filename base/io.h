@@ -19,8 +19,15 @@ bool pread_all(int fd, void *buf, size_t n, uint64_t offset, struct err *e) MUST
 bool write_all(int fd, const void *buf, size_t n, struct err *e) MUST_USE;
 bool pwrite_all(int fd, const void *buf, size_t n, uint64_t offset, struct err *e) MUST_USE;
 
+/* Opens a file and waits for nobody.  A pipe or socket that lies in its place is E_CORRUPT, as opening or
+ * reading it would wait for ever; pipes without a name, which /dev/stdin and <(...) of shells lead to, are
+ * fine.  `flags` and `mode` are open's; O_CLOEXEC is added. */
+bool file_open_at(int *ret, int dirfd, const char *name, int flags, unsigned mode,
+		  struct err *e) MUST_USE;
+
 /* The whole file into a buf, E_TOO_BIG above the buf's limit. */
 bool read_fd(int fd, struct buf *ret, struct err *e) MUST_USE;
+/* Opened by file_open_at. */
 bool read_file_at(int dirfd, const char *name, struct buf *ret, struct err *e) MUST_USE;
 
 bool fd_size(int fd, uint64_t *ret, struct err *e) MUST_USE;

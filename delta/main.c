@@ -21,14 +21,32 @@ static const char *opt_output = "table";
 static bool opt_quiet, opt_resume;
 static uint64_t opt_threads, opt_files = 20;
 
+/* Images and deltas are read and written here and there: what has no length and no places is none. */
 static bool open_file(int *ret, const char *path, int flags, struct err *e)
 {
 	struct stat st;
 
-	*ret = open(path, flags | O_CLOEXEC, 0644);
-	if (*ret < 0 || fstat(*ret, &st) != 0)
+	if (!file_open_at(ret, AT_FDCWD, path, flags, 0644, e))
+		return false;
+	if (fstat(*ret, &st) != 0)
 		return err_sys(e, errno, "%s", path);
-	return !S_ISDIR(st.st_mode) || err_sys(e, EISDIR, "%s", path);
+	if (S_ISREG(st.st_mode))
+		return true;
+	err_set(e, E_USAGE, "%s is no file", path);
+	return err_hint(
+		e, "give files; what comes from a pipe or a device has to go into one first");
+}
+
+/* Half a delta is none.  Only the file itself goes: the path may be a link, to /dev/stdout as well. */
+static void remove_output(const char *path, int fd)
+{
+	struct stat a, b;
+
+	if (fstat(fd, &a) != 0 || !S_ISREG(a.st_mode))
+		return;
+	(void)!ftruncate(fd, 0);
+	if (lstat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+		unlink(path);
 }
 
 /* What is written must not be what is read: it would be gone before it was looked at. */
@@ -252,9 +270,10 @@ static bool create_files(const char *old, const char *new, const char *out,
 
 	if (!threads(&n, e) || !open_file(&old_fd, old, O_RDONLY, e) ||
 	    !open_file(&new_fd, new, O_RDONLY, e) || !is_another(out, old, old_fd, e) ||
-	    !is_another(out, new, new_fd, e) ||
-	    !open_file(&out_fd, out, O_RDWR | O_CREAT | O_TRUNC, e))
+	    !is_another(out, new, new_fd, e) || !open_file(&out_fd, out, O_RDWR | O_CREAT, e))
 		return false;
+	if (ftruncate(out_fd, 0) != 0)
+		return err_sys(e, errno, "%s", out);
 	struct delta_job job = { .old_fd = old_fd,
 				 .new_fd = new_fd,
 				 .out_fd = out_fd,
@@ -266,7 +285,7 @@ static bool create_files(const char *old, const char *new, const char *out,
 	if (t.begun)
 		progress_end(&t.bar, ok);
 	if (!ok)
-		unlink(out);
+		remove_output(out, out_fd);
 	return ok;
 }
 

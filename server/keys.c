@@ -44,10 +44,9 @@ static bool set_up(struct keys *k, struct err *e)
 
 	if (!identity_get(&id, user, e) || !online_load(&k->online, d->key_dir, e))
 		return false;
-	k->counters_fd =
-		openat(d->key_dir, "counters", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (k->counters_fd < 0)
-		return err_sys(e, errno, "keys/counters");
+	if (!file_open_at(&k->counters_fd, d->key_dir, "counters",
+			  O_RDWR | O_CREAT | O_NOFOLLOW, 0600, e))
+		return err_wrap(e, "keys");
 	/* So that the file's name is durable before the first number is. */
 	if (!fd_sync(d->key_dir, e) || !counters_open(&k->counters, k->counters_fd, e))
 		return false;

@@ -124,11 +124,9 @@ static bool tell_token(struct setup_made *m, struct err *e)
 		return true;
 	}
 	if (slash)
-		snprintf(dir, sizeof(dir), "%.*s", slash == path ? 1 : (int)(slash - path),
-			 path);
+		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path) + 1, path);
 	if (!dir_open(&dirfd, dir, 0700, e) ||
-	    !file_replace(dirfd, slash ? slash + 1 : path, 0600, m->token_text,
-			  strlen(m->token_text), e))
+	    !file_put(path, 0600, m->token_text, strlen(m->token_text), e))
 		return err_wrap(e, "token file");
 	printf("token: written to %s\n", path);
 	return true;

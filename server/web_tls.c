@@ -29,10 +29,9 @@ static bool load_pem(char **ret, int state_dir, const char *path, const char *df
 	CLEANUP(buf_done) struct buf b = BUF_INIT(PEM_MAX);
 	const char *name = path[0] ? path : dflt;
 
-	CLEANUP(fd_closep) int fd = openat(state_dir, name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(e, errno, "%s", name);
-	return (read_fd(fd, &b, e) && buf_take(&b, ret, NULL, e)) || err_wrap(e, "%s", name);
+	if (!read_file_at(state_dir, name, &b, e))
+		return false;
+	return buf_take(&b, ret, NULL, e) || err_wrap(e, "%s", name);
 }
 
 struct pair {

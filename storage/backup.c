@@ -110,12 +110,12 @@ static bool copy_database(struct store *s, const char *path, struct err *e)
 
 static bool hash_database(int dir, char hex[static HEX_SIZE(SHA256_SIZE)], struct err *e)
 {
-	CLEANUP(fd_closep) int fd = openat(dir, "valise.db", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP(fd_closep) int fd = -1;
 	uint8_t hash[SHA256_SIZE];
 	uint64_t size;
 
-	if (fd < 0)
-		return err_sys(e, errno, "valise.db");
+	if (!file_open_at(&fd, dir, "valise.db", O_RDONLY | O_NOFOLLOW, 0, e))
+		return false;
 	if (!sha256_fd(hash, &size, fd, e) || !fd_sync(fd, e))
 		return err_wrap(e, "valise.db");
 	hex_encode(hex, hash, SHA256_SIZE);
@@ -378,11 +378,12 @@ static bool restore_object(const struct copying *c, const struct object *o, stru
 
 	object_path(&path, o->sha256);
 	snprintf(name, sizeof(name), "%s/%s", path.dir, path.name);
-	in = openat(r->from_objects, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (in < 0 && errno == ENOENT)
-		return err_set(e, E_CORRUPT, "object %s%s is missing", path.dir, path.name);
-	if (in < 0)
-		return err_sys(e, errno, "objects/%s", name);
+	if (!file_open_at(&in, r->from_objects, name, O_RDONLY | O_NOFOLLOW, 0, e)) {
+		if (e->code == E_NOT_FOUND)
+			return err_set(e, E_CORRUPT, "object %s%s is missing", path.dir,
+				       path.name);
+		return err_wrap(e, "objects");
+	}
 	if (!copy_object(c, in, o, e))
 		return false;
 	c->report->objects++;
@@ -392,15 +393,14 @@ static bool restore_object(const struct copying *c, const struct object *o, stru
 
 static bool restore_database(int from, int to, const struct summary *s, struct err *e)
 {
-	CLEANUP(fd_closep)
-	int in = openat(from, "valise.db", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP(fd_closep) int in = -1;
 	CLEANUP(file_abort) struct file f = FILE_INIT;
 	uint8_t hash[SHA256_SIZE];
 	char hex[HEX_SIZE(SHA256_SIZE)];
 	uint64_t n;
 
-	if (in < 0)
-		return err_sys(e, errno, "valise.db");
+	if (!file_open_at(&in, from, "valise.db", O_RDONLY | O_NOFOLLOW, 0, e))
+		return false;
 	if (!file_begin(&f, to, "valise.db", 0600, e) || !copy_hashed(in, f.fd, hash, &n, e))
 		return false;
 	hex_encode(hex, hash, sizeof(hash));

@@ -108,11 +108,11 @@ bool objects_open(struct store *s, const uint8_t sha256[static SHA256_SIZE], int
 	CLEANUP(fd_closep) int fd = -1;
 
 	object_name(name, sha256);
-	fd = openat(s->objects_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 && errno == ENOENT)
-		return err_set(e, E_NOT_FOUND, "no object %.2s%s", name, name + 3);
-	if (fd < 0)
-		return err_sys(e, errno, "objects/%s", name);
+	if (!file_open_at(&fd, s->objects_fd, name, O_RDONLY | O_NOFOLLOW, 0, e)) {
+		if (e->code == E_NOT_FOUND)
+			return err_set(e, E_NOT_FOUND, "no object %.2s%s", name, name + 3);
+		return err_wrap(e, "objects");
+	}
 	if (!fd_size(fd, ret_size, e))
 		return err_wrap(e, "objects/%s", name);
 	*ret_fd = TAKE_FD(fd);

@@ -369,7 +369,7 @@ static bool make_database_file(struct store *s, struct err *e)
 	int fd = openat(s->dirfd, "valise.db", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	if (fd < 0 && errno == EEXIST) /* the same reason as in db.c */
-		fd = openat(s->dirfd, "valise.db", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		return file_open_at(&fd, s->dirfd, "valise.db", O_RDWR | O_NOFOLLOW, 0, e);
 	return fd >= 0 || err_sys(e, errno, "valise.db");
 }
 

@@ -159,14 +159,15 @@ static bool load(struct store *s, const char *id, int64_t owner, struct upload *
  * one is made. */
 static bool open_locked(struct store *s, const char *id, int *ret, struct err *e)
 {
-	const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
-	CLEANUP(fd_closep) int fd = openat(s->uploads_fd, id, flags, 0600);
+	const int flags = O_RDWR | O_CREAT | O_NOFOLLOW;
+	CLEANUP(fd_closep) int fd = -1;
+	bool ok = file_open_at(&fd, s->uploads_fd, id, flags, 0600, e);
 
 	/* A crash at the end left it read-only (store_finished): complete, to be finished again. */
-	if (fd < 0 && errno == EACCES && fchmodat(s->uploads_fd, id, 0600, 0) == 0)
-		fd = openat(s->uploads_fd, id, flags, 0600);
-	if (fd < 0)
-		return err_sys(e, errno, "uploads/%s", id);
+	if (!ok && e->sys == EACCES && fchmodat(s->uploads_fd, id, 0600, 0) == 0)
+		ok = file_open_at(&fd, s->uploads_fd, id, flags, 0600, e);
+	if (!ok)
+		return err_wrap(e, "uploads");
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
 		return errno == EWOULDBLOCK
 			       ? err_set(e, E_BUSY,

@@ -155,14 +155,29 @@ fails 64 'name another file' "$tool" apply old delta delta
 fails 64 'table or json' "$tool" create -o xml old new d
 fails 64 'at most 64' "$tool" create -t 99999999999 old new d
 mkdir folder
-fails 71 'folder: Is a directory' "$tool" create folder new d
-fails 71 'folder: Is a directory' "$tool" create old folder d
+fails 64 'folder is no file' "$tool" create folder new d
+fails 64 'folder is no file' "$tool" create old folder d
+fails 71 'folder: Is a directory' "$tool" create old new folder
 [ ! -e d ] || die "a refused option leaves a file"
 fails 64 'needs OLD NEW DELTA' "$tool" create old new
 cp delta keep
 printf x | dd of=keep bs=1 seek=4 conv=notrunc status=none
 fails 69 'version' "$tool" apply old keep out
 cmp -s new out || die "the output is gone before the delta was looked at"
+
+say "pipes and devices are no images, hold nobody up, and are still there afterwards"
+mkfifo pipe
+ln -s pipe link
+fails 65 'pipe is a pipe or socket' timeout 20 "$tool" create pipe new d
+fails 65 'pipe is a pipe or socket' timeout 20 "$tool" create old pipe d
+fails 65 'pipe is a pipe or socket' timeout 20 "$tool" apply old pipe d
+fails 65 'pipe is a pipe or socket' timeout 20 "$tool" create old new pipe
+fails 65 'pipe is a pipe or socket' timeout 20 "$tool" apply old delta pipe
+fails 65 'link is a pipe or socket' timeout 20 "$tool" create old new link
+fails 64 '/dev/stdin is no file' bash -c 'cat old | "$0" create -q /dev/stdin new d' "$tool"
+[ -p pipe ] && [ -L link ] && [ ! -e d ] || die "$(ls -l)"
+"$tool" create -q /dev/stdin new d <old >d.out || die "standard input, a file"
+cmp -s d delta || die "another delta"
 
 say "help, version, manual page, completion"
 "$tool" --version | grep -q '^valise-delta ' || die "--version"

@@ -70,6 +70,17 @@ for file in $(cd handset && echo tuf/*/*.json want/release.json enrolment.json i
 done
 once 0
 
+say "a pipe in place of any file holds nobody up"
+for file in $(cd handset && find . -type f -printf '%P\n'); do
+	rm "handset/$file"
+	mkfifo "handset/$file"
+	got=0
+	timeout 60 "$bin/valise-agent" once --set "state_dir=$handset" "${handset_settings[@]}" >>agent.log 2>&1 || got=$?
+	case $got in 0 | 10 | 11 | 65 | 66 | 69 | 71 | 75 | 76 | 77) echo "$file: $got" ;; *) die "$file: status $got" ;; esac
+	rm -rf handset && cp -r handset.good handset
+done
+once 0
+
 say "an object damaged on the server: refused, tried K times, given up, reported; the old release runs"
 phone 1.2 good 3000000
 roll_out 1.2

@@ -3,6 +3,7 @@
 #include "agent/state.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct state sample(void)
@@ -254,6 +255,23 @@ static void a_failed_save_leaves_a_record_to_load(void **state)
 	}
 }
 
+static void a_pipe_in_place_of_a_copy_is_replaced_by_one(void **state)
+{
+	int dirfd = tmpdir_fd(state);
+	struct state s = sample(), got;
+	struct stat st;
+	struct err e;
+
+	assert_ok(state_save(&s, dirfd, &e), &e);
+	assert_int_equal(mkfifoat(dirfd, "commit.1", 0600), 0);
+	assert_ok(state_load(&got, dirfd, &e), &e);
+	assert_ok(state_save(&s, dirfd, &e), &e);
+	assert_ok(state_load(&got, dirfd, &e), &e);
+	assert_int_equal(got.generation, s.generation);
+	assert_int_equal(fstatat(dirfd, "commit.1", &st, AT_SYMLINK_NOFOLLOW), 0);
+	assert_true(S_ISREG(st.st_mode));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +285,7 @@ int main(void)
 		TMPDIR_TEST(saving_alternates_between_the_copies),
 		TMPDIR_TEST(a_full_disk_does_not_stop_a_save),
 		TMPDIR_TEST(a_failed_save_leaves_a_record_to_load),
+		TMPDIR_TEST(a_pipe_in_place_of_a_copy_is_replaced_by_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

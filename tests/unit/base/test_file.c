@@ -187,6 +187,73 @@ static void remove_is_fine_with_a_missing_file(void **state)
 	assert_int_equal(count_files_at(dir), 0);
 }
 
+static void put_replaces_files_and_writes_into_what_is_none(void **state)
+{
+	int dir = tmpdir_fd(state), p[2];
+	char path[4096], got[16] = "", link[64];
+	struct stat st;
+	struct err e;
+
+	snprintf(path, sizeof(path), "%s/new", tmpdir_path(state));
+	assert_ok(file_put(path, 0600, "one", 3, &e), &e);
+	assert_ok(file_put(path, 0600, "two", 3, &e), &e);
+	assert_int_equal(read_back_at(dir, "new", got, sizeof(got)), 3);
+	assert_memory_equal(got, "two", 3);
+	assert_int_equal(count_files_at(dir), 1);
+
+	/* As /dev/stdout is. */
+	assert_int_equal(pipe(p), 0);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", p[1]);
+	assert_int_equal(symlinkat(link, dir, "out"), 0);
+	snprintf(path, sizeof(path), "%s/out", tmpdir_path(state));
+	assert_ok(file_put(path, 0600, "piped", 5, &e), &e);
+	assert_int_equal(read(p[0], got, sizeof(got)), 5);
+	assert_memory_equal(got, "piped", 5);
+	assert_int_equal(fstatat(dir, "out", &st, AT_SYMLINK_NOFOLLOW), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	close(p[0]);
+	close(p[1]);
+}
+
+static void put_through_a_link_leaves_the_link_and_a_secret_is_one(void **state)
+{
+	int dir = tmpdir_fd(state);
+	char path[4096], got[16] = "";
+	struct stat st;
+	struct err e;
+
+	write_file_at(dir, "old", "much longer", 11);
+	assert_int_equal(fchmodat(dir, "old", 0644, 0), 0);
+	assert_int_equal(symlinkat("old", dir, "link"), 0);
+	snprintf(path, sizeof(path), "%s/link", tmpdir_path(state));
+	assert_ok(file_put(path, 0600, "new", 3, &e), &e);
+	assert_int_equal(read_back_at(dir, "old", got, sizeof(got)), 3);
+	assert_int_equal(fstatat(dir, "old", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(fstatat(dir, "link", &st, AT_SYMLINK_NOFOLLOW), 0);
+	assert_true(S_ISLNK(st.st_mode));
+}
+
+static void put_refuses_what_cannot_be_a_file(void **state)
+{
+	char path[8192];
+	struct stat st;
+	struct err e;
+
+	snprintf(path, sizeof(path), "%s/pipe", tmpdir_path(state));
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_fails(file_put(path, 0600, "x", 1, &e), &e, E_CORRUPT);
+	assert_int_equal(lstat(path, &st), 0);
+	assert_true(S_ISFIFO(st.st_mode));
+	assert_fails(file_put(tmpdir_path(state), 0600, "x", 1, &e), &e, E_SYSTEM);
+	assert_fails(file_put("folder/", 0600, "x", 1, &e), &e, E_USAGE);
+	snprintf(path, sizeof(path), "%s/none/file", tmpdir_path(state));
+	assert_fails(file_put(path, 0600, "x", 1, &e), &e, E_NOT_FOUND);
+	memset(path, 'a', sizeof(path));
+	memcpy(path + sizeof(path) - 3, "/b", 3);
+	assert_fails(file_put(path, 0600, "x", 1, &e), &e, E_USAGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +269,9 @@ int main(void)
 		TMPDIR_TEST(a_failing_directory_fsync_is_told_although_the_name_is_there),
 		TMPDIR_TEST(sweep_removes_only_temporaries),
 		TMPDIR_TEST(remove_is_fine_with_a_missing_file),
+		TMPDIR_TEST(put_replaces_files_and_writes_into_what_is_none),
+		TMPDIR_TEST(put_through_a_link_leaves_the_link_and_a_secret_is_one),
+		TMPDIR_TEST(put_refuses_what_cannot_be_a_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

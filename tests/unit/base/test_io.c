@@ -3,7 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int open_new(void **state, const char *name)
@@ -115,6 +119,61 @@ static void reading_appends_and_a_failure_takes_it_back(void **state)
 	assert_string_equal(e.text, "none: No such file or directory");
 }
 
+static void what_lies_in_place_of_a_file_holds_nobody(void **state)
+{
+	CLEANUP(buf_done) struct buf got = BUF_INIT(16);
+	int dir = tmpdir_fd(state), fd = -1;
+	struct err e;
+
+	assert_int_equal(mkfifoat(dir, "pipe", 0600), 0);
+	assert_fails(read_file_at(dir, "pipe", &got, &e), &e, E_CORRUPT);
+	assert_string_equal(e.text, "pipe is a pipe or socket, not a file");
+	assert_fails(file_open_at(&fd, dir, "pipe", O_WRONLY, 0, &e), &e, E_CORRUPT);
+	assert_fails(file_open_at(&fd, dir, "pipe", O_RDWR | O_CREAT, 0600, &e), &e, E_CORRUPT);
+	assert_int_equal(fd, -1);
+	assert_fails(file_open_at(&fd, dir, "none", O_RDONLY, 0, &e), &e, E_NOT_FOUND);
+
+	int sock = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/socket", dir);
+	assert_int_equal(bind(sock, (struct sockaddr *)&a, sizeof(a)), 0);
+	close(sock);
+	assert_fails(file_open_at(&fd, dir, "socket", O_RDONLY, 0, &e), &e, E_CORRUPT);
+}
+
+static void a_pipe_of_a_shell_is_read_to_its_end(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf got = BUF_INIT(16);
+	char path[32];
+	struct err e;
+	int p[2];
+
+	assert_int_equal(pipe(p), 0);
+	snprintf(path, sizeof(path), "/dev/fd/%d", p[0]);
+	pid_t writer = fork();
+	if (writer == 0) {
+		/* The reader has to wait for both. */
+		bool ok = write_all(p[1], "one ", 4, &e) && poll(NULL, 0, 20) == 0 &&
+			  write_all(p[1], "two", 3, &e);
+		child_exit(ok ? 0 : 1);
+	}
+	close(p[1]);
+	assert_ok(read_file_at(AT_FDCWD, path, &got, &e), &e);
+	assert_string_equal(buf_str(&got), "one two");
+	close(p[0]);
+	assert_int_equal(waitpid(writer, NULL, 0), writer);
+}
+
+static void what_is_opened_waits_as_files_do(void **state)
+{
+	CLEANUP(fd_closep) int fd = -1;
+	struct err e;
+
+	assert_ok(file_open_at(&fd, tmpdir_fd(state), "a", O_RDWR | O_CREAT, 0600, &e), &e);
+	assert_int_equal(fcntl(fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK), O_RDWR);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+}
+
 static void directories_are_made_with_their_parents(void **state)
 {
 	CLEANUP(fd_closep) int fd = -1;
@@ -208,6 +267,9 @@ int main(void)
 		TMPDIR_TEST(a_full_disk_is_told),
 		TMPDIR_TEST(whole_files_are_read_up_to_the_limit),
 		TMPDIR_TEST(reading_appends_and_a_failure_takes_it_back),
+		TMPDIR_TEST(what_lies_in_place_of_a_file_holds_nobody),
+		cmocka_unit_test(a_pipe_of_a_shell_is_read_to_its_end),
+		TMPDIR_TEST(what_is_opened_waits_as_files_do),
 		TMPDIR_TEST(directories_are_made_with_their_parents),
 		TMPDIR_TEST(a_name_too_long_is_an_error),
 		TMPDIR_TEST(a_directory_where_others_write_is_refused),
