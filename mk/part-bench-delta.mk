@@ -8,6 +8,12 @@ bench-delta: programs ## deltas against rivals on real pairs (PAIRS=folder, NAME
 	$(Q)tests/bench/delta/pairs.sh '$(PAIRS)' $(NAMES)
 	$(Q)tests/bench/delta/run.sh '$(PAIRS)' $(NAMES)
 
+PATTERNS ?= build/patterns
+
+bench-patterns: programs ## the same on patterns that are awkward (PATTERNS=folder, NAMES="sqlite tiny", TOOLS="valise hdiffpatch")
+	$(Q)tests/bench/delta/patterns.py '$(PATTERNS)' $(NAMES)
+	$(Q)tests/bench/delta/run.sh '$(PATTERNS)' $(NAMES)
+
 bench-streams: $(B)/tests/bench/streams ## deflate streams by encoder: how many are seen through
 	$(Q)tests/bench/delta/streams.sh
 
@@ -17,4 +23,4 @@ GIB ?= 8
 bench-huge: programs ## deltas of images of 8 GiB: time, memory below 1 GiB (HUGE=folder, GIB=8; takes 3 times GIB)
 	$(Q)tests/bench/delta/huge.sh '$(HUGE)' $(GIB)
 
-.PHONY: bench-delta bench-streams bench-huge
+.PHONY: bench-delta bench-patterns bench-streams bench-huge
