@@ -597,6 +597,18 @@ static enum err_code code_of_curl(CURLcode rc)
 	}
 }
 
+/* curl gathers a line of the head, or of a proxy's, before it shows it, and for one of more than
+ * CURL_MAX_HTTP_HEADER bytes says that memory is short. */
+static bool is_endless_line(const struct transfer *t, CURLcode rc)
+{
+	curl_off_t first_byte_us = 0;
+
+	return rc == CURLE_OUT_OF_MEMORY && !t->head_done &&
+	       curl_easy_getinfo(t->h->curl, CURLINFO_STARTTRANSFER_TIME_T, &first_byte_us) ==
+		       CURLE_OK &&
+	       first_byte_us > 0;
+}
+
 static bool curl_failed(struct err *e, const struct https *h, CURLcode rc)
 {
 	const char *what = h->curl_error[0] ? h->curl_error : curl_easy_strerror(rc);
@@ -666,6 +678,9 @@ bool https_do(struct https *h, const struct https_request *r, struct https_answe
 		return err_wrap(e, "%s", h->url.origin);
 	if (t.head_done && !is_ok(&t))
 		return http_error(e, h, a);
+	if (is_endless_line(&t, rc))
+		return err_set(e, E_TOO_BIG, "%s: a header line of more than %d bytes",
+			       h->url.origin, CURL_MAX_HTTP_HEADER);
 	if (rc != CURLE_OK)
 		return curl_failed(e, h, rc);
 	if (!t.head_done)

@@ -34,8 +34,9 @@ static void send_part(struct req *r, uint64_t size, const char *tag)
 	struct reply *p = &r->reply;
 	char text[CONTENT_RANGE_SIZE];
 
-	/* If-Range with anything but our strong tag: the whole (RFC 9110 section 13.1.5). */
-	if (if_range && strcmp(if_range, tag) != 0)
+	/* If-Range with anything but our strong tag: the whole (RFC 9110 section 13.1.5).  Of other methods
+	 * than GET a Range is ignored (section 14.2). */
+	if (r->is_head || (if_range && strcmp(if_range, tag) != 0))
 		value = NULL;
 	p->offset = 0;
 	p->n = size;

@@ -52,7 +52,8 @@ struct req {
 	int64_t now_s, now_ms; /* the clock's times when its handler was called */
 	enum api_method method;
 	bool known_method;
-	char *uri; /* as sent, heap */
+	bool is_head; /* of a GET route, too: the same without a body */
+	char *uri;    /* as sent, heap */
 	const char *path,
 		*query;   /* in uri, cut apart; query without '?', NULL if there is none */
 	const char *host; /* as sent; NULL if there was none */

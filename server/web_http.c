@@ -68,7 +68,6 @@ struct conn {
 	enum phase phase;
 	const char *target; /* the library's own text of req.uri, later changed by it */
 	size_t target_n;
-	bool is_head; /* HEAD: no body follows the head */
 	uint64_t received, swallowed;
 };
 
@@ -318,7 +317,7 @@ static uint64_t body_bytes(const struct conn *c)
 {
 	const struct reply *p = &c->req.reply;
 
-	if (c->is_head || p->status == 304)
+	if (c->req.is_head || p->status == 304)
 		return 0;
 	return p->fd >= 0 || p->n > 0 ? p->n : p->body.n;
 }
@@ -348,7 +347,7 @@ static enum MHD_Result answer(struct conn *c)
 	ok = ok && MHD_add_response_header(m, "X-Request-Id", c->req.id) == MHD_YES;
 	if (ok)
 		rc = MHD_queue_response(c->mhd, p->status, m);
-	if (rc == MHD_YES && small && !c->is_head)
+	if (rc == MHD_YES && small && !c->req.is_head)
 		hold_head(c);
 	if (m)
 		MHD_destroy_response(m);
@@ -449,7 +448,7 @@ static enum MHD_Result head(struct conn *c, const char *method, const char *vers
 		.digest = g.content_digest.value,
 	};
 	r->known_method = api_method_parse(&r->method, method);
-	c->is_head = strcmp(method, "HEAD") == 0;
+	r->is_head = strcmp(method, "HEAD") == 0;
 	if (!guard_check(&g, http_1_1, &e) || !split_uri(r, &e)) {
 		metric_add(&r->web->metrics.refused_smuggling, 1);
 		refuse(c, &e);

@@ -325,6 +325,21 @@ static void endless_headers_are_cut_off(void **state)
 	assert_fails(get("/x"), &e, E_TOO_BIG);
 }
 
+static void an_endless_header_line_is_told_as_what_it_is(void **state)
+{
+	static char head[300000];
+	size_t n = (size_t)snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nX: ");
+
+	memset(head + n, 'a', sizeof(head) - n - 1);
+	plan.raw = head;
+	assert_fails(get("/x"), &e, E_TOO_BIG);
+	assert_non_null(strstr(e.text, ": a header line of more than 102400 bytes"));
+	/* The status line too. */
+	memset(head, 'a', sizeof(head) - 1);
+	memcpy(head, "HTTP/1.1 200 ", 13);
+	assert_fails(get("/x"), &e, E_TOO_BIG);
+}
+
 static void a_server_that_says_nothing_times_out(void **state)
 {
 	struct https_request r = { .method = "GET", .path = "/x", .total_timeout_ms = 50 };
@@ -442,6 +457,7 @@ int main(void)
 		CASE(what_is_no_http_is_a_network_error),
 		CASE(answers_that_two_readers_may_see_differently_are_refused),
 		CASE(endless_headers_are_cut_off),
+		CASE(an_endless_header_line_is_told_as_what_it_is),
 		CASE(a_server_that_says_nothing_times_out),
 		CASE(nobody_listening_is_a_network_error),
 		CASE(the_errors_of_callbacks_come_out),
