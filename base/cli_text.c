@@ -93,11 +93,12 @@ void cli_print_help(FILE *out, const struct cli_program *p, const struct cli_com
 		fprintf(out, "\n%s\n", cmd->long_help);
 	if (!cmd)
 		print_commands(out, p, NULL);
-	if (cmd && cmd->opts && cmd->opts->name) {
+	if (is_whole_program(cmd) || (cmd->opts && cmd->opts->name))
 		fprintf(out, "\noptions:\n");
+	if (cmd)
 		print_opts(out, cmd->opts);
-	}
-	fprintf(out, is_whole_program(cmd) ? "\noptions:\n" : "\ngeneral options:\n");
+	if (!is_whole_program(cmd))
+		fprintf(out, "\ngeneral options:\n");
 	print_opts(out, p->opts);
 	print_opts(out, cli_builtin_opts);
 	if (!cmd)

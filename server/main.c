@@ -7,6 +7,7 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "proto/api.h"
+#include "proto/jwrite.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,7 @@
 
 #define DEFAULT_CONFIG "/etc/valise/valised.conf"
 
-static const char *opt_config, *opt_state, *opt_token_file, *opt_ttl;
+static const char *opt_config, *opt_state, *opt_token_file, *opt_ttl, *opt_output = "table";
 static struct cli_list opt_set, opt_names, opt_scopes;
 static bool opt_store, opt_sample, opt_keys;
 
@@ -82,25 +83,55 @@ static bool cmd_run(int argc UNUSED, char **argv UNUSED, struct err *e)
 	return mgr_run(&o, e);
 }
 
+static bool is_json(void)
+{
+	return strcmp(opt_output, "json") == 0;
+}
+
+/* What was looked at; c NULL: not the store. */
+static bool print_checked(const struct settings *s, const struct setup_checked *c,
+			  struct err *e)
+{
+	CLEANUP(buf_done) struct buf b = BUF_INIT(65536);
+	struct jw w;
+
+	jw_init(&w, &b);
+	jw_obj(&w, NULL);
+	jw_str(&w, "settings", "fine");
+	jw_lossy(&w, "state_dir", s->state_dir, strlen(s->state_dir));
+	if (c) {
+		jw_str(&w, "store", "fine");
+		jw_u64(&w, "objects", c->objects);
+		jw_u64(&w, "bytes", c->bytes);
+		jw_u64(&w, "audit_rows", c->audit_rows);
+	}
+	jw_end(&w);
+	return jw_finish(&w, e) && puts(buf_str(&b)) >= 0;
+}
+
 static bool cmd_check(int argc UNUSED, char **argv UNUSED, struct err *e)
 {
 	CLEANUP(settings_done) struct settings s = { 0 };
 	struct setup_checked c;
 
+	if (!is_json() && strcmp(opt_output, "table") != 0)
+		return err_set(e, E_USAGE, "-o is table or json");
 	if (opt_sample) {
 		conf_print_sample(stdout, settings_rows, settings_n);
 		return true;
 	}
 	if (!load(&s, e) || !setup_check_tls(&s, e))
 		return false;
-	puts("settings: fine");
-	if (!opt_store)
-		return true;
-	if (!setup_check(&s, &c, e))
+	if (!is_json())
+		puts("settings: fine");
+	if (opt_store && !setup_check(&s, &c, e))
 		return false;
-	printf("store: fine, %" PRIu64 " objects of %" PRIu64 " bytes, %" PRIu64
-	       " audit rows\n",
-	       c.objects, c.bytes, c.audit_rows);
+	if (is_json())
+		return print_checked(&s, opt_store ? &c : NULL, e);
+	if (opt_store)
+		printf("store: fine, %" PRIu64 " objects of %" PRIu64 " bytes, %" PRIu64
+		       " audit rows\n",
+		       c.objects, c.bytes, c.audit_rows);
 	return true;
 }
 
@@ -324,7 +355,7 @@ static bool cmd_restore(int argc UNUSED, char **argv, struct err *e)
 #define COMMON                                                                                 \
 	{ "config",   'c',        "FILE", "settings file (" DEFAULT_CONFIG " if it is there)", \
 	  CLI_STRING, &opt_config },                                                           \
-		{ "set",       'o',                                                            \
+		{ "set",       0,                                                              \
 		  "KEY=VALUE", "one setting; over the file, also after a reload",              \
 		  CLI_LIST,    &opt_set },                                                     \
 	{                                                                                      \
@@ -337,6 +368,7 @@ static const struct cli_opt check_opts[] = {
 	COMMON,
 	{ "store", 0, NULL, "also look at the database, every object and the audit log",
 	  CLI_FLAG, &opt_store },
+	{ "output", 'o', "FORMAT", "table or json", CLI_STRING, &opt_output },
 	{ "sample", 0, NULL, "print a settings file with everything at its default", CLI_FLAG,
 	  &opt_sample },
 	{ 0 },
@@ -421,6 +453,7 @@ int main(int argc, char **argv)
 			  "; `valised check --sample` prints all of them.\n"
 			  "State: /var/lib/valised (docs/FORMATS.md, section 9).",
 		.man_section = 8,
+		.wants_json = is_json,
 	};
 
 	return cli_main(&program, argc, argv);

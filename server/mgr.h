@@ -28,7 +28,7 @@
 
 struct mgr_options {
 	const char *settings_file;      /* or NULL */
-	const char *const *assignments; /* -o key=value, kept over a reload */
+	const char *const *assignments; /* --set key=value, kept over a reload */
 	size_t assignments_n;
 };
 

@@ -12,6 +12,10 @@ fi
 grep -q "is set up already" err || die "$(cat err)"
 [ "$("$bin/valised" pin "${server_settings[@]}")" = "$pin" ] || die "the pin changed"
 "$bin/valised" check "${server_settings[@]}" --store | grep -q "store: fine"
+"$bin/valised" check -o json "${server_settings[@]}" --store >check.json
+jq -e '.settings == "fine" and .store == "fine" and .objects == 0 and .audit_rows > 0' check.json >/dev/null || die "$(cat check.json)"
+if "$bin/valised" check -o json --set poll.interval=never 2>check.json; then die "a bad setting"; fi
+jq -e '.code == "config" and (.hint | length) > 0' check.json >/dev/null || die "$(cat check.json)"
 
 say "the server listens with TLS 1.2 and 1.3, with the key of the pin"
 start_valised

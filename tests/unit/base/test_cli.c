@@ -205,6 +205,9 @@ static void help_is_made_from_the_table(void **state)
 	assert_non_null(strstr(c.out, "usage: prog COMMAND"));
 	assert_int_equal(run(&simple, "simple --help", &c), 0);
 	assert_non_null(strstr(c.out, "usage: simple [OPTIONS] [FILE]\n\ndoes one thing\n"));
+	const char *options = strstr(c.out, "options:\n");
+	assert_non_null(options);
+	assert_null(strstr(options + 1, "options:\n"));
 	assert_int_equal(run(&program, "prog --version", &c), 0);
 	assert_string_equal(c.out, "prog " VALISE_VERSION "\n");
 }
