@@ -70,7 +70,7 @@ bool cmd_print_list(struct remote *r, enum api_route_id route, const char *query
 		     buf_add(&text, c.json.p ? c.json.p : (const uint8_t *)"", c.json.n, e) &&
 		     buf_add_str(&text, "]}\n", e) && out_write(&text, e);
 	else if (ok && c.any)
-		ok = out_table_draw(table, out_color(stdout), &text, e) && out_write(&text, e);
+		ok = out_table_draw(table, out_style(stdout), &text, e) && out_write(&text, e);
 	else if (ok)
 		cmd_note("%s", empty);
 	buf_done(&c.json);
@@ -102,7 +102,7 @@ bool cmd_print_part(const struct jval *item, const char *key, const struct out_c
 		if (!out_table_add(t, jarr_at(list, i), e))
 			return false;
 	}
-	return out_table_draw(t, out_color(stdout), &text, e) && out_write(&text, e);
+	return out_table_draw(t, out_style(stdout), &text, e) && out_write(&text, e);
 }
 
 bool cmd_call_and_print(struct remote *r, const struct remote_call *c,

@@ -39,11 +39,11 @@ const struct cli_opt audit_verify_opts[] = {
 
 static const struct out_col cols[] = {
 	{ "N", "n", OUT_TEXT },
-	{ "AT", "at", OUT_TEXT },
+	{ "AT", "at", OUT_TIME },
 	{ "ACTOR", "actor", OUT_TEXT },
 	{ "WHAT", "verb", OUT_TEXT },
 	{ "SUBJECT", "subject", OUT_TEXT },
-	{ "DETAIL", "detail", OUT_TEXT },
+	{ "DETAIL", "detail", OUT_PROSE },
 };
 
 /* ---- list -------------------------------------------------------------------------------- */
@@ -95,7 +95,7 @@ bool cmd_audit_list(int argc, char **argv, struct err *e)
 		ok = buf_printf(&text, e, "{\"items\":[%s]}\n", buf_str(&l.text)) &&
 		     out_write(&text, e);
 	else if (ok && l.n > 0)
-		ok = out_table_draw(table, out_color(stdout), &text, e) && out_write(&text, e);
+		ok = out_table_draw(table, out_style(stdout), &text, e) && out_write(&text, e);
 	buf_done(&l.text);
 	return ok;
 }

@@ -26,12 +26,12 @@ static const struct out_col list_cols[] = {
 	{ "UPDATE", "update", OUT_TEXT },
 	{ "RUNS", "release.applied", OUT_TEXT },
 	{ "WANTED", "release.wanted", OUT_TEXT },
-	{ "LAST SEEN", "last_seen_at", OUT_TEXT },
+	{ "LAST SEEN", "last_seen_at", OUT_TIME },
 };
 static const struct out_col item_cols[] = {
 	{ "id", "id", OUT_TEXT },
 	{ "fingerprint", "fingerprint", OUT_TEXT },
-	{ "keys since", "key_since", OUT_TEXT },
+	{ "keys since", "key_since", OUT_TIME },
 	{ "keys changed", "key_changes", OUT_TEXT },
 	{ "state", "state", OUT_TEXT },
 	{ "name", "name", OUT_TEXT },
@@ -39,8 +39,8 @@ static const struct out_col item_cols[] = {
 	{ "serial", "serial", OUT_TEXT },
 	{ "groups", "groups", OUT_LIST },
 	{ "attributes", "attributes", OUT_PAIRS },
-	{ "enrolled", "enrolled_at", OUT_TEXT },
-	{ "last seen", "last_seen_at", OUT_TEXT },
+	{ "enrolled", "enrolled_at", OUT_TIME },
+	{ "last seen", "last_seen_at", OUT_TIME },
 	{ "agent", "agent", OUT_TEXT },
 	{ "update", "update", OUT_TEXT },
 	{ "slot", "slot", OUT_TEXT },
@@ -58,9 +58,9 @@ static const struct out_col policy_cols[] = {
 	{ "APPLIED", "applied", OUT_TEXT },
 };
 static const struct out_col event_cols[] = {
-	{ "AT", "at", OUT_TEXT },           { "KIND", "kind", OUT_TEXT },
+	{ "AT", "at", OUT_TIME },           { "KIND", "kind", OUT_TEXT },
 	{ "RELEASE", "release", OUT_TEXT }, { "STATE", "state", OUT_TEXT },
-	{ "REASON", "reason", OUT_TEXT },
+	{ "REASON", "reason", OUT_PROSE },
 };
 
 bool cmd_device_list(int argc, char **argv, struct err *e)

@@ -36,7 +36,7 @@ static const struct out_col list_cols[] = {
 	{ "APPROVAL", "approval", OUT_TEXT },
 	{ "SERIAL", "serial", OUT_TEXT },
 	{ "TRIES", "tries", OUT_TEXT },
-	{ "EXPIRES", "expires_at", OUT_TEXT },
+	{ "EXPIRES", "expires_at", OUT_TIME },
 	{ "DEVICE", "device", OUT_ID },
 };
 

@@ -27,9 +27,9 @@ const struct cli_opt key_import_opts[] = {
 };
 
 static const struct out_col cols[] = {
-	{ "NAME", "name", OUT_TEXT },       { "ROLE", "role", OUT_TEXT },
-	{ "SEALED", "sealed", OUT_TEXT },   { "KEY ID", "keyid", OUT_ID },
-	{ "COMMENT", "comment", OUT_TEXT },
+	{ "NAME", "name", OUT_TEXT },        { "ROLE", "role", OUT_TEXT },
+	{ "SEALED", "sealed", OUT_TEXT },    { "KEY ID", "keyid", OUT_ID },
+	{ "COMMENT", "comment", OUT_PROSE },
 };
 
 static bool open_home(struct home *h, struct err *e)
@@ -74,7 +74,7 @@ static bool print_refs(const struct jval *root, struct err *e)
 		if (!out_table_add(t, jarr_at(items, i), e))
 			return false;
 	}
-	return out_table_draw(t, out_color(stdout), &text, e) && out_write(&text, e);
+	return out_table_draw(t, out_style(stdout), &text, e) && out_write(&text, e);
 }
 
 bool cmd_key_list(int argc, char **argv, struct err *e)

@@ -31,8 +31,8 @@ const struct cli_opt policy_list_opts[] = {
 
 static const struct out_col pending_cols[] = {
 	{ "NAME", "name", OUT_TEXT },      { "VERSION", "version", OUT_TEXT },
-	{ "STATE", "state", OUT_TEXT },    { "PROPOSED", "proposed_at", OUT_TEXT },
-	{ "BY", "proposed_by", OUT_TEXT }, { "UNTIL", "expires_at", OUT_TEXT },
+	{ "STATE", "state", OUT_TEXT },    { "PROPOSED", "proposed_at", OUT_TIME },
+	{ "BY", "proposed_by", OUT_TEXT }, { "UNTIL", "expires_at", OUT_TIME },
 };
 static const struct out_col list_cols[] = {
 	{ "NAME", "name", OUT_TEXT },
@@ -41,7 +41,7 @@ static const struct out_col list_cols[] = {
 	{ "WANTED", "wanted", OUT_TEXT },
 	{ "DELIVERED", "delivered", OUT_TEXT },
 	{ "APPLIED", "applied", OUT_TEXT },
-	{ "PUBLISHED", "published_at", OUT_TEXT },
+	{ "PUBLISHED", "published_at", OUT_TIME },
 };
 static const struct out_col item_cols[] = {
 	{ "policy", "name", OUT_TEXT },
@@ -51,11 +51,11 @@ static const struct out_col item_cols[] = {
 	{ "devices that want it", "wanted", OUT_TEXT },
 	{ "delivered to", "delivered", OUT_TEXT },
 	{ "applied by", "applied", OUT_TEXT },
-	{ "published", "published_at", OUT_TEXT },
+	{ "published", "published_at", OUT_TIME },
 	{ "by", "published_by", OUT_TEXT },
-	{ "proposed", "proposed_at", OUT_TEXT },
+	{ "proposed", "proposed_at", OUT_TIME },
 	{ "by", "proposed_by", OUT_TEXT },
-	{ "until", "expires_at", OUT_TEXT },
+	{ "until", "expires_at", OUT_TIME },
 	{ "signatures needed", "signatures.threshold", OUT_TEXT },
 	{ "signed by keys", "signatures.signed", OUT_LIST },
 	{ "other keys", "signatures.missing", OUT_LIST },
@@ -344,12 +344,13 @@ bool cmd_policy_show(int argc, char **argv, struct err *e)
 	       (opts_json() || print_settings(jdoc_root(d), e));
 }
 
-/* Who decided: "base version 3, for group", or what stands in for that. */
+/* Who decided: "base version 3, for group sales", or what stands in for that. */
 static bool explain_from(struct buf *out, const struct jval *v, struct err *e)
 {
 	static const struct out_col parts[] = { { "", "from.name", OUT_TEXT },
 						{ " version ", "from.version", OUT_TEXT },
-						{ ", for ", "from.level", OUT_TEXT } };
+						{ ", for ", "from.level", OUT_TEXT },
+						{ " ", "from.group", OUT_TEXT } };
 	const struct jval *value = jobj_opt(v, "value");
 	const struct jval *winner = jobj_opt(v, "from");
 	const struct jval *candidates = jobj_opt(v, "candidates");
@@ -359,7 +360,7 @@ static bool explain_from(struct buf *out, const struct jval *v, struct err *e)
 		return buf_add_str(out, "not set", e);
 	if (!winner || jval_type(winner) != J_OBJ || !jobj_has(winner, "version"))
 		return buf_add_str(out, several ? "several together" : "default", e);
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(parts) - !jobj_has(winner, "group"); i++) {
 		if (!buf_add_str(out, parts[i].title, e) || !out_cell(out, v, &parts[i], e))
 			return false;
 	}
@@ -410,7 +411,7 @@ static bool print_explained(const struct jval *keys, struct err *e)
 		if (!out_table_add(t, jarr_at(jdoc_root(d), i), e))
 			return false;
 	}
-	return out_table_draw(t, out_color(stdout), &text, e) && out_write(&text, e);
+	return out_table_draw(t, out_style(stdout), &text, e) && out_write(&text, e);
 }
 
 bool cmd_policy_explain(int argc, char **argv, struct err *e)

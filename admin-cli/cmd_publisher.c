@@ -96,7 +96,7 @@ static bool print_roles(const struct ceremony *c, struct err *e)
 		if (!out_table_add(t, jarr_at(items, i), e))
 			return false;
 	}
-	return out_table_draw(t, out_color(stdout), &text, e) && out_write(&text, e);
+	return out_table_draw(t, out_style(stdout), &text, e) && out_write(&text, e);
 }
 
 bool cmd_publisher_list(int argc, char **argv, struct err *e)

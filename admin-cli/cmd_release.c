@@ -20,8 +20,8 @@ const struct cli_opt release_list_opts[] = {
 
 static const struct out_col pending_cols[] = {
 	{ "PRODUCT", "product", OUT_TEXT }, { "VERSION", "version", OUT_TEXT },
-	{ "STATE", "state", OUT_TEXT },     { "PROPOSED", "proposed_at", OUT_TEXT },
-	{ "BY", "proposed_by", OUT_TEXT },  { "UNTIL", "expires_at", OUT_TEXT },
+	{ "STATE", "state", OUT_TEXT },     { "PROPOSED", "proposed_at", OUT_TIME },
+	{ "BY", "proposed_by", OUT_TEXT },  { "UNTIL", "expires_at", OUT_TIME },
 };
 static const struct out_col list_cols[] = {
 	{ "PRODUCT", "product", OUT_TEXT },
@@ -29,7 +29,7 @@ static const struct out_col list_cols[] = {
 	{ "SECURITY", "security_version", OUT_TEXT },
 	{ "DOWNLOAD", "download_size", OUT_BYTES },
 	{ "STATE", "state", OUT_TEXT },
-	{ "PUBLISHED", "published_at", OUT_TEXT },
+	{ "PUBLISHED", "published_at", OUT_TIME },
 	{ "BY", "published_by", OUT_TEXT },
 };
 static const struct out_col item_cols[] = {
@@ -43,12 +43,12 @@ static const struct out_col item_cols[] = {
 	{ "components", "release.components", OUT_LIST },
 	{ "models", "release.models", OUT_LIST },
 	{ "health deadline, s", "release.health.deadline_s", OUT_TEXT },
-	{ "published", "published_at", OUT_TEXT },
+	{ "published", "published_at", OUT_TIME },
 	{ "by", "published_by", OUT_TEXT },
-	{ "withdrawn", "withdrawn_at", OUT_TEXT },
-	{ "proposed", "proposed_at", OUT_TEXT },
+	{ "withdrawn", "withdrawn_at", OUT_TIME },
+	{ "proposed", "proposed_at", OUT_TIME },
 	{ "by", "proposed_by", OUT_TEXT },
-	{ "until", "expires_at", OUT_TEXT },
+	{ "until", "expires_at", OUT_TIME },
 	{ "signatures needed", "signatures.threshold", OUT_TEXT },
 	{ "signed by keys", "signatures.signed", OUT_LIST },
 	{ "other keys", "signatures.missing", OUT_LIST },
@@ -62,7 +62,7 @@ static const struct out_col delta_cols[] = {
 	{ "%", "percent", OUT_TEXT },
 	{ "SIZE", "size", OUT_BYTES },
 	{ "INSTEAD OF", "full_size", OUT_BYTES },
-	{ "REASON", "reason", OUT_TEXT },
+	{ "REASON", "reason", OUT_PROSE },
 };
 
 bool cmd_release_list(int argc, char **argv, struct err *e)

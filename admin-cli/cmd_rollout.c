@@ -13,7 +13,7 @@ static const struct out_col cols[] = {
 	{ "DELIVERED", "delivered", OUT_TEXT },
 	{ "APPLIED", "applied", OUT_TEXT },
 	{ "FAILED", "failed", OUT_TEXT },
-	{ "STARTED", "created_at", OUT_TEXT },
+	{ "STARTED", "created_at", OUT_TIME },
 };
 static const struct out_col item_cols[] = {
 	{ "rollout", "id", OUT_TEXT },
@@ -27,7 +27,7 @@ static const struct out_col item_cols[] = {
 	{ "applied", "applied", OUT_TEXT },
 	{ "failed", "failed", OUT_TEXT },
 	{ "superseded", "superseded", OUT_TEXT },
-	{ "started", "created_at", OUT_TEXT },
+	{ "started", "created_at", OUT_TIME },
 	{ "by", "created_by", OUT_TEXT },
 };
 

@@ -300,7 +300,7 @@ static bool show_server(struct ceremony *c, struct err *e)
 		if (!out_table_add(table, jarr_at(items, i), e))
 			return false;
 	}
-	return out_table_draw(table, out_color(stdout), &text, e) && out_write(&text, e);
+	return out_table_draw(table, out_style(stdout), &text, e) && out_write(&text, e);
 }
 
 bool cmd_root_show(int argc, char **argv, struct err *e)

@@ -9,6 +9,7 @@
 #include <langinfo.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum { OUTPUT_MAX = 256 * 1024 * 1024, CELL_MAX = 65536 };
@@ -246,34 +247,105 @@ bool out_table_add(struct out_table *t, const struct jval *item, struct err *e)
 	return true;
 }
 
-static bool add_padded(struct buf *out, const char *s, size_t width, struct err *e)
+/* Where the nth code point begins. */
+static const char *skip(const char *s, size_t n)
 {
-	size_t is = width_of(s);
-
-	return buf_add_str(out, s, e) &&
-	       buf_printf(out, e, "%*s", (int)(width > is ? width - is : 0) + 2, "");
+	for (; *s; s++) {
+		if (((unsigned char)*s & 0xc0) != 0x80 && n-- == 0)
+			break;
+	}
+	return s;
 }
 
-static bool add_row(struct buf *out, const struct out_table *t, char *const *cells,
-		    struct err *e)
+/* With `width` code points at most: a mark stands for what is left out of the middle. */
+static bool add_short(struct buf *out, const char *s, size_t width, bool utf8, struct err *e)
+{
+	size_t is = width_of(s), head = (width - 1) / 2, tail = width - 1 - head;
+
+	if (is <= width)
+		return buf_add_str(out, s, e);
+	return buf_add(out, s, (size_t)(skip(s, head) - s), e) &&
+	       buf_add_str(out, utf8 ? "\u2026" : "~", e) &&
+	       buf_add_str(out, skip(s, is - tail), e);
+}
+
+/* What a terminal may fold, at the end of a row. */
+static bool is_prose(const struct out_table *t, size_t col)
+{
+	return t->cols[col].kind == OUT_PROSE ||
+	       (t->cols[col].kind == OUT_LIST && col + 1 == t->n_cols);
+}
+
+static bool may_give_way(const struct out_table *t, size_t col, size_t width)
+{
+	enum out_kind kind = t->cols[col].kind;
+
+	return kind != OUT_TIME && kind != OUT_ID && kind != OUT_BYTES && !is_prose(t, col) &&
+	       width > OUT_SHORT && width > width_of(t->cols[col].title);
+}
+
+static bool add_row(struct buf *out, const struct out_table *t, const size_t *widths, bool utf8,
+		    char *const *cells, struct err *e)
 {
 	for (size_t i = 0; i < t->n_cols; i++) {
 		const char *s = cells ? cells[i] : t->cols[i].title;
+		size_t is = width_of(s);
 		bool last = i + 1 == t->n_cols;
 
-		if (last ? !buf_add_str(out, s, e) : !add_padded(out, s, t->widths[i], e))
+		if (!(is_prose(t, i) ? buf_add_str(out, s, e)
+				     : add_short(out, s, widths[i], utf8, e)) ||
+		    (!last && !buf_printf(out, e, "%*s",
+					  (int)(widths[i] > is ? widths[i] - is : 0) + 2, "")))
 			return false;
 	}
 	return true;
 }
 
-bool out_table_draw(const struct out_table *t, bool color, struct buf *out, struct err *e)
+/* The widest column that may give way, or n_cols. */
+static size_t widest(const struct out_table *t, const size_t *widths)
 {
-	if (!buf_add_str(out, color ? "\033[1m" : "", e) || !add_row(out, t, NULL, e) ||
-	    !buf_add_str(out, color ? "\033[0m\n" : "\n", e))
+	size_t found = t->n_cols;
+
+	for (size_t i = 0; i < t->n_cols; i++) {
+		if (may_give_way(t, i, widths[i]) &&
+		    (found == t->n_cols || widths[i] > widths[found]))
+			found = i;
+	}
+	return found;
+}
+
+static void fit(const struct out_table *t, size_t *widths, size_t columns)
+{
+	size_t total = 2 * (t->n_cols - 1), col;
+
+	for (size_t i = 0; i < t->n_cols; i++)
+		total += is_prose(t, i) ? width_of(t->cols[i].title) : widths[i];
+	for (; total > columns && (col = widest(t, widths)) < t->n_cols; total--)
+		widths[col]--;
+}
+
+static void free_widths(size_t **widths)
+{
+	free(*widths);
+}
+
+bool out_table_draw(const struct out_table *t, struct out_style style, struct buf *out,
+		    struct err *e)
+{
+	CLEANUP(free_widths) size_t *widths = calloc(t->n_cols, sizeof(*widths));
+
+	if (!widths)
+		return err_nomem(e);
+	memcpy(widths, t->widths, t->n_cols * sizeof(*widths));
+	if (style.columns)
+		fit(t, widths, style.columns);
+	if (!buf_add_str(out, style.color ? "\033[1m" : "", e) ||
+	    !add_row(out, t, widths, style.utf8, NULL, e) ||
+	    !buf_add_str(out, style.color ? "\033[0m\n" : "\n", e))
 		return false;
 	for (size_t i = 0; i < t->n_cells; i += t->n_cols) {
-		if (!add_row(out, t, t->cells + i, e) || !buf_add_str(out, "\n", e))
+		if (!add_row(out, t, widths, style.utf8, t->cells + i, e) ||
+		    !buf_add_str(out, "\n", e))
 			return false;
 	}
 	return true;
@@ -312,6 +384,16 @@ bool out_color(FILE *f)
 bool out_utf8(void)
 {
 	return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+}
+
+struct out_style out_style(FILE *f)
+{
+	struct out_style s = { .color = out_color(f), .utf8 = out_utf8() };
+	struct winsize size;
+
+	if (ioctl(fileno(f), TIOCGWINSZ, &size) == 0)
+		s.columns = size.ws_col;
+	return s;
 }
 
 bool out_write(const struct buf *b, struct err *e)

@@ -14,10 +14,12 @@
 #include <stdio.h>
 
 enum out_kind {
-	OUT_TEXT,   /* texts, numbers, booleans as they are */
-	OUT_BYTES,  /* 12.3 MB */
-	OUT_ID,     /* first 12 characters */
-	OUT_LIST,   /* elements or keys, joined with commas */
+	OUT_TEXT,  /* texts, numbers, booleans as they are */
+	OUT_TIME,  /* RFC 3339 as it is; never shortened */
+	OUT_PROSE, /* sentences of the last column, never shortened: a terminal folds them */
+	OUT_BYTES, /* 12.3 MB */
+	OUT_ID,    /* first 12 characters */
+	OUT_LIST, /* elements or keys, joined with commas; as the last column never shortened */
 	OUT_TARGET, /* {"all": true}, {"group": "x"}, {"device": "x"}: all, group x, device x */
 	OUT_PAIRS,  /* {"base": 3}: base=3 */
 };
@@ -41,8 +43,19 @@ bool out_table_new(struct out_table **ret, const struct out_col *cols, size_t n_
 void out_table_free(struct out_table *t);
 DEFINE_CLEANUP(struct out_table, out_table_free);
 bool out_table_add(struct out_table *t, const struct jval *item, struct err *e) MUST_USE;
-/* Titles (bold with `color`) and rows, columns aligned by code points; the last is not padded. */
-bool out_table_draw(const struct out_table *t, bool color, struct buf *out,
+
+/* How a table is drawn: plain ({ 0 }, what programs read), or for a terminal. */
+struct out_style {
+	bool color, utf8;
+	unsigned columns; /* 0: as wide as it gets */
+};
+struct out_style out_style(FILE *f);
+
+/* Titles (bold with color) and rows, columns aligned by code points; the last is not padded.  Where that is
+ * wider than style.columns the widest columns give way, down to their titles and OUT_SHORT: of their cells the
+ * middle is left out (not of ids, sizes and times), as names begin with a product or folder and end with a version. */
+enum { OUT_SHORT = 8 };
+bool out_table_draw(const struct out_table *t, struct out_style style, struct buf *out,
 		    struct err *e) MUST_USE;
 
 /* "title: value" lines; members that are missing are left out. */

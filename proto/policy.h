@@ -129,6 +129,7 @@ extern const char *const policy_level_names[]; /* "all", "group", "device"; NULL
 struct policy_source {
 	const struct policy *bundle; /* borrowed by the merged policy: outlives it */
 	enum policy_level level;
+	const char *group; /* borrowed too: which one, for the explanation; NULL: not known */
 };
 
 struct policy_merged {
@@ -165,6 +166,7 @@ void policy_value_write(struct jw *w, const char *key, enum policy_key k,
 /* The whole explanation, an object with one member per key:
  *	"vm.vcpus_max": {"value": 2, "rule": "least", "from": {"name": "base", "version": 3, "level": "all"},
  *	                 "candidates": [{"name": ..., "version": ..., "level": ..., "value": ...}]}
+ * With "level": "group" there is "group": its name, if the sources told it.
  * value null: nothing set and no default.  from null: a default, or several together.  In apps.config,
  * "from" is an object from entry to bundle. */
 void policy_explain_write(struct jw *w, const char *key, const struct policy_merged *m);

@@ -315,6 +315,8 @@ static void write_source_members(struct jw *w, const struct policy_source *s)
 	jw_str(w, "name", s->bundle->name);
 	jw_u64(w, "version", s->bundle->version);
 	jw_str(w, "level", policy_level_names[s->level]);
+	if (s->group)
+		jw_str(w, "group", s->group);
 }
 
 static void write_source(struct jw *w, const char *key, const struct policy_source *s)

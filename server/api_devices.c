@@ -235,8 +235,11 @@ static bool load_bundles(struct bundles *b, struct store *s, const char *device,
 
 		if (!policy_parse(&b->parsed[i], from->text, from->n, e))
 			return err_wrap(e, "stored bundle %s", from->name);
-		b->sources[i] =
-			(struct policy_source){ b->parsed[i], levels[from->target.kind] };
+		b->sources[i] = (struct policy_source){
+			.bundle = b->parsed[i],
+			.level = levels[from->target.kind],
+			.group = from->target.kind == TARGET_GROUP ? from->target.name : NULL,
+		};
 		b->n++;
 	}
 	return policy_merge(&b->merged, b->sources, b->n, e);

@@ -64,7 +64,7 @@ echo '{"name": "strict", "settings": {"vm.vcpus_max": 2}}' >strict.json
 "$v" policy assign base --all >/dev/null
 "$v" policy assign strict --group sales >/dev/null
 "$v" policy explain one >explained
-grep -q '^vm.vcpus_max *2 *strict version 1, for group' explained || die "$(cat explained)"
+grep -q '^vm.vcpus_max *2 *strict version 1, for group sales$' explained || die "$(cat explained)"
 grep -q '^image.update_mode *suggest *base version 1, for all' explained || die "$(cat explained)"
 grep -q '^vm.memory_max_mib *- *not set' explained || die "$(cat explained)"
 "$v" -o json policy explain one | jq -e '.settings["vm.vcpus_max"].candidates | length == 2' >/dev/null

@@ -89,11 +89,54 @@ static void tables_align_by_letters_and_not_by_bytes(void **state)
 	assert_ok(out_table_new(&t, cols, 2, &e), &e);
 	assert_ok(out_table_add(t, jdoc_root(a), &e), &e);
 	assert_ok(out_table_add(t, jdoc_root(b), &e), &e);
-	assert_ok(out_table_draw(t, false, &out, &e), &e);
+	assert_ok(out_table_draw(t, (struct out_style){ 0 }, &out, &e), &e);
 	assert_string_equal(buf_str(&out), "NAME    V\nJ\u00fcrgen  1\nBo      22\n");
 	buf_reset(&out);
-	assert_ok(out_table_draw(t, true, &out, &e), &e);
+	assert_ok(out_table_draw(t, (struct out_style){ .color = true }, &out, &e), &e);
 	assert_non_null(strstr(buf_str(&out), "\033[1mNAME    V\033[0m\n"));
+}
+
+/* One row as a terminal of so many columns shows it. */
+static void assert_row(unsigned columns, bool utf8, const char *wanted)
+{
+	static const struct out_col cols[] = { { "ID", "id", OUT_ID },
+					       { "NAME", "n", OUT_TEXT },
+					       { "RUNS", "r", OUT_TEXT },
+					       { "SEEN", "t", OUT_TIME },
+					       { "REASON", "why", OUT_PROSE } };
+	CLEANUP(jdoc_freep)
+	struct jdoc *d = parse("{\"id\":\"0123456789abcdef\",\"n\":\"J\u00fcrgens Telefon\","
+			       "\"r\":\"acme-phone/1.0.0\",\"t\":\"2026-11-23T07:48:44Z\","
+			       "\"why\":\"a rather long sentence\"}");
+	CLEANUP(out_table_freep) struct out_table *t = NULL;
+	CLEANUP(buf_done) struct buf out = BUF_INIT(1000);
+	struct out_style style = { .columns = columns, .utf8 = utf8 };
+
+	assert_ok(out_table_new(&t, cols, 5, &e), &e);
+	assert_ok(out_table_add(t, jdoc_root(d), &e), &e);
+	assert_ok(out_table_draw(t, style, &out, &e), &e);
+	assert_string_equal(strchr(buf_str(&out), '\n') + 1, wanted);
+}
+
+static void names_give_way_on_a_terminal_and_nothing_else_does(void **state)
+{
+	assert_row(0, true,
+		   "0123456789ab  J\u00fcrgens Telefon  acme-phone/1.0.0  2026-11-23T07:48:44Z"
+		   "  a rather long sentence\n");
+	assert_row(77, true,
+		   "0123456789ab  J\u00fcrgens Telefon  acme-phone/1.0.0  2026-11-23T07:48:44Z"
+		   "  a rather long sentence\n");
+	assert_row(
+		74, true,
+		"0123456789ab  J\u00fcrgen\u2026Telefon  acme-p\u2026e/1.0.0  2026-11-23T07:48:44Z"
+		"  a rather long sentence\n");
+	assert_row(74, false,
+		   "0123456789ab  J\u00fcrgen~Telefon  acme-p~e/1.0.0  2026-11-23T07:48:44Z"
+		   "  a rather long sentence\n");
+	/* There is a least width, and no terminal has none. */
+	assert_row(1, true,
+		   "0123456789ab  J\u00fcr\u2026efon  acm\u2026.0.0  2026-11-23T07:48:44Z"
+		   "  a rather long sentence\n");
 }
 
 static void records_leave_out_what_is_not_there(void **state)
@@ -119,7 +162,7 @@ static void running_out_of_memory_is_an_error(void **state)
 		bool ok = out_table_new(&t, cols, 2, &e) &&
 			  out_table_add(t, jdoc_root(d), &e) &&
 			  out_table_add(t, jdoc_root(d), &e) &&
-			  out_table_draw(t, false, &out, &e);
+			  out_table_draw(t, (struct out_style){ 0 }, &out, &e);
 
 		assert_true(ok || e.code == E_NOMEM);
 	}
@@ -133,6 +176,7 @@ int main(void)
 		cmocka_unit_test(cells_of_another_type_than_expected_do_no_harm),
 		cmocka_unit_test(a_handset_cannot_move_the_cursor),
 		cmocka_unit_test(tables_align_by_letters_and_not_by_bytes),
+		cmocka_unit_test(names_give_way_on_a_terminal_and_nothing_else_does),
 		cmocka_unit_test(records_leave_out_what_is_not_there),
 		cmocka_unit_test(running_out_of_memory_is_an_error),
 	};

@@ -244,6 +244,24 @@ static void the_most_restrictive_value_wins_in_any_order(void **state)
 		policy_free(p[i]);
 }
 
+static void an_explanation_names_the_group(void **state)
+{
+	CLEANUP(buf_done) struct buf out = BUF_INIT(65536);
+	struct policy *p = with("base", "\"vm.vcpus_max\":2");
+	struct policy_source s = { .bundle = p, .level = POLICY_FOR_GROUP, .group = "sales" };
+	struct policy_merged *m = merged(&s, 1);
+	struct err e;
+	struct jw w;
+
+	jw_init(&w, &out);
+	policy_explain_write(&w, NULL, m);
+	assert_ok(jw_finish(&w, &e), &e);
+	assert_non_null(strstr(buf_str(&out), "\"from\":{\"name\":\"base\",\"version\":1,"
+					      "\"level\":\"group\",\"group\":\"sales\"}"));
+	policy_merged_free(m);
+	policy_free(p);
+}
+
 static void a_policy_only_narrows_what_the_manifest_allows(void **state)
 {
 	struct policy *p = with("base", "\"vm.memory_max_mib\":1024,\"vm.vcpus_max\":2,"
@@ -356,6 +374,7 @@ int main(void)
 		cmocka_unit_test(windows_have_one_normal_form),
 		cmocka_unit_test(without_any_bundle_the_defaults_count),
 		cmocka_unit_test(the_most_restrictive_value_wins_in_any_order),
+		cmocka_unit_test(an_explanation_names_the_group),
 		cmocka_unit_test(a_policy_only_narrows_what_the_manifest_allows),
 		cmocka_unit_test(windows_that_never_meet_never_open),
 		cmocka_unit_test(among_equals_the_closest_then_the_first_name_wins),
