@@ -6,6 +6,7 @@
 #include "base/sandbox.h"
 #include "base/text.h"
 #include "delta/delta.h"
+#include "delta/format.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +54,9 @@ static const struct offer_object *choose(const struct stage_file *f, const struc
 		for (size_t k = 0; k < o->n_deltas; k++) {
 			const struct offer_delta *d = &o->deltas[k];
 
-			if (memcmp(d->from, old->root, SHA256_SIZE) == 0 &&
+			/* One in another coding would be downloaded only to be refused. */
+			if (d->coding == FORMAT_VERSION &&
+			    memcmp(d->from, old->root, SHA256_SIZE) == 0 &&
 			    d->object.size > 0 && (double)d->object.size < worth) {
 				*ret_old = old;
 				return &d->object;

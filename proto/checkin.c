@@ -303,6 +303,16 @@ static bool read_object(struct offer_object *ret, const struct jval *o, struct e
 	       jobj_u64(&ret->size, o, "size", 1, 2 * LIMIT_COMPONENT_SIZE, e);
 }
 
+static bool read_coding(uint32_t *ret, const struct jval *o, struct err *e)
+{
+	uint64_t n = 0;
+
+	if (jobj_has(o, "coding") && !jobj_u64(&n, o, "coding", 1, UINT8_MAX, e))
+		return false;
+	*ret = (uint32_t)n;
+	return true;
+}
+
 static bool read_deltas(struct offer *ret, const struct jval *o, struct err *e)
 {
 	const struct jval *deltas;
@@ -316,7 +326,8 @@ static bool read_deltas(struct offer *ret, const struct jval *o, struct err *e)
 
 		if (!jval_is_obj(d, e) ||
 		    !jobj_hex(ret->deltas[i].from, sizeof(ret->deltas[i].from), d, "from", e) ||
-		    !read_object(&ret->deltas[i].object, d, e))
+		    !read_object(&ret->deltas[i].object, d, e) ||
+		    !read_coding(&ret->deltas[i].coding, d, e))
 			return err_wrap(e, "deltas: %zu", i);
 		ret->n_deltas = i + 1;
 	}
@@ -439,6 +450,8 @@ static void write_offer(struct jw *w, const struct offer *o)
 			jw_obj(w, NULL);
 			jw_hex(w, "from", o->deltas[i].from, sizeof(o->deltas[i].from));
 			write_object(w, &o->deltas[i].object);
+			if (o->deltas[i].coding)
+				jw_u64(w, "coding", o->deltas[i].coding);
 			jw_end(w);
 		}
 		jw_end(w);

@@ -81,6 +81,7 @@ struct offer_object {
 struct offer_delta {
 	uint8_t from[SHA256_SIZE]; /* verity root of what it applies to */
 	struct offer_object object;
+	uint32_t coding; /* version of the coding (delta/format.h); 0: not said */
 };
 
 struct offer {

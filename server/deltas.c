@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "delta/format.h"
 #include "storage/objects.h"
 
 #include <inttypes.h>
@@ -425,7 +426,7 @@ static bool look(struct maker *m, uint64_t *wakes, bool *ret_more, struct err *e
 	uint64_t added;
 
 	if (!deltas_plan(d->store, &added, e) ||
-	    !deltas_take(d->store, d->settings->delta_disk, &t, ret_more, e))
+	    !deltas_take(d->store, d->settings->delta_disk, FORMAT_VERSION, &t, ret_more, e))
 		return false;
 	if (!*ret_more)
 		return true;
@@ -476,7 +477,7 @@ bool deltas_new(struct deltas **ret, struct store *store, const struct settings 
 	struct deltas *d;
 	pthread_condattr_t attr;
 
-	if (!deltas_reset(store, e))
+	if (!deltas_reset(store, FORMAT_VERSION, e))
 		return false;
 	d = calloc(1, sizeof(*d));
 	if (!d)
@@ -548,6 +549,7 @@ static bool offer_one(struct deltas *d, struct offer *o, const struct release_re
 	memcpy(to->from, found.from_root, SHA256_SIZE);
 	memcpy(to->object.sha256, found.sha256, SHA256_SIZE);
 	to->object.size = found.size;
+	to->coding = FORMAT_VERSION; /* deltas_reset has forgotten all others */
 	count(d, &d->stats.offered);
 	return true;
 }

@@ -110,26 +110,40 @@ bool deltas_want(struct store *s, const char *product, const char *from_version,
 
 /* ---- making ------------------------------------------------------------------------------- */
 
+#define SQL_OUTDATED " state NOT IN (?1, ?2) AND coding <> ?3"
+
+struct reset {
+	int64_t now_s;
+	unsigned coding;
+};
+
 static bool reset(struct db *db, void *ctx, struct err *e)
 {
-	const int64_t *now_s = ctx;
+	const struct reset *r = ctx;
 
+	if (!db_run(db, e, "DELETE FROM deltas WHERE" SQL_OUTDATED, I(DELTA_WAITING),
+		    I(DELTA_MAKING), I(r->coding)))
+		return false;
 	return db_run(
 		db, e,
 		"UPDATE deltas SET state = iif(tries >= ?4, ?3, ?1), changed_at = ?5,"
 		" reason = iif(tries >= ?4, 'the server ended each time it was made', reason)"
 		" WHERE state = ?2",
-		I(DELTA_WAITING), I(DELTA_MAKING), I(DELTA_FAILED), I(DELTAS_TRIES), I(*now_s));
+		I(DELTA_WAITING), I(DELTA_MAKING), I(DELTA_FAILED), I(DELTAS_TRIES),
+		I(r->now_s));
 }
 
-bool deltas_reset(struct store *s, struct err *e)
+bool deltas_reset(struct store *s, unsigned coding, struct err *e)
 {
-	int64_t some = 0, now_s = store_now_s(s);
+	struct reset r = { .now_s = store_now_s(s), .coding = coding };
+	int64_t some = 0;
 
-	if (!store_int(s, &some, e, "SELECT EXISTS (SELECT 1 FROM deltas WHERE state = ?1)",
-		       I(DELTA_MAKING)))
+	if (!store_int(s, &some, e,
+		       "SELECT EXISTS (SELECT 1 FROM deltas WHERE state = ?2 OR" SQL_OUTDATED
+		       ")",
+		       I(DELTA_WAITING), I(DELTA_MAKING), I(coding)))
 		return false;
-	return !some || store_write(s, reset, &now_s, e);
+	return !some || store_write(s, reset, &r, e);
 }
 
 struct take {
@@ -137,6 +151,7 @@ struct take {
 	bool found;
 	int64_t now_s;
 	uint64_t budget;
+	unsigned coding;
 };
 
 static bool load_task(struct rows *r, struct delta_task *t, struct err *e)
@@ -179,16 +194,17 @@ static bool take(struct db *db, void *ctx, struct err *e)
 	return !t->found ||
 	       db_run(db, e,
 		      "UPDATE deltas SET state = ?4, tries = tries + 1, takes = takes + 1,"
-		      " changed_at = ?5 WHERE" SQL_IT,
+		      " changed_at = ?5, coding = ?6 WHERE" SQL_IT,
 		      I(t->out.to), S(t->out.component), I(t->out.from), I(DELTA_MAKING),
-		      I(t->now_s));
+		      I(t->now_s), I(t->coding));
 }
 
-bool deltas_take(struct store *s, uint64_t budget, struct delta_task *ret, bool *ret_found,
-		 struct err *e)
+bool deltas_take(struct store *s, uint64_t budget, unsigned coding, struct delta_task *ret,
+		 bool *ret_found, struct err *e)
 {
 	struct take t = { .now_s = store_now_s(s),
-			  .budget = budget < INT64_MAX ? budget : INT64_MAX };
+			  .budget = budget < INT64_MAX ? budget : INT64_MAX,
+			  .coding = coding };
 	int64_t some = 0;
 
 	*ret_found = false;

@@ -9,7 +9,8 @@
  * Any state goes back to (none) when the target release is withdrawn, and by deltas_prune when no
  * device runs the old release, or neither the newest release is the target nor a device on the
  * old one shall run it; one that failed or is being made also when an object of either release is stored
- * again (it was damaged or missing).  An object is kept as long as a made row names it.
+ * again (it was damaged or missing), and one that was ended in another coding (delta/format.h) at the
+ * start, as today's handsets refuse it.  An object is kept as long as a made row names it.
  *
  * A delta goes from one component of a release to the component of the same name of another
  * release of the same product.  Components with the same bytes need none. */
@@ -35,9 +36,10 @@ struct delta_task {
 	uint64_t size_max; /* a larger delta is not worth it: 9/10 of the object that it spares */
 };
 
-/* What an earlier process was making is waiting again, or failed if that was its last try; for the
- * start.  Should that process still be there, what it says of its tasks is nothing from now on. */
-bool deltas_reset(struct store *s, struct err *e) MUST_USE;
+/* What an earlier process was making is waiting again, or failed if that was its last try, and what was
+ * ended in another coding is forgotten; for the start.  Should that process still be there, what it says of
+ * its tasks is nothing from now on. */
+bool deltas_reset(struct store *s, unsigned coding, struct err *e) MUST_USE;
 
 /* Rows for the newest release of each product, from every release that a device runs and whose objects
  * are there.  Writes nothing when there is nothing new.  *ret: how many were added. */
@@ -50,10 +52,10 @@ bool deltas_want(struct store *s, const char *product, const char *from_version,
 
 /* Of the waiting ones whose time has come, whose old release a device runs, and which fit into what
  * `budget` (bytes of all deltas) leaves when those being made get as large as they may: the one
- * whose old release the most devices run becomes `making`.  The try is counted durably before it is
- * handed out. */
-bool deltas_take(struct store *s, uint64_t budget, struct delta_task *ret, bool *ret_found,
-		 struct err *e) MUST_USE;
+ * whose old release the most devices run becomes `making`, in this coding.  The try is counted durably
+ * before it is handed out. */
+bool deltas_take(struct store *s, uint64_t budget, unsigned coding, struct delta_task *ret,
+		 bool *ret_found, struct err *e) MUST_USE;
 /* Whether it is still to be made: withdrawing the release cancels. */
 bool deltas_is_wanted(struct store *s, const struct delta_task *t, bool *ret,
 		      struct err *e) MUST_USE;

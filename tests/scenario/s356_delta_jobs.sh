@@ -24,6 +24,14 @@ curl -fsk -o delta "$url/objects/$sha"
 [ "$(stat -c %s delta)" = "$(delta 1.1 1.0 .size)" ] || die "the object has $(stat -c %s delta) bytes"
 metric_is deltas_started_total 0 || die "metrics: $(curl -sk "$url/metrics" | grep delta)"
 
+say "one in an earlier version of the coding is not offered any more, and made anew"
+stop_valised
+database "$state/valise.db" "UPDATE deltas SET coding = coding - 1"
+start_valised poll.interval=1s limit.device_rate=0 limit.client_rate=0 "listen.port=$port"
+wait_for 300 "a new delta" metric_is deltas_made_total 1
+wait_for 300 "the delta" delta_is 1.1 1.0 made
+[ "$(delta 1.1 1.0 .sha256)" = "$sha" ] || die "the same coding gives other bytes"
+
 # in_the_middle SIGNAL VERSION: what makes VERSION.N gets the signal while it works.  It may be quicker than we
 # are; then the next N has its turn.  Sets $made_of (VERSION.N).
 one_process() {

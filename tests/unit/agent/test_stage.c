@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "delta/delta.h"
+#include "delta/format.h"
 #include "proto/seekable.h"
 
 #include <errno.h>
@@ -421,6 +422,7 @@ static void offer_it(struct pair *p)
 	memcpy(p->offer.deltas[0].from, p->old->components[1].root, SHA256_SIZE);
 	memcpy(p->offer.deltas[0].object.sha256, p->delta->sha256, SHA256_SIZE);
 	p->offer.deltas[0].object.size = p->delta->b.n;
+	p->offer.deltas[0].coding = FORMAT_VERSION;
 	p->new->stage.offers = &p->offer;
 	p->new->stage.n_offers = 1;
 }
@@ -486,7 +488,7 @@ static void offers_that_do_not_fit_are_passed_over(void **state)
 	struct err e;
 
 	pair_make(&p, state);
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 6; i++) {
 		pair_again(&p);
 		offer_it(&p);
 		if (i == 0) /* from what we do not have */
@@ -495,6 +497,11 @@ static void offers_that_do_not_fit_are_passed_over(void **state)
 			p.offer.full.sha256[5] ^= 1;
 		else if (i == 2) /* larger than what it spares */
 			p.offer.deltas[0].object.size = p.offer.full.size;
+		else if (i ==
+			 3) /* in a coding that we do not have, or by a server that does not say */
+			p.offer.deltas[0].coding = FORMAT_VERSION - 1;
+		else if (i == 4)
+			p.offer.deltas[0].coding = 0;
 		else
 			memcpy(p.offer.component, "sys", 4);
 		p.new->stage.no_fallback = E_DENIED;
@@ -522,6 +529,29 @@ static void a_delta_cut_anywhere_goes_on_where_it_was(void **state)
 		assert_in_range(p.new->served, all,
 				all + (part == 1 ? 2 : 1) * p.new->components[1].tree_size);
 	}
+	pair_done(&p);
+}
+
+static void half_a_delta_of_before_an_upgrade_of_the_coding_is_left(void **state)
+{
+	char name[1 + HEX_SIZE(SHA256_SIZE)] = "=";
+	struct pair p;
+	struct err e;
+
+	pair_make(&p, state);
+	hex_encode(name + 1, p.delta->sha256, SHA256_SIZE);
+	p.new->cut_after = p.delta->b.n / 2;
+	assert_fails(stage_run(&p.new->stage, &e), &e, E_NETWORK);
+	/* The agent that starts again has what was offered then, and does without. */
+	p.new->cut_after = UINT64_MAX;
+	p.offer.deltas[0].coding--;
+	p.new->stage.no_fallback = E_DENIED;
+	assert_true(file_exists_at(p.new->slot, name));
+	assert_ok(stage_run(&p.new->stage, &e), &e);
+	assert_slot_whole(p.new, p.new->slot);
+	assert_int_equal(atomic_load(&p.new->progress.delta_bytes), 0);
+	assert_int_equal(p.why.code, E_NONE);
+	assert_false(file_exists_at(p.new->slot, name));
 	pair_done(&p);
 }
 
@@ -914,6 +944,7 @@ int main(void)
 		TMPDIR_TEST(a_delta_from_the_active_slot_spares_the_download),
 		TMPDIR_TEST(offers_that_do_not_fit_are_passed_over),
 		TMPDIR_TEST(a_delta_cut_anywhere_goes_on_where_it_was),
+		TMPDIR_TEST(half_a_delta_of_before_an_upgrade_of_the_coding_is_left),
 		TMPDIR_TEST(a_delta_with_a_flipped_bit_is_not_even_opened),
 		TMPDIR_TEST(a_hostile_delta_can_only_fail),
 		TMPDIR_TEST(a_delta_that_takes_too_long_is_given_up),

@@ -218,6 +218,10 @@ static void a_bad_answer_is_refused_with_the_place(void **state)
 		{ "\"full\":{", "\"fill\":{", "offers: system: full: missing" },
 		{ "\"from\":\"", "\"from\":\"0", "offers: system: deltas: 0: from: not 64" },
 		{ "\"size\":1400000", "\"size\":0", "deltas: 0: size: 0 is not within" },
+		{ "\"size\":1400000", "\"size\":1,\"coding\":0",
+		  "deltas: 0: coding: 0 is not within" },
+		{ "\"size\":1400000", "\"size\":1,\"coding\":256",
+		  "deltas: 0: coding: 256 is not within" },
 	};
 	CLEANUP(buf_done) struct buf in = BUF_INIT(65536);
 
@@ -249,6 +253,22 @@ static void fields_of_a_newer_side_are_ignored(void **state)
 	assert_ok(checkin_answer_parse(&a, text, strlen(text), &e), &e);
 	assert_int_equal(a.n_offers, 1);
 	assert_int_equal(a.offers[0].n_deltas, 0);
+}
+
+static void the_coding_of_a_delta_goes_over_the_wire(void **state)
+{
+	CLEANUP(checkin_answer_done) struct checkin_answer got = { .n_offers = 0 };
+	CLEANUP(buf_done) struct buf out = BUF_INIT(65536);
+	struct offer offer = { .component = "system", .full.size = 9, .n_deltas = 2 };
+	struct checkin_answer a = { .poll_s = 60, .offers = &offer, .n_offers = 1 };
+	struct err e;
+
+	offer.deltas[0].object.size = offer.deltas[1].object.size = 1;
+	offer.deltas[0].coding = 255;
+	assert_ok(checkin_answer_encode(&a, &out, &e), &e);
+	assert_ok(checkin_answer_parse(&got, out.p, out.n, &e), &e);
+	assert_int_equal(got.offers[0].deltas[0].coding, 255);
+	assert_int_equal(got.offers[0].deltas[1].coding, 0);
 }
 
 static void a_full_log_of_any_bytes_goes_through(void **state)
@@ -306,6 +326,7 @@ int main(void)
 		cmocka_unit_test(a_bad_request_is_refused_with_the_place),
 		cmocka_unit_test(a_bad_answer_is_refused_with_the_place),
 		cmocka_unit_test(fields_of_a_newer_side_are_ignored),
+		cmocka_unit_test(the_coding_of_a_delta_goes_over_the_wire),
 		cmocka_unit_test(a_full_log_of_any_bytes_goes_through),
 		cmocka_unit_test(a_failing_allocation_is_reported),
 	};

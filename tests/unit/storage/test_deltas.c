@@ -2,6 +2,8 @@
 
 #include "storage/deltas.h"
 
+enum { CODING = 7 };
+
 /* A release whose bytes and root are its own, unlike those of the plain samples. */
 static void publish_own(struct fixture *f, const char *version, uint8_t mark)
 {
@@ -46,7 +48,7 @@ static bool take(struct fixture *f, struct delta_task *t)
 	bool found;
 	struct err e;
 
-	assert_ok(deltas_take(f->s, UINT64_MAX, t, &found, &e), &e);
+	assert_ok(deltas_take(f->s, UINT64_MAX, CODING, t, &found, &e), &e);
 	return found;
 }
 
@@ -167,7 +169,7 @@ static void a_made_one_is_found_by_its_ends_and_its_object_stays(void **state)
 	put_object(f.s, "the delta", sha);
 	assert_ok(deltas_end(f.s, &t, DELTA_MADE, sha, 9, "", &e), &e);
 	fixture_reopen(&f);
-	assert_ok(deltas_reset(f.s, &e), &e);
+	assert_ok(deltas_reset(f.s, CODING, &e), &e);
 	assert_ok(deltas_find(f.s, "acme", "1.0", "2.0", "system", &o, &made, &row, &e), &e);
 	assert_true(row && made);
 	memset(root, 101, sizeof(root));
@@ -239,7 +241,7 @@ static void crashes_count_and_orderly_ends_do_not(void **state)
 	assert_int_equal(t.tries, 2);
 	fixture_reopen(&f);
 	assert_false(take(&f, &t));
-	assert_ok(deltas_reset(f.s, &e), &e);
+	assert_ok(deltas_reset(f.s, CODING, &e), &e);
 	assert_true(take(&f, &t));
 	assert_int_equal(t.tries, DELTAS_TRIES);
 	assert_ok(deltas_retry(f.s, &t, "its process crashed", &e), &e);
@@ -334,19 +336,19 @@ static void the_budget_counts_what_is_made_and_what_may_become(void **state)
 	assert_ok(deltas_put_back(f.s, &t, 0, &e), &e);
 	max = t.size_max;
 	assert_int_equal(max, strlen("2.0 object") / 10 * 9);
-	assert_ok(deltas_take(f.s, max - 1, &t, &found, &e), &e);
+	assert_ok(deltas_take(f.s, max - 1, CODING, &t, &found, &e), &e);
 	assert_false(found);
 	/* One is being made: room for two is needed. */
-	assert_ok(deltas_take(f.s, max, &t, &found, &e), &e);
+	assert_ok(deltas_take(f.s, max, CODING, &t, &found, &e), &e);
 	assert_true(found);
-	assert_ok(deltas_take(f.s, 2 * max - 1, &second, &found, &e), &e);
+	assert_ok(deltas_take(f.s, 2 * max - 1, CODING, &second, &found, &e), &e);
 	assert_false(found);
 	/* It became smaller than it might have. */
 	put_object(f.s, "delta", sha);
 	assert_ok(deltas_end(f.s, &t, DELTA_MADE, sha, 5, "", &e), &e);
-	assert_ok(deltas_take(f.s, max + 4, &second, &found, &e), &e);
+	assert_ok(deltas_take(f.s, max + 4, CODING, &second, &found, &e), &e);
 	assert_false(found);
-	assert_ok(deltas_take(f.s, max + 5, &second, &found, &e), &e);
+	assert_ok(deltas_take(f.s, max + 5, CODING, &second, &found, &e), &e);
 	assert_true(found);
 }
 
@@ -364,7 +366,7 @@ static void a_task_of_an_earlier_server_ends_as_nothing(void **state)
 	plan(&f);
 	/* A reload: the next one has begun before the last one is told to end. */
 	assert_true(take(&f, &old));
-	assert_ok(deltas_reset(f.s, &e), &e);
+	assert_ok(deltas_reset(f.s, CODING, &e), &e);
 	assert_true(take(&f, &t));
 	assert_ok(deltas_is_wanted(f.s, &old, &wanted, &e), &e);
 	assert_false(wanted);
@@ -375,6 +377,44 @@ static void a_task_of_an_earlier_server_ends_as_nothing(void **state)
 	assert_int_equal(state_of(&f, "2.0", "1.0"), DELTA_MAKING);
 	assert_ok(deltas_is_wanted(f.s, &t, &wanted, &e), &e);
 	assert_true(wanted);
+}
+
+static void what_is_in_another_coding_is_forgotten_at_the_start(void **state)
+{
+	static const enum delta_state ends[] = { DELTA_MADE, DELTA_USELESS, DELTA_FAILED };
+	FIXTURE(f, state);
+	struct delta_offer offer;
+	struct delta_task t;
+	uint8_t sha[SHA256_SIZE];
+	bool made, row;
+	struct err e;
+
+	publish_own(&f, "1.0", 1);
+	publish_own(&f, "2.0", 2);
+	device_runs(&f, 1, "1.0");
+	put_object(f.s, "delta", sha);
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		assert_int_equal(plan(&f), 1);
+		assert_true(take(&f, &t));
+		assert_ok(deltas_end(f.s, &t, ends[i], ends[i] == DELTA_MADE ? sha : NULL, 5,
+				     "", &e),
+			  &e);
+		assert_ok(deltas_reset(f.s, CODING, &e), &e);
+		assert_int_equal(state_of(&f, "2.0", "1.0"), ends[i]);
+		assert_ok(deltas_reset(f.s, CODING + 1, &e), &e);
+		assert_int_equal(state_of(&f, "2.0", "1.0"), DELTA_STATES);
+		assert_ok(deltas_find(f.s, "acme", "1.0", "2.0", "system", &offer, &made, &row,
+				      &e),
+			  &e);
+		assert_false(made);
+	}
+	/* Of what waits or is being made nothing is lost. */
+	assert_int_equal(plan(&f), 1);
+	assert_ok(deltas_reset(f.s, CODING + 1, &e), &e);
+	assert_int_equal(state_of(&f, "2.0", "1.0"), DELTA_WAITING);
+	assert_true(take(&f, &t));
+	assert_ok(deltas_reset(f.s, CODING + 1, &e), &e);
+	assert_int_equal(state_of(&f, "2.0", "1.0"), DELTA_WAITING);
 }
 
 static void who_was_told_to_go_that_way_is_told_of_the_delta(void **state)
@@ -438,7 +478,7 @@ static void a_server_that_dies_at_it_every_time_gives_it_up(void **state)
 	for (int i = 0; i < DELTAS_TRIES; i++) {
 		assert_true(take(&f, &t));
 		fixture_reopen(&f);
-		assert_ok(deltas_reset(f.s, &e), &e);
+		assert_ok(deltas_reset(f.s, CODING, &e), &e);
 	}
 	assert_false(take(&f, &t));
 	assert_int_equal(state_of(&f, "2.0", "1.0"), DELTA_FAILED);
@@ -483,6 +523,7 @@ int main(void)
 			what_failed_is_planned_again_when_an_object_of_either_release_comes_again),
 		TMPDIR_TEST(the_budget_counts_what_is_made_and_what_may_become),
 		TMPDIR_TEST(a_task_of_an_earlier_server_ends_as_nothing),
+		TMPDIR_TEST(what_is_in_another_coding_is_forgotten_at_the_start),
 		TMPDIR_TEST(who_was_told_to_go_that_way_is_told_of_the_delta),
 		TMPDIR_TEST(a_server_that_dies_at_it_every_time_gives_it_up),
 		TMPDIR_TEST(what_nobody_can_use_is_forgotten_after_a_day),
