@@ -170,8 +170,13 @@ static bool connect_agent(int *ret, const char *state_dir, struct err *e)
 	struct timeval limit = { .tv_sec = 30 };
 	struct sockaddr_un a;
 
-	if (dirfd < 0)
-		return err_sys(e, errno, "%s", state_dir);
+	if (dirfd < 0) {
+		err_sys(e, errno, "%s", state_dir);
+		return e->code != E_NOT_FOUND
+			       ? false
+			       : err_hint(e, "this handset is not enrolled (valise-agent enrol "
+					     "TICKET), or its state_dir is another one");
+	}
 	if (fd < 0)
 		return err_sys(e, errno, "socket");
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
@@ -209,6 +214,8 @@ static bool read_line(struct buf *out, int fd, struct err *e)
 static bool take_answer(struct buf *ret, const struct buf *line, struct err *e)
 {
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	static char
+		kept_hint[LIMIT_TEXT + 1]; /* struct err borrows it; a command line asks once */
 	const char *code, *message;
 	bool ok;
 
@@ -217,9 +224,11 @@ static bool take_answer(struct buf *ret, const struct buf *line, struct err *e)
 		return err_wrap(e, "the agent's answer");
 	if (!ok) {
 		if (!jobj_str(&code, jdoc_root(d), "code", LIMIT_NAME, e) ||
-		    !jobj_text(&message, NULL, jdoc_root(d), "message", LIMIT_TEXT, e))
+		    !jobj_text(&message, NULL, jdoc_root(d), "message", LIMIT_TEXT, e) ||
+		    !jobj_copy(kept_hint, sizeof(kept_hint), jdoc_root(d), "hint", e))
 			return false;
-		return err_from_name(e, code, "%s", message);
+		err_from_name(e, code, "%s", message);
+		return err_hint(e, kept_hint);
 	}
 	/* The agent's own writer made it: X stands between this head and the last brace. */
 	static const char head[] = "{\"ok\":true,\"status\":";

@@ -135,8 +135,11 @@ bool agent_status(const struct agent *a, struct buf *out, struct err *e)
 
 static bool do_start(struct agent *a, struct err *e)
 {
-	if (update_boot_slot(&a->st) == SLOT_NONE)
-		return err_set(e, E_NOT_FOUND, "nothing is installed yet");
+	if (update_boot_slot(&a->st) == SLOT_NONE) {
+		err_set(e, E_NOT_FOUND, "nothing is installed yet");
+		return err_hint(e, "an administrator rolls a release out; `valise-agent "
+				   "check-in` asks for it now");
+	}
 	a->vm_wanted = true;
 	backoff_ok(&a->vm_backoff);
 	return true;
@@ -153,8 +156,10 @@ static bool do_stop(struct agent *a, struct err *e)
 
 static bool do_install(struct agent *a, struct err *e)
 {
-	if (a->st.update != UPDATE_STAGED)
-		return err_set(e, E_NOT_FOUND, "no update is ready");
+	if (a->st.update != UPDATE_STAGED) {
+		err_set(e, E_NOT_FOUND, "no update is ready");
+		return err_hint(e, "`valise-agent status` says how far it is");
+	}
 	a->install_now = true;
 	return true;
 }
@@ -174,8 +179,11 @@ static bool do_rotate_key(struct agent *a, struct err *e)
 
 static bool do_console(struct agent *a, struct control_client *client, struct err *e)
 {
-	if (a->vm.console_fd < 0)
-		return err_set(e, E_UNAVAILABLE, "the virtual phone is not running");
+	if (a->vm.console_fd < 0) {
+		err_set(e, E_UNAVAILABLE, "the virtual phone is not running");
+		return err_hint(e, "`valise-agent start` starts it, `valise-agent status` says "
+				   "why it does not run");
+	}
 	client->console = true;
 	return true;
 }

@@ -137,6 +137,14 @@ static const char *text_of(const struct jval *o, const char *key)
 	return v && jval_type(v) == J_STR ? jval_str(v, NULL) : "none";
 }
 
+/* "none" says it once. */
+static void print_pair(const char *title, const char *what, const char *of)
+{
+	bool none = strcmp(of, "none") == 0;
+
+	printf("%-12s %s%s%s\n", title, what, none ? "" : ", ", none ? "" : of);
+}
+
 static bool print_status(const struct buf *text, struct err *e)
 {
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
@@ -154,8 +162,8 @@ static bool print_status(const struct buf *text, struct err *e)
 		printf("             %s\n             hint: %s\n", text_of(check_in, "error"),
 		       text_of(check_in, "hint"));
 	printf("model        %s\n", text_of(o, "model"));
-	printf("active slot  %s, %s\n", text_of(o, "active"), text_of(o, "release"));
-	printf("update       %s, %s\n", text_of(update, "state"), text_of(update, "target"));
+	print_pair("active slot", text_of(o, "active"), text_of(o, "release"));
+	print_pair("update", text_of(update, "state"), text_of(update, "target"));
 	if (text_of(update, "reason")[0])
 		printf("             %s\n", text_of(update, "reason"));
 	if (text_of(update, "waits_for")[0])

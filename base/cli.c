@@ -240,8 +240,8 @@ static bool scan(struct parse *s, int argc, char **argv, bool set, struct err *e
 static bool no_command(const struct parse *s, struct err *e)
 {
 	const char *meant = NULL;
-	unsigned best = 4;
 	char list[200] = "", given[80];
+	unsigned best = 4;
 	size_t n;
 
 	if (s->n_words == 0)
@@ -249,6 +249,9 @@ static bool no_command(const struct parse *s, struct err *e)
 	snprintf(given, sizeof(given), "%s%s%s", s->words[0], s->n_words > 1 ? " " : "",
 		 s->n_words > 1 ? s->words[1] : "");
 	n = strlen(s->words[0]);
+	/* By a word of which more than half is different nothing was meant. */
+	if (s->n_words == 1 && n / 2 + 1 < best)
+		best = (unsigned)n / 2 + 1;
 	for (const struct cli_command *c = s->p->commands; c->name; c++) {
 		unsigned whole = text_distance(given, c->name);
 		unsigned first = text_distance(s->words[0], c->name);

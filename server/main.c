@@ -231,7 +231,8 @@ static bool cmd_token(int argc UNUSED, char **argv, struct err *e)
 	if (scopes == 0)
 		return err_set(e, E_USAGE, "--scope: at least one is needed");
 	if (opt_ttl && !duration_parse(&ttl_s, opt_ttl))
-		return err_set(e, E_USAGE, "--ttl: \"%s\" is not a duration", opt_ttl);
+		return err_set(e, E_USAGE, "--ttl: \"%s\" is not a duration such as 12h or 30d",
+			       opt_ttl);
 	if (!load(&s, e) || !setup_token(&s, argv[0], scopes, ttl_s, &m, e))
 		return false;
 	printf("id: k%" PRId64 "\n", m.token.number);

@@ -34,8 +34,10 @@ static bool open_empty(const char *path, unsigned mode, int *ret, struct err *e)
 	if (!dir_open(&fd, path, mode, e) || !names_open(&n, fd, ".", path, e) ||
 	    !names_next(&n, &name, e))
 		return false;
-	if (name)
-		return err_set(e, E_EXISTS, "%s is not empty", path);
+	if (name) {
+		err_set(e, E_EXISTS, "%s is not empty", path);
+		return err_hint(e, "name a folder that is empty, or not there yet");
+	}
 	*ret = TAKE_FD(fd);
 	return true;
 }

@@ -89,15 +89,18 @@ ask() {
 }
 
 say "who may not gets 401 or 403, and nothing has changed"
-wants 200 GET /v1/audit
-before=$(sha256sum <"$body")
+# What anybody did; the server's own rows come when they are due.
+rows() {
+	wants 200 GET /v1/audit
+	jq -c '[.items[] | select(.actor != "server") | del(.n, .hash)]' "$body"
+}
+before=$(rows)
 ask refused <askers
 awk '$4 != $5' asked >wrong
 [ ! -s wrong ] || die "$(cat wrong)"
 echo "$(wc -l <asked) requests"
 [ "$(wc -l <asked)" -ge 200 ] || die "few were refused"
-wants 200 GET /v1/audit
-[ "$(sha256sum <"$body")" = "$before" ] || die "a refused request left a row: $(cat "$body")"
+[ "$(rows)" = "$before" ] || die "a refused request left a row: $(cat "$body")"
 
 say "who may is let in, whatever then becomes of it"
 {

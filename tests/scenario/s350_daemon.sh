@@ -128,6 +128,17 @@ once 0
 [ "$(valise -o json device show "$third" | jq -r .release.applied)" = acme/1.4 ] || die "not installed"
 grep -q token third/enrolment.json && die "the token is still there"
 
+say "what cannot be done now says what can"
+start_agent
+for c in install console; do
+	if agent $c -o json 2>refused.json; then die "$c"; fi
+	jq -e '.hint | test("valise-agent status")' refused.json >/dev/null || die "$c: $(cat refused.json)"
+done
+stop_agent
+got=0
+"$bin/valise-agent" status --set "state_dir=$TMPDIR/nowhere" 2>nowhere.err || got=$?
+[ $got = 66 ] && grep -q 'hint: .*not enrolled' nowhere.err || die "$got: $(cat nowhere.err)"
+
 say "a revoked handset is told so and keeps its phone"
 valise -y device revoke "$third" >/dev/null
 got=0

@@ -122,6 +122,7 @@ static void mistakes_are_explained(void **state)
 		const char *line, *error;
 	} rows[] = {
 		{ "prog", "no command given" },
+		{ "prog frob", "unknown command \"frob\"" },
 		{ "prog publsh d", "unknown command \"publsh d\"; did you mean \"publish\"?" },
 		{ "prog nonsense", "unknown command \"nonsense\"" },
 		{ "prog release", "release: which of list, show?" },
