@@ -15,6 +15,7 @@
 
 enum {
 	CHUNK = 4 << 20,      /* new bytes matched at a time */
+	DROP_AFTER = 8 << 20, /* bytes that were looked at */
 	MIXED_MAX = 32 << 20, /* inserted bytes up to which all are mixed: half a minute */
 };
 
@@ -32,6 +33,7 @@ struct create {
 	struct sight sight; /* both images, streams seen through */
 	struct spool spool;
 	struct matcher *matcher;
+	uint64_t touched;            /* old bytes, by matching; atomic */
 	struct match_local **locals; /* per thread */
 	struct chunk *chunks;
 	size_t n_chunks;
@@ -94,6 +96,17 @@ static bool plan_chunks(struct create *c, struct err *e)
 	return true;
 }
 
+/* Pages that matching a chunk has mapped are given back after some chunks: it takes as long for one page as for
+ * all, and there may be many small streams. */
+static void chunk_touched(struct create *c, size_t chunk)
+{
+	uint64_t n = 2 * (uint64_t)chunk + SIGHT_WINDOW;
+	uint64_t all = __atomic_add_fetch(&c->touched, n, __ATOMIC_RELAXED);
+
+	if (all / DROP_AFTER != (all - n) / DROP_AFTER)
+		sight_drop_all(&c->sight);
+}
+
 static bool match_chunk(void *ctx, size_t index, unsigned thread, struct err *e)
 {
 	CLEANUP(ops_done) struct ops ops = { 0 };
@@ -108,8 +121,7 @@ static bool match_chunk(void *ctx, size_t index, unsigned thread, struct err *e)
 		guess += k->from;
 	if (!match_range(c->matcher, c->locals[thread], bytes, k->n, guess, &ops, e))
 		return false;
-	sight_drop(bytes, k->n);
-	sight_drop(c->sight.old, (size_t)c->sight.mapped_old);
+	chunk_touched(c, k->n);
 	for (size_t i = 0; i < ops.n; i++)
 		k->inserted += ops.v[i].kind == OP_INSERT ? ops.v[i].n : 0;
 	k->n_ops = ops.n;

@@ -7,6 +7,10 @@
 
 #include "delta/code.h"
 
+enum {
+	SIGHT_WINDOW = 64 << 10
+}; /* bytes that Linux maps when one is read: fault_around_bytes */
+
 /* A piece of the new image.  Its `run` is one of the sight's. */
 struct sight_piece {
 	struct piece piece;
@@ -73,5 +77,7 @@ bool places_of(struct place **ret, size_t *ret_n, const struct streams *all, con
 /* These bytes of a mapped file, and others in the same pages, will not be read soon: the kernel may
  * drop them. */
 void sight_drop(const void *p, size_t n);
+/* The same of both images and all plain bytes. */
+void sight_drop_all(const struct sight *s);
 
 #endif

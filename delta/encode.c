@@ -4,10 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	DROP_AFTER = 64 << 20,
-	WINDOW = 64 << 10, /* what Linux maps when one byte is read: fault_around_bytes */
-};
+enum { DROP_AFTER = 64 << 20 };
 
 static const uint8_t *old_around(const struct encoding *c, uint64_t from, size_t n,
 				 uint8_t *room, struct err *e)
@@ -94,17 +91,17 @@ static bool code_heads(const struct encoding *c, struct coder *coder, struct mod
 	return true;
 }
 
-/* Bytes of the images that coding a command maps into memory.  Each place comes with the WINDOW around it. */
+/* Bytes of the images that coding a command maps into memory.  Each place comes with the SIGHT_WINDOW around it. */
 static uint64_t touched_by(const struct op *op, uint64_t *old_at)
 {
-	bool near = op->from / WINDOW == *old_at / WINDOW;
+	bool near = op->from / SIGHT_WINDOW == *old_at / SIGHT_WINDOW;
 
 	if (op->kind == OP_INSERT)
 		return op->n;
 	if (op->kind != OP_ADD)
-		return WINDOW;
+		return SIGHT_WINDOW;
 	*old_at = op->from + op->n;
-	return 2 * (uint64_t)op->n + (near ? 0 : WINDOW);
+	return 2 * (uint64_t)op->n + (near ? 0 : SIGHT_WINDOW);
 }
 
 static bool code_bodies(const struct encoding *c, struct coder *coder, struct models *m,
@@ -130,8 +127,7 @@ static bool code_bodies(const struct encoding *c, struct coder *coder, struct mo
 				return false;
 			touched += touched_by(op, &old_at);
 			if (touched > DROP_AFTER) {
-				sight_drop(c->sight->old, (size_t)c->sight->mapped_old);
-				sight_drop(c->sight->new, (size_t)c->sight->new_size);
+				sight_drop_all(c->sight);
 				touched = 0;
 			}
 			bytes += op->n;

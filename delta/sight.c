@@ -11,9 +11,8 @@
 
 enum {
 	FIND_PART = 32 << 20,
-	FIND_MAX = 16384, /* streams of one part */
-	AROUND =
-		64 << 10 /* bytes that Linux maps when one of them is read: fault_around_bytes */
+	FIND_MAX = 16384,      /* streams of one part */
+	STREAMS_MAX = 1 << 18, /* of one side: the larger ones */
 };
 #define PLAIN_MAX (UINT64_C(1) << 30) /* unpacked bytes of one side; further streams stay raw */
 
@@ -153,15 +152,67 @@ static bool is_possible(const struct side *s, const struct streams *all, const s
 	return true;
 }
 
-/* All parts' streams, in order. */
-static bool gather_parts(struct streams *ret, const struct side *s, struct err *e)
+static int by_size(const void *a, const void *b)
 {
+	const uint32_t *x = a, *y = b;
+
+	return *x < *y ? 1 : *x > *y ? -1 : 0;
+}
+
+/* Which streams are few enough: those of more plain bytes than `least`, and `ties` with as many. */
+struct enough {
+	uint32_t least;
+	size_t ties;
+};
+
+static bool find_enough(struct enough *ret, const struct side *s, struct err *e)
+{
+	size_t n = 0;
+
+	*ret = (struct enough){ 0 };
+	for (uint64_t i = 0; i * FIND_PART < s->size; i++)
+		n += s->parts[i].n;
+	if (n <= STREAMS_MAX)
+		return true;
+	uint32_t *sizes = reallocarray(NULL, n, sizeof(*sizes)), *at = sizes;
+	if (!sizes)
+		return err_nomem(e);
+	for (uint64_t i = 0; i * FIND_PART < s->size; i++)
+		for (size_t k = 0; k < s->parts[i].n; k++)
+			*at++ = s->parts[i].v[k].plain_size;
+	qsort(sizes, n, sizeof(*sizes), by_size);
+	ret->least = sizes[STREAMS_MAX - 1];
+	for (size_t i = STREAMS_MAX; i > 0 && sizes[i - 1] == ret->least; i--)
+		ret->ties++;
+	free(sizes);
+	return true;
+}
+
+static bool is_enough(struct enough *m, const struct stream *v)
+{
+	if (v->plain_size != m->least)
+		return v->plain_size > m->least;
+	if (!m->ties)
+		return false;
+	m->ties--;
+	return true;
+}
+
+/* All parts' streams, in order. */
+static bool gather_parts(struct streams *ret, struct side *s, struct err *e)
+{
+	struct enough few;
+
+	if (!find_enough(&few, s, e))
+		return false;
 	for (uint64_t i = 0; i * FIND_PART < s->size; i++) {
-		const struct streams *p = &s->parts[i];
+		struct streams *p = &s->parts[i];
 
 		for (size_t k = 0; k < p->n; k++)
-			if (is_possible(s, p, &p->v[k]) && !streams_copy(ret, p, k, e))
+			if (is_enough(&few, &p->v[k]) && is_possible(s, p, &p->v[k]) &&
+			    !streams_copy(ret, p, k, e))
 				return false;
+		streams_done(p);
 	}
 	if (ret->n)
 		qsort(ret->v, ret->n, sizeof(*ret->v), by_offset);
@@ -214,12 +265,12 @@ static bool join_parts(struct side *s, struct err *e)
 	       err_nomem(e);
 }
 
-/* Some of a mapping of size bytes, with all that reading it has mapped: whole windows of AROUND bytes. */
+/* Some of a mapping of size bytes, with all that reading it has mapped: whole windows of SIGHT_WINDOW bytes. */
 static void drop_around(const uint8_t *mapping, uint64_t size, uint64_t offset, uint64_t n)
 {
 	uintptr_t begin = (uintptr_t)mapping;
-	uintptr_t from = (begin + offset) & ~(uintptr_t)(AROUND - 1);
-	uintptr_t to = (begin + offset + n + AROUND - 1) & ~(uintptr_t)(AROUND - 1);
+	uintptr_t from = (begin + offset) & ~(uintptr_t)(SIGHT_WINDOW - 1);
+	uintptr_t to = (begin + offset + n + SIGHT_WINDOW - 1) & ~(uintptr_t)(SIGHT_WINDOW - 1);
 
 	if (from < begin)
 		from = begin;
@@ -448,6 +499,13 @@ void sight_drop(const void *p, size_t n)
 
 	if (n)
 		madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+void sight_drop_all(const struct sight *s)
+{
+	sight_drop(s->old, (size_t)s->mapped_old);
+	sight_drop(s->new, (size_t)s->new_size);
+	sight_drop(s->scratch, (size_t)s->scratch_bytes);
 }
 
 /* ---- unpacking ---- */

@@ -20,7 +20,7 @@ bench-streams: $(B)/tests/bench/streams ## deflate streams by encoder: how many 
 HUGE ?= build/huge
 GIB ?= 8
 
-bench-huge: programs ## deltas of images of 8 GiB: time, memory below 1 GiB (HUGE=folder, GIB=8; takes 3 times GIB)
+bench-huge: programs ## deltas of images of 8 GiB: time, memory below 1 GiB (HUGE=folder, GIB=8; needs 5 times GIB)
 	$(Q)tests/bench/delta/huge.sh '$(HUGE)' $(GIB)
 
 .PHONY: bench-delta bench-patterns bench-streams bench-huge

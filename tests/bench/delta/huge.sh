@@ -1,7 +1,7 @@
 #!/bin/bash
 # Images of many GiB: making a delta takes time linear in their size and at most 1 GiB of memory, with eight
 # threads, and applying it 32 MiB.  Sparse ones (a phone's disk that is mostly empty), full ones, some that were
-# edited all over, some that have nothing in common, and a quarter of each to compare times with.
+# edited all over, some that have nothing in common, some full of streams, and a quarter of each to compare times with.
 #   huge.sh DIR [GIB]        8 GiB by default; DIR needs three times that, and for the unlike pair five times
 # KINDS="full edited" chooses among them.
 # Fails when a bound is broken.
@@ -60,6 +60,17 @@ unlike() {
 	noise 02 | head -c $(($1 << 30)) >"$dir/huge.new"
 }
 
+# packed GIB: streams of 16 MiB, one line of 50 edited in each.  Those beyond 1 GiB of plain bytes stay raw.
+packed() {
+	: >"$dir/huge.old"
+	: >"$dir/huge.new"
+	for i in $(seq $(($1 * 85))); do
+		noise "$(printf %04x "$i")" | head -c $((12 << 20)) | openssl base64 >"$dir/huge.plain"
+		gzip -1 <"$dir/huge.plain" >>"$dir/huge.old"
+		sed '0~50s/^..../EDIT/' "$dir/huge.plain" | gzip -1 >>"$dir/huge.new"
+	done
+}
+
 # step NAME LIMIT_KIB COMMAND...
 step() {
 	local name=$1 limit=$2
@@ -80,7 +91,7 @@ measure() { # KIND GIB
 }
 
 quarter=$(((gib + 3) / 4))
-for kind in ${KINDS:-sparse full edited unlike}; do
+for kind in ${KINDS:-sparse full edited unlike packed}; do
 	measure "$kind" "$quarter"
 	measure "$kind" "$gib"
 done
