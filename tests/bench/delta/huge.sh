@@ -51,7 +51,7 @@ full() {
 # edited GIB: a byte more behind each 256, so two commands for these.
 edited() {
 	noise 01 | head -c $(($1 << 30)) >"$dir/huge.old"
-	perl -e 'print $_, "+" while read STDIN, $_, 256' <"$dir/huge.old" | head -c $(($1 << 30)) >"$dir/huge.new"
+	perl -e 'print $_, "+" while read STDIN, $_, 256' <"$dir/huge.old" >"$dir/huge.new"
 }
 
 # unlike GIB: all of the new image is in the delta.
