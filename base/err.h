@@ -40,7 +40,7 @@
 	XX(TOO_BIG, 413, 65, "send less at once")                                              \
 	XX(RATE, 429, 75, "wait a moment and try again")                                       \
 	XX(BUSY, 503, 75, "try again in a moment")                                             \
-	XX(NO_SPACE, 507, 74, "free disk space; the work goes on by itself then")              \
+	XX(NO_SPACE, 507, 74, "free disk space and try again; services go on by themselves")   \
 	XX(NETWORK, 502, 69, "check the address and the network")                              \
 	XX(TIMEOUT, 504, 75, "try again; if it stays so, look at the other side's log")        \
 	XX(UNAVAILABLE, 503, 69, "the service is not running or still starting")               \
