@@ -207,7 +207,6 @@ static struct update_step healthy(struct state *s, const struct update_event *ev
 	struct update_step step = end(s, ev, UPDATE_CONFIRMED, "");
 
 	s->active = slot;
-	s->slot_flags[slot] = SLOT_WHOLE;
 	if (s->slot[slot].security_version > s->floor)
 		s->floor = s->slot[slot].security_version;
 	return step;
@@ -249,8 +248,7 @@ static struct update_step active_bad(struct state *s, const struct update_event 
 	/* Forgotten, so that the server's release is staged anew whatever rollout it came with; an
 	 * update under way goes on. */
 	if (!is_before_trial(s)) {
-		s->update = UPDATE_IDLE;
-		s->deadline_s = 0;
+		s->update = UPDATE_IDLE; /* none of these states has a deadline */
 		forget_target(s);
 	}
 	return step;

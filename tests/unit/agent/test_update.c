@@ -241,6 +241,9 @@ static void a_final_error_stops_at_once_and_a_temporary_one_never(void **state)
 	struct state s = at(UPDATE_FETCHING);
 	ev.code = E_CANCELLED;
 	assert_false(update_apply(&s, &ev).changed);
+	ev.code = E_SYSTEM; /* counts */
+	assert_true(update_apply(&s, &ev).changed);
+	assert_int_equal(s.update, UPDATE_FETCHING);
 }
 
 static void another_release_replaces_the_one_under_way_but_not_a_trial(void **state)
@@ -358,6 +361,198 @@ static void a_damaged_slot_hands_over_to_a_staged_release(void **state)
 	assert_int_equal(s.target_slot, SLOT_B);
 }
 
+/* The record after an event, every byte of it, and what the caller is told. */
+static void writes(const struct state *from, const struct update_event *ev,
+		   const struct state *want, bool report, enum update_act act)
+{
+	uint8_t raw[STATE_SIZE], raw_want[STATE_SIZE];
+	struct state s = *from;
+	struct update_step step = update_apply(&s, ev);
+
+	assert_true(step.changed);
+	assert_int_equal(step.report, report);
+	assert_int_equal(step.act, act);
+	state_encode(raw, &s);
+	state_encode(raw_want, want);
+	assert_memory_equal(raw, raw_want, sizeof(raw));
+}
+
+static struct state reason_is(struct state s, const char *text)
+{
+	snprintf(s.reason, sizeof(s.reason), "%s", text);
+	return s;
+}
+
+static struct state no_target(struct state s, enum update_state u)
+{
+	s.update = u;
+	s.deadline_s = 0;
+	s.target = (struct release_id){ "" };
+	s.target_slot = SLOT_NONE;
+	memset(s.rollout, 0, sizeof(s.rollout));
+	s.failures = s.tries_left = 0;
+	return s;
+}
+
+static void an_offer_forgets_all_of_the_update_before_it(void **state)
+{
+	struct update_event ev = event(EV_WANTED);
+
+	ev.target = third;
+	for (enum update_state u = 0; u < UPDATE_STATES; u++) {
+		if (u == UPDATE_TRIAL)
+			continue;
+		struct state s = reason_is(at(u), "of before");
+		s.failures = K - 1;
+		s.report_event = 7;
+		struct state want = no_target(s, UPDATE_OFFERED);
+		want.reason[0] = '\0';
+		want.report_event = 0;
+		want.deadline_s = NOW + UPDATE_OFFERED_S;
+		want.target = third;
+		memcpy(want.rollout, "r1", 3);
+		writes(&s, &ev, &want, false,
+		       u == UPDATE_FETCHING ? ACT_STOP_FETCH : ACT_NOTHING);
+	}
+}
+
+static void a_withdrawn_update_leaves_its_slot_and_the_word_why(void **state)
+{
+	struct update_event ev = event(EV_UNWANTED);
+
+	for (enum update_state u = UPDATE_OFFERED; u <= UPDATE_STAGED; u++) {
+		struct state s = at(u);
+		s.failures = K - 1;
+		struct state want = reason_is(no_target(s, UPDATE_IDLE), "no longer wanted");
+		writes(&s, &ev, &want, true,
+		       u == UPDATE_FETCHING ? ACT_STOP_FETCH : ACT_NOTHING);
+	}
+}
+
+/* Power may fail in the middle of the first write: nobody may then take the slot for what it was. */
+static void a_download_takes_the_name_and_the_flags_from_its_slot_first(void **state)
+{
+	static const uint8_t flags[] = { SLOT_WHOLE, SLOT_WHOLE | SLOT_BAD, SLOT_BAD };
+	struct update_event ev = event(EV_MAY_FETCH);
+
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		struct state s = at(UPDATE_OFFERED);
+		s.slot[SLOT_B] = third;
+		s.slot_flags[SLOT_B] = flags[i];
+		struct state want = s;
+		want.update = UPDATE_FETCHING;
+		want.deadline_s = NOW + UPDATE_FETCHING_S;
+		want.target_slot = SLOT_B;
+		want.slot[SLOT_B] = new;
+		want.slot_flags[SLOT_B] = 0;
+		writes(&s, &ev, &want, false, ACT_NOTHING);
+	}
+}
+
+static void what_is_staged_is_whole_and_its_failures_are_forgotten(void **state)
+{
+	struct update_event ev = event(EV_FETCHED);
+	struct state s = at(UPDATE_FETCHING);
+	s.failures = K - 1;
+	struct state want = s;
+	want.update = UPDATE_STAGED;
+	want.deadline_s = NOW + UPDATE_STAGED_S;
+	want.slot_flags[SLOT_B] = SLOT_WHOLE;
+	want.failures = 0;
+	writes(&s, &ev, &want, true, ACT_NOTHING);
+}
+
+static void a_trial_begins_with_all_its_tries_and_the_server_hears_of_it(void **state)
+{
+	struct update_event ev = event(EV_MAY_INSTALL);
+	struct state s = at(UPDATE_STAGED);
+	struct state want = s;
+	want.update = UPDATE_TRIAL;
+	want.deadline_s = NOW + UPDATE_TRIAL_S;
+	want.tries_left = UPDATE_TRIES;
+	writes(&s, &ev, &want, true, ACT_BOOT_TRIAL);
+
+	/* The same when what runs is damaged, which then is nothing to go back to. */
+	ev = event(EV_ACTIVE_BAD);
+	want = reason_is(want, "the reason");
+	want.active = SLOT_NONE;
+	want.slot_flags[SLOT_A] = SLOT_BAD;
+	writes(&s, &ev, &want, true, ACT_BOOT_TRIAL);
+}
+
+static void an_end_of_a_trial_keeps_what_was_wanted_until_the_server_knows(void **state)
+{
+	struct update_event ev = event(EV_HEALTHY);
+	struct state s = reason_is(at(UPDATE_TRIAL), "of before");
+	struct state want = reason_is(s, "");
+	want.update = UPDATE_CONFIRMED;
+	want.deadline_s = 0;
+	want.tries_left = 0;
+	want.target_slot = SLOT_NONE;
+	want.active = SLOT_B;
+	want.floor = 2;
+	writes(&s, &ev, &want, true, ACT_NOTHING);
+
+	struct state acked = no_target(want, UPDATE_IDLE);
+	ev = event(EV_ACKED);
+	writes(&want, &ev, &acked, false, ACT_NOTHING);
+
+	want = reason_is(s, "the reason");
+	want.update = UPDATE_ROLLED_BACK;
+	want.deadline_s = 0;
+	want.tries_left = 0;
+	want.target_slot = SLOT_NONE;
+	want.slot_flags[SLOT_B] = SLOT_WHOLE | SLOT_BAD;
+	ev = event(EV_UNHEALTHY);
+	writes(&s, &ev, &want, true, ACT_BOOT_ACTIVE);
+}
+
+static void a_damaged_slot_ends_no_update_that_is_under_way(void **state)
+{
+	struct update_event ev = event(EV_ACTIVE_BAD);
+
+	for (enum update_state u = 0; u < UPDATE_STATES; u++) {
+		if (u == UPDATE_STAGED || u == UPDATE_TRIAL)
+			continue;
+		bool under_way = u == UPDATE_OFFERED || u == UPDATE_FETCHING;
+		struct state s = at(u);
+		uint8_t damaged = s.active;
+		bool whole = u == UPDATE_CONFIRMED;
+		s.floor = 1;
+		struct state want =
+			reason_is(under_way ? s : no_target(s, UPDATE_IDLE), "the reason");
+		want.slot_flags[damaged] = SLOT_BAD;
+		want.active = whole ? slot_other(damaged) : SLOT_NONE;
+		writes(&s, &ev, &want, true, whole ? ACT_BOOT_ACTIVE : ACT_NOTHING);
+	}
+}
+
+static void only_a_whole_named_slot_that_is_not_being_replaced_is_fallen_back_to(void **state)
+{
+	struct state s = at(UPDATE_IDLE);
+
+	s.slot[SLOT_B] = new;
+	s.slot_flags[SLOT_B] = SLOT_WHOLE;
+	assert_true(update_can_fall_back(&s));
+	s.active = SLOT_NONE;
+	assert_false(update_can_fall_back(&s));
+	s.active = SLOT_A;
+	s.slot[SLOT_B] = (struct release_id){ .product = "", .security_version = 2 };
+	assert_false(update_can_fall_back(&s));
+	s = at(UPDATE_STAGED); /* the other one is whole, but was never healthy */
+	assert_false(update_can_fall_back(&s));
+}
+
+static void without_an_active_slot_none_is_found_damaged(void **state)
+{
+	struct state s;
+
+	state_init(&s);
+	struct state before = s;
+	assert_false(apply(&s, EV_ACTIVE_BAD).changed);
+	assert_memory_equal(&s, &before, sizeof(s));
+}
+
 /* It goes to the server and to `status`, as text. */
 static void a_reason_that_is_cut_stays_text(void **state)
 {
@@ -407,7 +602,7 @@ static void random_histories_never_leave_the_record_impossible(void **state)
 		/* What would boot is whole, and nothing is written to what runs. */
 		uint8_t slot = update_boot_slot(&s);
 		if (slot != SLOT_NONE)
-			assert_true(s.slot_flags[slot] & SLOT_WHOLE);
+			assert_int_equal(s.slot_flags[slot], SLOT_WHOLE);
 		if (s.update == UPDATE_FETCHING)
 			assert_true(s.target_slot != s.active && s.target_slot < SLOTS);
 	}
@@ -433,6 +628,17 @@ int main(void)
 		cmocka_unit_test(
 			a_damaged_slot_never_falls_back_below_the_floor_or_to_a_bad_one),
 		cmocka_unit_test(a_damaged_slot_hands_over_to_a_staged_release),
+		cmocka_unit_test(an_offer_forgets_all_of_the_update_before_it),
+		cmocka_unit_test(a_withdrawn_update_leaves_its_slot_and_the_word_why),
+		cmocka_unit_test(a_download_takes_the_name_and_the_flags_from_its_slot_first),
+		cmocka_unit_test(what_is_staged_is_whole_and_its_failures_are_forgotten),
+		cmocka_unit_test(a_trial_begins_with_all_its_tries_and_the_server_hears_of_it),
+		cmocka_unit_test(
+			an_end_of_a_trial_keeps_what_was_wanted_until_the_server_knows),
+		cmocka_unit_test(a_damaged_slot_ends_no_update_that_is_under_way),
+		cmocka_unit_test(
+			only_a_whole_named_slot_that_is_not_being_replaced_is_fallen_back_to),
+		cmocka_unit_test(without_an_active_slot_none_is_found_damaged),
 		cmocka_unit_test(a_reason_that_is_cut_stays_text),
 		cmocka_unit_test(random_histories_never_leave_the_record_impossible),
 	};
