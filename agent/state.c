@@ -60,13 +60,10 @@ struct release_text release_id_text(const struct release_id *r)
 	return t;
 }
 
-/* Texts are padded with zeros to a fixed size and may fill it. */
+/* Texts are padded with zeros, which are there already, to a fixed size and may fill it. */
 static void put_text(uint8_t *out, const char *s, size_t size)
 {
-	size_t n = strnlen(s, size);
-
-	memcpy(out, s, n);
-	memset(out + n, 0, size - n);
+	memcpy(out, s, strnlen(s, size));
 }
 
 static bool get_text(char *out, struct rd *r, size_t size)
@@ -101,7 +98,6 @@ static void put_release(uint8_t *out, const struct release_id *r)
 	memcpy(out + 128, r->manifest, SHA256_SIZE);
 	put_le64(out + 160, r->security_version);
 	put_le64(out + 168, r->data_schema);
-	memset(out + 176, 0, 16);
 }
 
 static bool get_release(struct release_id *out, struct rd *r)

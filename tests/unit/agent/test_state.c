@@ -100,6 +100,79 @@ static void parse_refuses_impossible_fields_with_a_right_checksum(void **state)
 	assert_fails(state_parse(&back, raw, sizeof(raw), &e), &e, E_FORMAT);
 }
 
+/* As a later version may write them: the checksum is right. */
+static void seal(uint8_t raw[static STATE_SIZE])
+{
+	sha256(raw + STATE_SIZE - SHA256_SIZE, raw, STATE_SIZE - SHA256_SIZE);
+}
+
+static void parse_refuses_other_magic_and_anything_where_zeros_belong(void **state)
+{
+	/* magic, reserved 4, reserved after the flags, behind a product, a release, a reason, the record */
+	static const size_t at[] = { 0, 4, 23, 128 + 20, 128 + 176, 768 + 20, 990 };
+	struct state s = sample(), back;
+	uint8_t raw[STATE_SIZE];
+	struct err e;
+
+	s.reason[10] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
+		state_encode(raw, &s);
+		raw[at[i]]++;
+		seal(raw);
+		assert_fails(state_parse(&back, raw, sizeof(raw), &e), &e, E_FORMAT);
+	}
+	state_encode(raw, &s);
+	seal(raw);
+	assert_ok(state_parse(&back, raw, sizeof(raw), &e), &e);
+}
+
+static void parse_takes_a_record_of_the_exact_size_only(void **state)
+{
+	struct state s = sample(), back;
+	uint8_t raw[STATE_SIZE + 1] = { 0 };
+	struct err e;
+
+	state_encode(raw, &s);
+	assert_fails(state_parse(&back, raw, STATE_SIZE - 1, &e), &e, E_FORMAT);
+	assert_fails(state_parse(&back, raw, STATE_SIZE + 1, &e), &e, E_FORMAT);
+}
+
+static void parse_takes_fields_at_their_bounds_and_refuses_them_beyond(void **state)
+{
+	struct state s = sample(), back;
+	uint8_t raw[STATE_SIZE];
+	struct err e;
+
+	s.tries_left = STATE_TRIES_MAX;
+	state_encode(raw, &s);
+	assert_ok(state_parse(&back, raw, sizeof(raw), &e), &e);
+	s.tries_left++;
+	state_encode(raw, &s);
+	assert_fails(state_parse(&back, raw, sizeof(raw), &e), &e, E_FORMAT);
+
+	s = sample();
+	s.target_slot = SLOT_NONE;
+	s.update = UPDATE_STATES;
+	state_encode(raw, &s);
+	assert_fails(state_parse(&back, raw, sizeof(raw), &e), &e, E_FORMAT);
+
+	/* The first of the states that are about something. */
+	s.update = UPDATE_OFFERED;
+	state_encode(raw, &s);
+	assert_ok(state_parse(&back, raw, sizeof(raw), &e), &e);
+	s.target = (struct release_id){ "" };
+	state_encode(raw, &s);
+	assert_fails(state_parse(&back, raw, sizeof(raw), &e), &e, E_FORMAT);
+}
+
+static void nothing_installed_has_no_text(void **state)
+{
+	struct release_id none = { "" }, one = sample().target;
+
+	assert_string_equal(release_id_text(&none).s, "");
+	assert_string_equal(release_id_text(&one).s, "acme-phone/1.1.0");
+}
+
 static void load_tells_a_new_handset_from_a_damaged_one(void **state)
 {
 	int dirfd = tmpdir_fd(state);
@@ -278,6 +351,10 @@ int main(void)
 		cmocka_unit_test(parse_gives_back_what_was_encoded),
 		cmocka_unit_test(parse_refuses_every_flipped_bit),
 		cmocka_unit_test(parse_refuses_impossible_fields_with_a_right_checksum),
+		cmocka_unit_test(parse_refuses_other_magic_and_anything_where_zeros_belong),
+		cmocka_unit_test(parse_takes_a_record_of_the_exact_size_only),
+		cmocka_unit_test(parse_takes_fields_at_their_bounds_and_refuses_them_beyond),
+		cmocka_unit_test(nothing_installed_has_no_text),
 		TMPDIR_TEST(load_tells_a_new_handset_from_a_damaged_one),
 		TMPDIR_TEST(load_survives_a_write_torn_anywhere),
 		TMPDIR_TEST(a_power_cut_while_saving_leaves_the_old_or_the_new_record),
