@@ -3,9 +3,12 @@
 #include "agent/trustdb.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "tests/support/fault.h"
 #include "tests/support/httpd_stub.h"
 #include "tests/support/repo.h"
 #include "tests/unit/agent/fixture.h"
+
+#include <sys/stat.h>
 
 #define DEVICE "0123456789abcdef0123456789abcdef"
 #define NONCE "00112233445566778899aabbccddeeff"
@@ -26,6 +29,7 @@ struct world {
 	char *manifest;
 	size_t manifest_n;
 	char manifest_path[80];
+	int missing_status; /* of what is not there */
 	uint8_t root_hash[2][SHA256_SIZE];
 };
 
@@ -36,14 +40,16 @@ static void serve(void *arg, const struct stub_request *q, struct stub_answer *a
 
 	if (strncmp(q->path, "/tuf/image/", 11) == 0)
 		f = repo_get(w->image.served, q->path + 11);
-	else if (strncmp(q->path, "/tuf/director/", 14) == 0)
+	else if (strncmp(q->path, "/tuf/director/", 14) == 0 &&
+		 strstr(q->path,
+			".root.json")) /* the rest comes in answers to check-ins only */
 		f = repo_get(w->director.served, q->path + 14);
 	else if (strcmp(q->path, w->manifest_path) == 0)
 		stub_serve(a, q, w->manifest, w->manifest_n);
 	if (f)
 		stub_serve(a, q, f->p, f->n);
 	else if (strcmp(q->path, w->manifest_path) != 0)
-		stub_text(a, 404, "");
+		stub_text(a, w->missing_status, "");
 }
 
 /* The manifest of the installed fixture is a real one. */
@@ -77,6 +83,7 @@ static struct world *world_new(void **state)
 	struct err e;
 
 	assert_non_null(w);
+	w->missing_status = 404;
 	take_manifest(w, state);
 	repo_init(&w->image);
 	repo_init(&w->director);
@@ -214,6 +221,192 @@ static void the_ticket_decides_which_roots_are_trusted(void **state)
 	unsigned before = stub_count(w->stub);
 	anchor(w);
 	assert_int_equal(stub_count(w->stub), before);
+	world_free(w);
+}
+
+static void another_ticket_is_never_held_for_the_one_that_was_anchored(void **state)
+{
+	struct world *w = world_new(state);
+	struct err e;
+
+	anchor(w);
+	for (unsigned which = 0; which < 2; which++) {
+		w->root_hash[which][SHA256_SIZE - 1] ^= 1;
+		assert_false(
+			trustdb_anchor(&w->db, w->https, w->root_hash[0], w->root_hash[1], &e));
+		w->root_hash[which][SHA256_SIZE - 1] ^= 1;
+	}
+	/* Nor is a record of which nothing is left. */
+	write_file_at(w->db.image_dirfd, "anchor", "", 0);
+	unsigned before = stub_count(w->stub);
+	anchor(w);
+	assert_int_equal(stub_count(w->stub), before + 1);
+	world_free(w);
+}
+
+static void what_a_cut_left_half_written_is_gone_after_the_next_start(void **state)
+{
+	struct world *w = world_new(state);
+	const int dirs[] = { w->db.image_dirfd, w->db.director_dirfd, w->db.want_dirfd };
+	struct trustdb again = TRUSTDB_INIT;
+	struct err e;
+
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+		write_file_at(dirs[i], ".tmp-1", "half", 4);
+	assert_ok(trustdb_open(&again, tmpdir_fd(state), &e), &e);
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+		assert_false(file_exists_at(dirs[i], ".tmp-1"));
+	trustdb_done(&again);
+	world_free(w);
+}
+
+static void a_folder_is_emptied_for_good_or_the_caller_hears_why_not(void **state)
+{
+	CLEANUP(fd_closep) int fd = -1;
+	int dirfd = tmpdir_fd(state);
+	struct err e;
+
+	assert_ok(dir_empty_at(dirfd, "never-made", &e), &e);
+	assert_ok(dir_open_at(&fd, dirfd, "x", 0700, &e), &e);
+	write_file_at(fd, "a", "1", 1);
+	write_file_at(fd, "b", "2", 1);
+	assert_ok(dir_empty_at(dirfd, "x", &e), &e);
+	assert_false(file_exists_at(fd, "a") || file_exists_at(fd, "b"));
+	/* A power cut must not bring the files back after the caller went on. */
+	fault_arm(FAULT_SYNC, 1);
+	bool ok = dir_empty_at(dirfd, "x", &e);
+	assert_true(fault_disarm());
+	assert_fails(ok, &e, E_SYSTEM);
+	assert_int_equal(mkdirat(fd, "y", 0700), 0);
+	assert_false(dir_empty_at(dirfd, "x", &e));
+}
+
+/* As servers answer that do not say what exists. */
+static void a_newer_root_that_may_not_be_seen_is_one_that_is_not_there(void **state)
+{
+	CLEANUP(wanted_freep) struct wanted *x = NULL;
+	struct world *w = world_new(state);
+	struct err e;
+
+	anchor(w);
+	w->missing_status = 403;
+	struct trustdb_input in = fresh(w);
+	assert_ok(trustdb_evaluate(&x, &w->db, &in, &e), &e);
+	assert_true(x->has_release);
+	world_free(w);
+}
+
+static void without_a_network_nothing_that_is_missing_is_asked_for(void **state)
+{
+	CLEANUP(wanted_freep) struct wanted *x = NULL;
+	struct world *w = world_new(state);
+	struct err e;
+
+	anchor(w);
+	struct trustdb_input in = fresh(w);
+	assert_ok(trustdb_evaluate(&x, &w->db, &in, &e), &e);
+	wanted_free(TAKE(x));
+	assert_ok(file_remove(w->db.want_dirfd, "release.json", &e), &e);
+	in = (struct trustdb_input){ .now_s = REPO_NOW, .device = DEVICE };
+	assert_fails(trustdb_evaluate(&x, &w->db, &in, &e), &e, E_NETWORK);
+	assert_null(x);
+	world_free(w);
+}
+
+static void a_director_may_want_no_release_at_all(void **state)
+{
+	CLEANUP(wanted_freep) struct wanted *x = NULL;
+	struct world *w = world_new(state);
+	struct err e;
+
+	anchor(w);
+	w->director.n_targets = 0;
+	repo_publish_all(&w->director);
+	struct trustdb_input in = fresh(w);
+	assert_ok(trustdb_evaluate(&x, &w->db, &in, &e), &e);
+	assert_false(x->has_release);
+	assert_null(x->manifest);
+	world_free(w);
+}
+
+/* What is expired is told apart: the server renews its own metadata, people renew roots. */
+static void who_can_end_an_expiry_is_said(void **state)
+{
+	CLEANUP(wanted_freep) struct wanted *x = NULL;
+	struct world *w = world_new(state);
+	struct err e;
+
+	anchor(w);
+	repo_role(&w->director, "timestamp")->expires_s = REPO_NOW + REPO_DAY;
+	repo_publish_all(&w->director);
+	struct trustdb_input in = fresh(w);
+	in.now_s = REPO_NOW + 2 * REPO_DAY;
+	assert_fails(trustdb_evaluate(&x, &w->db, &in, &e), &e, E_EXPIRED);
+	assert_string_equal(e.hint, TUF_HINT_ONLINE);
+	in.now_s = repo_role(&w->director, "root")->expires_s;
+	assert_fails(trustdb_evaluate(&x, &w->db, &in, &e), &e, E_EXPIRED);
+	assert_string_not_equal(e.hint, TUF_HINT_ONLINE);
+	/* Other refusals have nothing to do with it. */
+	in = fresh(w);
+	in.targets.n--;
+	assert_false(trustdb_evaluate(&x, &w->db, &in, &e));
+	assert_string_not_equal(e.hint, TUF_HINT_ONLINE);
+	world_free(w);
+}
+
+static void a_level_that_nobody_knows_is_refused(void **state)
+{
+	static const char path[] = "policies/base/1.json";
+	static const char custom[] =
+		"{\"valise\":{\"kind\":\"policy\",\"name\":\"base\",\"version\":1}}";
+	CLEANUP(wanted_freep) struct wanted *x = NULL;
+	struct world *w = world_new(state);
+	struct err e;
+
+	anchor(w);
+	repo_delegate(&w->image, "targets", "policies", 5, "policies/*/*");
+	repo_target(&w->image, "policies", path, "{}", custom);
+	repo_publish_all(&w->image);
+	repo_target(&w->director, "targets", path, "{}", custom);
+	repo_publish_all(&w->director);
+	struct trustdb_input in = fresh(w);
+	assert_ok(trustdb_evaluate(&x, &w->db, &in, &e), &e);
+	assert_int_equal(x->n_policies, 1);
+	assert_int_equal(x->policies[0].level, POLICY_FOR_GROUP);
+	wanted_free(TAKE(x));
+
+	repo_role(&w->director, "targets")->valise =
+		"{\"commands\":[],\"device\":\"" DEVICE "\",\"lease_s\":43200,"
+		"\"levels\":{\"base\":\"galaxy\"},\"nonce\":\"" NONCE
+		"\",\"rollout\":\"r1\",\"security_version_floor\":1}";
+	repo_publish_all(&w->director);
+	in = fresh(w);
+	assert_fails(trustdb_evaluate(&x, &w->db, &in, &e), &e, E_FORMAT);
+	assert_null(x);
+	world_free(w);
+}
+
+static void an_object_is_asked_for_only_if_its_length_is_known_and_fits(void **state)
+{
+	struct world *w = world_new(state);
+	struct tuf_hashes h = { .has_sha256 = true, .has_length = true };
+	unsigned before = stub_count(w->stub);
+	struct err e;
+
+	sha256(h.sha256, w->manifest, w->manifest_n);
+	h.length = w->manifest_n;
+	CLEANUP(buf_done) struct buf small = BUF_INIT(w->manifest_n - 1);
+	assert_fails(object_get(&small, w->https, &h, &e), &e, E_TOO_BIG);
+	CLEANUP(buf_done) struct buf ret = BUF_INIT(w->manifest_n);
+	h.has_length = false;
+	assert_fails(object_get(&ret, w->https, &h, &e), &e, E_FORMAT);
+	h.has_length = true;
+	h.has_sha256 = false;
+	assert_fails(object_get(&ret, w->https, &h, &e), &e, E_FORMAT);
+	assert_int_equal(stub_count(w->stub), before);
+	h.has_sha256 = true;
+	assert_ok(object_get(&ret, w->https, &h, &e), &e);
+	assert_int_equal(ret.n, w->manifest_n);
 	world_free(w);
 }
 
@@ -415,6 +608,15 @@ int main(void)
 		TMPDIR_TEST(what_both_repositories_want_is_wanted),
 		TMPDIR_TEST(metadata_is_stored_as_it_came),
 		TMPDIR_TEST(the_ticket_decides_which_roots_are_trusted),
+		TMPDIR_TEST(another_ticket_is_never_held_for_the_one_that_was_anchored),
+		TMPDIR_TEST(what_a_cut_left_half_written_is_gone_after_the_next_start),
+		TMPDIR_TEST(a_folder_is_emptied_for_good_or_the_caller_hears_why_not),
+		TMPDIR_TEST(a_newer_root_that_may_not_be_seen_is_one_that_is_not_there),
+		TMPDIR_TEST(without_a_network_nothing_that_is_missing_is_asked_for),
+		TMPDIR_TEST(a_director_may_want_no_release_at_all),
+		TMPDIR_TEST(who_can_end_an_expiry_is_said),
+		TMPDIR_TEST(a_level_that_nobody_knows_is_refused),
+		TMPDIR_TEST(an_object_is_asked_for_only_if_its_length_is_known_and_fits),
 		TMPDIR_TEST(a_director_for_another_device_or_checkin_is_refused),
 		TMPDIR_TEST(what_only_one_repository_says_does_not_count),
 		TMPDIR_TEST(a_flipped_bit_of_the_directors_texts_is_refused),
