@@ -6,6 +6,7 @@
 #include "tests/support/httpd_stub.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { NOW = 1795362060 };
@@ -268,6 +269,141 @@ static void a_changed_file_stops_the_phone_and_is_fetched_again(void **state)
 	world_end(&w);
 }
 
+static void the_files_are_those_of_the_bundles_that_hold(void **state)
+{
+	struct applied *a = NULL;
+	bool changed, waits;
+	struct world w;
+	struct err e;
+
+	world_start(&w, state);
+	want(&w, "base", 1, POLICY_FOR_ALL, base_1);
+	assert_ok(apply(&w, &a, &changed, &waits, &e), &e);
+	applied_free(TAKE(a));
+	want(&w, "sales", 1, POLICY_FOR_GROUP, sales_1);
+	assert_ok(apply(&w, &a, &changed, &waits, &e), &e);
+	applied_free(TAKE(a));
+	assert_ok(applied_load(&a, w.dirfd, &e), &e);
+	assert_int_equal(a->n, 2);
+	applied_free(TAKE(a));
+
+	/* A newer one takes the place of the older, and one taken away holds no more, also after a restart. */
+	want_nothing(&w);
+	want(&w, "base", 2, POLICY_FOR_ALL, base_2);
+	assert_ok(apply(&w, &a, &changed, &waits, &e), &e);
+	applied_free(TAKE(a));
+	assert_ok(applied_load(&a, w.dirfd, &e), &e);
+	assert_int_equal(a->n, 1);
+	assert_int_equal(memory_of(a), 768);
+	applied_free(TAKE(a));
+	assert_true(file_exists_at(w.dirfd, "=base@2.json"));
+	assert_false(file_exists_at(w.dirfd, "=base@1.json"));
+	assert_false(file_exists_at(w.dirfd, "=sales@1.json"));
+	world_end(&w);
+}
+
+static void another_level_of_the_same_bundle_is_remembered(void **state)
+{
+	struct applied *a = NULL;
+	bool changed, waits;
+	struct world w;
+	struct err e;
+
+	world_start(&w, state);
+	want(&w, "base", 1, POLICY_FOR_ALL, base_1);
+	assert_ok(apply(&w, &a, &changed, &waits, &e), &e);
+	applied_free(TAKE(a));
+	w.policies[0].level = POLICY_FOR_DEVICE;
+	assert_ok(apply(&w, &a, &changed, &waits, &e), &e);
+	assert_true(changed);
+	applied_free(TAKE(a));
+	assert_ok(applied_load(&a, w.dirfd, &e), &e);
+	assert_int_equal(a->levels[0], POLICY_FOR_DEVICE);
+	applied_free(a);
+	world_end(&w);
+}
+
+static void other_bytes_of_the_same_version_are_remembered(void **state)
+{
+	static const char again[] = BUNDLE("base", "1", "\"vm.memory_max_mib\":512");
+	struct applied *a = NULL;
+	bool changed, waits;
+	struct world w;
+	struct err e;
+
+	world_start(&w, state);
+	want(&w, "base", 1, POLICY_FOR_ALL, base_1);
+	assert_ok(apply(&w, &a, &changed, &waits, &e), &e);
+	applied_free(TAKE(a));
+	want_nothing(&w);
+	want(&w, "base", 1, POLICY_FOR_ALL, again);
+	assert_ok(apply(&w, &a, &changed, &waits, &e), &e);
+	assert_true(changed);
+	applied_free(TAKE(a));
+	assert_ok(applied_load(&a, w.dirfd, &e), &e);
+	assert_int_equal(memory_of(a), 512);
+	applied_free(a);
+	world_end(&w);
+}
+
+static void a_bundle_for_later_brings_back_none_that_was_taken_away(void **state)
+{
+	static const char later[] =
+		"{\"_type\":\"policy\",\"format\":1,\"issued_at\":\"2026-01-01T00:00:00Z\","
+		"\"name\":\"base\",\"not_before\":\"2027-01-01T00:00:00Z\","
+		"\"settings\":{\"vm.memory_max_mib\":128},\"version\":2}";
+	struct applied *a = NULL;
+	bool changed, waits;
+	struct world w;
+	struct err e;
+
+	world_start(&w, state);
+	want(&w, "base", 1, POLICY_FOR_ALL, base_1);
+	assert_ok(apply(&w, &a, &changed, &waits, &e), &e);
+	applied_free(TAKE(a));
+	want_nothing(&w);
+	assert_ok(apply(&w, &a, &changed, &waits, &e), &e);
+	applied_free(TAKE(a));
+	want(&w, "base", 2, POLICY_FOR_ALL, later);
+	assert_ok(apply(&w, &a, &changed, &waits, &e), &e);
+	assert_true(waits);
+	assert_int_equal(a->n, 0);
+	applied_free(a);
+	world_end(&w);
+}
+
+static void more_bundles_than_the_limit_are_refused(void **state)
+{
+	static struct wanted_policy many[LIMIT_POLICIES + 1];
+	struct applied *a = NULL;
+	bool changed, waits;
+	struct world w;
+	struct err e;
+
+	world_start(&w, state);
+	w.wanted.policies = many;
+	w.wanted.n_policies = ARRAY_SIZE(many);
+	assert_fails(apply(&w, &a, &changed, &waits, &e), &e, E_TOO_BIG);
+	assert_int_equal(stub_count(w.stub), 0);
+	world_end(&w);
+}
+
+/* It says which versions were applied: only its own damage is a reason to begin without it. */
+static void an_index_that_cannot_be_read_is_not_taken_for_a_damaged_one(void **state)
+{
+	struct applied *a = NULL;
+	bool changed, waits;
+	struct world w;
+	struct err e;
+
+	world_start(&w, state);
+	want(&w, "base", 1, POLICY_FOR_ALL, base_1);
+	assert_int_equal(mkdirat(w.dirfd, "index.json", 0700), 0);
+	assert_false(apply(&w, &a, &changed, &waits, &e));
+	assert_int_equal(stub_count(w.stub), 0);
+	world_end(&w);
+}
+
 struct applier {
 	const char *url;
 	int dirfd;
@@ -328,6 +464,12 @@ int main(void)
 		TMPDIR_TEST(what_was_not_signed_is_refused),
 		TMPDIR_TEST(a_bundle_for_later_leaves_the_present_one),
 		TMPDIR_TEST(a_changed_file_stops_the_phone_and_is_fetched_again),
+		TMPDIR_TEST(the_files_are_those_of_the_bundles_that_hold),
+		TMPDIR_TEST(another_level_of_the_same_bundle_is_remembered),
+		TMPDIR_TEST(other_bytes_of_the_same_version_are_remembered),
+		TMPDIR_TEST(a_bundle_for_later_brings_back_none_that_was_taken_away),
+		TMPDIR_TEST(more_bundles_than_the_limit_are_refused),
+		TMPDIR_TEST(an_index_that_cannot_be_read_is_not_taken_for_a_damaged_one),
 		TMPDIR_TEST(a_power_cut_leaves_the_old_set_or_the_new_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
