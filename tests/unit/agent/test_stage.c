@@ -38,6 +38,8 @@ struct world {
 	unsigned gets;
 	atomic_bool *cancel_after; /* set when cancel_at bytes were served; or NULL */
 	uint64_t cancel_at;
+	unsigned shorter,
+		longer; /* bytes that its answers lack, or that frames bring too many */
 
 	struct stage_progress progress;
 	struct stage stage;
@@ -118,6 +120,9 @@ static bool serve(void *ctx, const uint8_t digest[static SHA256_SIZE], uint64_t 
 		if (memcmp(o->sha256, digest, SHA256_SIZE) != 0)
 			continue;
 		assert_true(o->b.n == object_size && from < to && to <= object_size);
+		/* What is asked for up to the end is a table or a tree. */
+		unsigned longer = to < object_size ? w->longer : 0;
+		to -= w->shorter;
 		while (from < to) {
 			uint64_t n = to - from < 7001 ? to - from : 7001;
 
@@ -132,7 +137,7 @@ static bool serve(void *ctx, const uint8_t digest[static SHA256_SIZE], uint64_t 
 				atomic_store(w->cancel_after, true);
 			from += n;
 		}
-		return true;
+		return longer == 0 || sink(arg, "longer", longer, e);
 	}
 	return err_set(e, E_NOT_FOUND, "no such object");
 }
@@ -810,6 +815,44 @@ static void the_same_content_in_the_active_slot_is_copied(void **state)
 	world_free(new);
 }
 
+static void a_seed_of_another_length_is_not_taken(void **state)
+{
+	struct world *old = world_new(state, "1.0", 1048576);
+	struct world *new = world_new(state, "1.1", 1048576);
+	struct err e;
+
+	assert_ok(stage_run(&old->stage, &e), &e);
+	CLEANUP(fd_closep) int fd = openat(old->slot, "system", O_RDWR | O_CLOEXEC);
+	assert_int_equal(ftruncate(fd, DISK_BYTES + 1048576), 0);
+	fd_closep(&new->slot);
+	assert_ok(slot_open(&new->slot, tmpdir_fd(state), SLOT_B, &e), &e);
+	new->stage.slot_dirfd = new->slot;
+	new->stage.seed_dirfd = old->slot;
+	new->stage.seed = &old->release;
+	assert_ok(stage_run(&new->stage, &e), &e);
+	assert_slot_whole(new, new->slot);
+	world_free(old);
+	world_free(new);
+}
+
+static void answers_of_another_length_than_asked_for_are_refused(void **state)
+{
+	struct world *w = world_new(state, "1.0", 1048576);
+	struct err e;
+
+	w->shorter = 1;
+	assert_fails(stage_run(&w->stage, &e), &e, E_CORRUPT);
+	w->shorter = 0;
+	w->longer = 1;
+	assert_fails(stage_run(&w->stage, &e), &e, E_CORRUPT);
+	assert_non_null(strstr(e.text, "more bytes than asked for"));
+	assert_false(file_exists_at(w->slot, "release.json"));
+	w->longer = 0;
+	assert_ok(stage_run(&w->stage, &e), &e);
+	assert_slot_whole(w, w->slot);
+	world_free(w);
+}
+
 static void what_another_release_left_is_cleared_first(void **state)
 {
 	struct world *w = world_new(state, "1.0", 1048576);
@@ -954,6 +997,8 @@ int main(void)
 		TMPDIR_TEST(a_power_cut_at_any_write_of_a_delta_can_be_finished),
 		TMPDIR_TEST(room_is_checked_before_the_first_byte),
 		TMPDIR_TEST(the_same_content_in_the_active_slot_is_copied),
+		TMPDIR_TEST(a_seed_of_another_length_is_not_taken),
+		TMPDIR_TEST(answers_of_another_length_than_asked_for_are_refused),
 		TMPDIR_TEST(what_another_release_left_is_cleared_first),
 		TMPDIR_TEST(components_of_other_models_are_not_fetched),
 		TMPDIR_TEST(names_that_would_collide_in_a_slot_are_refused),

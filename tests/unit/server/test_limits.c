@@ -62,6 +62,53 @@ static void keys_do_not_pay_for_each_other(void **state)
 	rates_free(NULL);
 }
 
+static void many_keys_have_a_bucket_each(void **state)
+{
+	struct rates *r;
+	struct err e;
+	uint32_t wait;
+
+	(void)state;
+	assert_ok(rates_new(&r, 64, 12345, &e), &e);
+	for (uint32_t i = 0; i < 128; i++)
+		assert_true(rates_take(r, &i, sizeof(i), 1, 1, 1000, &wait));
+	for (uint32_t i = 0; i < 128; i++)
+		assert_false(rates_take(r, &i, sizeof(i), 1, 1, 1000, &wait));
+	rates_free(r);
+}
+
+static void a_new_key_takes_the_place_of_the_one_longest_idle(void **state)
+{
+	struct rates *r;
+	struct err e;
+	uint32_t wait;
+
+	(void)state;
+	assert_ok(rates_new(&r, 1, 12345, &e), &e); /* one row of eight */
+	for (uint32_t i = 0; i < 8; i++)
+		assert_true(rates_take(r, &i, sizeof(i), 1, 1, 1000 + i, &wait));
+	uint32_t first = 0, second = 1, ninth = 9;
+	assert_false(rates_take(r, &first, sizeof(first), 1, 1, 1010, &wait));
+	assert_true(rates_take(r, &ninth, sizeof(ninth), 1, 1, 1011, &wait));
+	assert_false(rates_take(r, &first, sizeof(first), 1, 1, 1012, &wait));
+	assert_true(rates_take(r, &second, sizeof(second), 1, 1, 1013, &wait));
+	rates_free(r);
+}
+
+static void nonces_are_forgotten_two_windows_later(void **state)
+{
+	struct nonces *n;
+	struct err e;
+
+	(void)state;
+	assert_ok(nonces_new(&n, 600, 64, 1, &e), &e);
+	assert_ok(nonces_add(n, "k", "a", 600 * 1000, &e), &e);
+	assert_fails(nonces_add(n, "k", "a", 1799 * 1000, &e), &e, E_AUTH);
+	assert_ok(nonces_add(n, "k", "a", 3000 * 1000, &e), &e);
+	assert_ok(nonces_add(n, "k", "a", 4200 * 1000, &e), &e);
+	nonces_free(n);
+}
+
 static void a_nonce_counts_once_within_the_window(void **state)
 {
 	struct nonces *n;
@@ -326,6 +373,9 @@ int main(void)
 		cmocka_unit_test(a_bucket_gives_its_burst_and_then_its_rate),
 		cmocka_unit_test(a_slow_rate_tells_how_long_to_wait),
 		cmocka_unit_test(keys_do_not_pay_for_each_other),
+		cmocka_unit_test(many_keys_have_a_bucket_each),
+		cmocka_unit_test(a_new_key_takes_the_place_of_the_one_longest_idle),
+		cmocka_unit_test(nonces_are_forgotten_two_windows_later),
 		cmocka_unit_test(a_nonce_counts_once_within_the_window),
 		cmocka_unit_test(a_full_table_of_nonces_fails_closed),
 		cmocka_unit_test(nonces_without_memory_fail_closed),

@@ -32,6 +32,18 @@ static void a_session_is_good_for_its_device_until_it_is_over(void **state)
 	assert_string_equal(device, DEVICE);
 }
 
+static void two_sessions_of_a_device_are_two(void **state)
+{
+	char a[SESSION_ID_SIZE], b[SESSION_ID_SIZE];
+	struct rng_fake rng;
+
+	rng_fake_init(&rng, 1);
+	session_make(a, DEVICE, OVER, &rng.base);
+	session_make(b, DEVICE, OVER, &rng.base);
+	assert_memory_equal(a, b, 44); /* device and end */
+	assert_string_not_equal(a, b);
+}
+
 /* The key is bound to the device's identity key and to every letter of the id: device, end and number. */
 static void another_id_or_identity_has_another_key(void **state)
 {
@@ -87,6 +99,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_session_is_good_for_its_device_until_it_is_over),
+		cmocka_unit_test(two_sessions_of_a_device_are_two),
 		cmocka_unit_test(another_id_or_identity_has_another_key),
 		cmocka_unit_test(what_is_no_session_is_refused),
 	};
