@@ -77,13 +77,13 @@ struct frame frame_read(const uint8_t *p, size_t n)
 	}
 }
 
-/* RFC 1071 */
-static uint16_t checksum(const uint8_t *p, size_t n, uint32_t sum)
+/* RFC 1071, of a header: whole words. */
+static uint16_t checksum(const uint8_t *p, size_t n)
 {
-	for (; n > 1; p += 2, n -= 2)
-		sum += be16(p);
-	if (n == 1)
-		sum += (uint32_t)p[0] << 8;
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < n; i += 2)
+		sum += be16(p + i);
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
 	return (uint16_t)~sum;
@@ -108,7 +108,7 @@ bool frame_answer(struct buf *out, const uint8_t *query, const void *payload, si
 	new_ip[9] = PROTO_UDP;
 	memcpy(new_ip + 12, ip + 16, 4);
 	memcpy(new_ip + 16, ip + 12, 4);
-	put_be16(new_ip + 10, checksum(new_ip, IP_SIZE, 0));
+	put_be16(new_ip + 10, checksum(new_ip, IP_SIZE));
 	memcpy(new_udp, udp + 2, 2);
 	memcpy(new_udp + 2, udp, 2);
 	/* The UDP checksum stays 0, "none", which IPv4 allows: nothing between us and the guest

@@ -74,6 +74,7 @@ static int open_gate(void **state UNUSED)
 	memset(&filter, 0, sizeof(filter));
 	snprintf(rule, sizeof(rule), "198.51.100.7:%u", port_allowed);
 	assert_ok(filter_add_rule(&filter, rule, &e), &e);
+	assert_ok(filter_add_rule(&filter, "listed:80", &e), &e);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	assert_ok(gate_start(&gate, fds[1], &filter, &e), &e);
 	close(fds[1]);
@@ -231,6 +232,48 @@ static void a_name_that_is_not_listed_is_refused_without_asking_anyone(void **st
 	assert_int_equal(got[ETH + IP + 8 + 3] & 15, DNS_REFUSED);
 }
 
+/* It reads what the guest sends: whoever takes it over has next to nothing. */
+static void the_gate_is_in_its_sandbox_before_it_reads_a_frame(void **state UNUSED)
+{
+	static const char *const lines[] = { "\nSeccomp:\t2\n", "\nNoNewPrivs:\t1\n",
+					     "\nCapEff:\t0000000000000000\n",
+					     "\nCapPrm:\t0000000000000000\n" };
+	CLEANUP(buf_done) struct buf status = BUF_INIT(65536);
+	uint8_t f[2048];
+	char path[32];
+	struct err e;
+
+	if (engine < 0)
+		skip();
+	send_arp();
+	next_frame(f);
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)gate);
+	assert_ok(read_file_at(AT_FDCWD, path, &status, &e), &e);
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+		assert_non_null(strstr(buf_str(&status), lines[i]));
+}
+
+static void a_name_that_is_listed_has_only_ipv4(void **state UNUSED)
+{
+	static const uint8_t query[] = { 0, 1,   1,   0,   0,   1,   0,   0, 0, 0,  0, 0,
+					 6, 'l', 'i', 's', 't', 'e', 'd', 0, 0, 28, 0, 1 };
+	uint8_t f[ETH + IP + 8 + sizeof(query)], got[2048], *udp = f + ETH + IP;
+
+	if (engine < 0)
+		skip();
+	put_ip(f, 17, NET_DNS, 8 + sizeof(query));
+	put16(udp, 5000);
+	put16(udp + 2, 53);
+	put16(udp + 4, (unsigned)(8 + sizeof(query)));
+	put16(udp + 6, 0);
+	memcpy(udp + 8, query, sizeof(query));
+	send_frame(f, sizeof(f));
+	next_frame(got);
+	/* No error, which would end the guest's search, and no address. */
+	assert_int_equal(got[ETH + IP + 8 + 3] & 15, DNS_OK);
+	assert_int_equal(got[ETH + IP + 8 + 7], 0);
+}
+
 static void a_frame_longer_than_any_ends_the_gate(void **state UNUSED)
 {
 	struct pollfd p = { .fd = engine, .events = POLLIN };
@@ -251,6 +294,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		GATE_TEST(allowed_addresses_answer_and_others_are_never_even_asked),
 		GATE_TEST(a_name_that_is_not_listed_is_refused_without_asking_anyone),
+		GATE_TEST(the_gate_is_in_its_sandbox_before_it_reads_a_frame),
+		GATE_TEST(a_name_that_is_listed_has_only_ipv4),
 		GATE_TEST(a_frame_longer_than_any_ends_the_gate),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,6 +90,7 @@ static void sizes_and_descriptors_are_checked_before_sending(void **state)
 	assert_fails(ipc_send(f->pair[0], IPC_SIGN_IMAGE, 1, big, sizeof(big), -1, &e), &e,
 		     E_TOO_BIG);
 	assert_fails(ipc_send(f->pair[0], IPC_PING, 1, "x", 1, -1, &e), &e, E_TOO_BIG);
+	assert_fails(ipc_send(f->pair[0], IPC_REFUSED, 1, "abc", 3, -1, &e), &e, E_TOO_BIG);
 	assert_fails(ipc_send(f->pair[0], IPC_VERIFY, 1, "x", 1, -1, &e), &e, E_INTERNAL);
 	assert_fails(ipc_send(f->pair[0], IPC_PING, 1, NULL, 0, 0, &e), &e, E_INTERNAL);
 }
@@ -149,6 +150,8 @@ static void hostile_messages_are_refused(void **state)
 	refused(f, all);
 	raw(fd, 0xffff, 0, 0, IPC_HEADER, 0);
 	refused(f, all);
+	assert_int_equal(send(fd, "VIPD\x01\0\0\0\0\0\0\0\0\0\0\0", IPC_HEADER, 0), IPC_HEADER);
+	refused(f, all);                        /* other magic */
 	raw(fd, IPC_PING, 1, 0, IPC_HEADER, 0); /* not zero */
 	refused(f, all);
 	raw(fd, IPC_PING, 0, 0, IPC_HEADER, 0); /* not expected */
@@ -181,6 +184,25 @@ static void a_message_beyond_the_limit_is_refused(void **state)
 	memcpy(p + 12, &n, 4);
 	assert_true(send(f->pair[0], p, sizeof(p), 0) == (ssize_t)sizeof(p));
 	refused(f, UINT32_MAX);
+}
+
+/* The part that arrives is as long as it says. */
+static void the_beginning_of_a_longer_message_is_none(void **state)
+{
+	struct fixture *f = *state;
+	static uint8_t p[IPC_HEADER + IPC_MAX + 1] = "VIPC";
+	uint32_t n = IPC_MAX;
+	uint16_t type = IPC_SIGN_IMAGE;
+
+	memcpy(p + 4, &type, 2);
+	memcpy(p + 12, &n, 4);
+	assert_true(send(f->pair[0], p, sizeof(p), 0) == (ssize_t)sizeof(p));
+	refused(f, UINT32_MAX);
+	assert_true(send(f->pair[0], p, sizeof(p) - 1, 0) == (ssize_t)sizeof(p) - 1);
+	struct ipc_msg m;
+	struct err e;
+	assert_ok(ipc_recv(&m, f->pair[1], &f->buf, UINT32_MAX, 1000, &e), &e);
+	assert_int_equal(m.n, IPC_MAX);
 }
 
 static void silence_and_ends_are_told_apart(void **state)
@@ -226,6 +248,7 @@ int main(void)
 		T(sizes_and_descriptors_are_checked_before_sending),
 		T(hostile_messages_are_refused),
 		T(a_message_beyond_the_limit_is_refused),
+		T(the_beginning_of_a_longer_message_is_none),
 		T(silence_and_ends_are_told_apart),
 		T(errors_travel_by_name),
 	};
