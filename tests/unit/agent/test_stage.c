@@ -338,6 +338,24 @@ static void a_power_cut_at_any_write_leaves_what_can_be_finished(void **state)
 	assert_true(n > 20);
 }
 
+/* The slot's folder when the old manifest goes; two components with their hash areas; the new manifest and the folder. */
+static void all_of_a_slot_is_durable_before_it_is_whole(void **state)
+{
+	enum { SYNCS = 1 + 2 * 2 + 2 };
+
+	for (unsigned n = 1; n <= SYNCS + 1; n++) {
+		struct world *w = world_new(state, "1.0", 1048576);
+		struct err e;
+
+		fault_arm(FAULT_SYNC, n);
+		bool ok = stage_run(&w->stage, &e);
+		assert_int_equal(fault_disarm(), n <= SYNCS);
+		assert_int_equal(ok, n > SYNCS);
+		assert_int_equal(file_exists_at(w->slot, "release.json"), n >= SYNCS);
+		world_free(w);
+	}
+}
+
 static void a_flipped_bit_in_the_slot_costs_one_frame(void **state)
 {
 	struct world *w = world_new(state, "1.0", 1048576);
@@ -982,6 +1000,7 @@ int main(void)
 		TMPDIR_TEST(a_second_run_asks_for_nothing),
 		TMPDIR_TEST(a_cut_anywhere_resumes_without_fetching_twice),
 		TMPDIR_TEST(a_power_cut_at_any_write_leaves_what_can_be_finished),
+		TMPDIR_TEST(all_of_a_slot_is_durable_before_it_is_whole),
 		TMPDIR_TEST(a_flipped_bit_in_the_slot_costs_one_frame),
 		TMPDIR_TEST(a_flipped_bit_in_an_object_is_never_written),
 		TMPDIR_TEST(a_delta_from_the_active_slot_spares_the_download),

@@ -297,6 +297,30 @@ static void a_server_without_ranges_will_do_for_the_whole_only(void **state)
 	assert_fails(fetch_range(&f, 1, OBJECT, &e), &e, E_CORRUPT);
 }
 
+static int whole_status;
+
+static void whole_without_length(void *arg, const struct stub_request *q, struct stub_answer *a)
+{
+	ignore_range(arg, q, a);
+	a->status = whole_status;
+	a->length = -1;
+}
+
+/* Nothing but the status says what it is then. */
+static void a_whole_without_a_length_is_taken_for_no_part(void **state)
+{
+	srv.twist = whole_without_length;
+	whole_status = 200;
+	assert_fails(fetch_range(&f, 1, OBJECT, &e), &e, E_CORRUPT);
+	assert_fails(fetch_range(&f, 0, OBJECT - 1, &e), &e, E_CORRUPT);
+	assert_int_equal(got_n, 0);
+	whole_status = 203;
+	assert_fails(fetch_range(&f, 0, OBJECT, &e), &e, E_CORRUPT);
+	assert_int_equal(got_n, 0);
+	whole_status = 200;
+	assert_ok(fetch_range(&f, 0, OBJECT, &e), &e);
+}
+
 static void never_end(void *arg, const struct stub_request *q, struct stub_answer *a)
 {
 	a->length = -1;
@@ -376,11 +400,40 @@ static void the_cancel_flag_stops_the_default_wait(void **state)
 	assert_int_equal(f.attempts, 1);
 }
 
+static bool cancelling_sink(void *arg, uint64_t offset, const void *p, size_t n,
+			    struct err *err)
+{
+	atomic_store(&cancel_later, true);
+	return sink(arg, offset, p, n, err);
+}
+
+static void the_cancel_flag_stops_it_between_two_pieces(void **state)
+{
+	cancel_later = false;
+	f.cancel = &cancel_later;
+	f.sink = cancelling_sink;
+	assert_fails(fetch_range(&f, 0, OBJECT, &e), &e, E_CANCELLED);
+	assert_true(got_n > 0 && got_n < OBJECT);
+	assert_int_equal(f.attempts, 1);
+}
+
+static void a_slow_beginning_is_given_time(void **state)
+{
+	piece_takes_ms = 1000;
+	f.min_rate = OBJECT;
+	f.min_rate_after_ms = 3600 * 1000;
+	assert_ok(fetch_range(&f, 0, OBJECT, &e), &e);
+	assert_int_equal(f.attempts, 1);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		CASE(a_whole_without_a_length_is_taken_for_no_part),
+		CASE(the_cancel_flag_stops_it_between_two_pieces),
+		CASE(a_slow_beginning_is_given_time),
 		CASE(the_whole_object_comes_in_one_request),
 		CASE(a_part_in_the_middle_is_asked_for_as_such),
 		CASE(an_empty_part_asks_nothing),

@@ -1,8 +1,13 @@
 #include "tests/support/unit.h"
 
+#include "proto/keyfile.h"
+#include "proto/seal.h"
 #include "proto/tuf_make.h"
 #include "server/online.h"
 #include "server/sign.h"
+#include "tests/support/fault.h"
+
+#include <unistd.h>
 
 static struct err e;
 
@@ -22,6 +27,54 @@ static void nothing_follows_at_first(void **state)
 		assert_null(k.next[i]);
 		assert_false(k.public.has_next[i]);
 	}
+}
+
+/* Whatever the keys sign is pinned in handsets: the one thing that must not happen to them is to be made anew. */
+static void keys_that_are_there_are_never_made_anew(void **state)
+{
+	CLEANUP(online_done) struct online_keys before = { .secret = { NULL } };
+	CLEANUP(online_done) struct online_keys after = { .secret = { NULL } };
+
+	assert_ok(online_create(tmpdir_fd(state), rng(), true, &e), &e);
+	assert_ok(online_load(&before, tmpdir_fd(state), &e), &e);
+	assert_fails(online_create(tmpdir_fd(state), rng(), true, &e), &e, E_EXISTS);
+	/* One that is missing is made beside the others, as after a cut. */
+	assert_int_equal(unlinkat(tmpdir_fd(state), "director-targets.key", 0), 0);
+	assert_ok(online_create(tmpdir_fd(state), rng(), false, &e), &e);
+	assert_ok(online_load(&after, tmpdir_fd(state), &e), &e);
+	for (int i = 0; i < ONLINE_N; i++)
+		assert_int_equal(memcmp(before.public.key[i], after.public.key[i],
+					SIG_PUBLIC_SIZE) != 0,
+				 i == ONLINE_DIRECTOR_TARGETS);
+}
+
+static void a_promotion_is_told_only_when_it_is_durable(void **state)
+{
+	bool made;
+
+	assert_ok(online_create(tmpdir_fd(state), rng(), true, &e), &e);
+	assert_ok(online_create_next(tmpdir_fd(state), ONLINE_IMAGE_TIMESTAMP, rng(), &made,
+				     &e),
+		  &e);
+	fault_arm(FAULT_SYNC, 1);
+	bool ok = online_promote(tmpdir_fd(state), ONLINE_IMAGE_TIMESTAMP, &e);
+	assert_true(fault_disarm());
+	assert_fails(ok, &e, E_SYSTEM);
+}
+
+static void a_key_of_another_kind_is_none(void **state)
+{
+	CLEANUP(online_done) struct online_keys k = { .secret = { NULL } };
+	CLEANUP(buf_done) struct buf text = BUF_INIT(LIMIT_SECRET_FILE);
+	CLEANUP(secret_freep) struct secret *key = NULL;
+	struct keyfile_info info = { .type = KEYFILE_X25519, .role = "director-targets" };
+
+	assert_ok(online_create(tmpdir_fd(state), rng(), true, &e), &e);
+	assert_ok(seal_new(&key, info.public, rng(), &e), &e);
+	assert_ok(keyfile_encode(&text, &info, key, NULL, NULL, rng(), &e), &e);
+	assert_int_equal(unlinkat(tmpdir_fd(state), "director-targets.key", 0), 0);
+	write_file_at(tmpdir_fd(state), "director-targets.key", text.p, text.n);
+	assert_fails(online_load(&k, tmpdir_fd(state), &e), &e, E_FORMAT);
 }
 
 static void a_key_that_follows_waits_beside_the_old_one_and_takes_its_place(void **state)
@@ -155,6 +208,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TMPDIR_TEST(nothing_follows_at_first),
+		TMPDIR_TEST(keys_that_are_there_are_never_made_anew),
+		TMPDIR_TEST(a_promotion_is_told_only_when_it_is_durable),
+		TMPDIR_TEST(a_key_of_another_kind_is_none),
 		TMPDIR_TEST(a_key_that_follows_waits_beside_the_old_one_and_takes_its_place),
 		TMPDIR_TEST(a_damaged_key_that_follows_stops_the_start),
 		TMPDIR_TEST(the_request_says_which_key_signs),

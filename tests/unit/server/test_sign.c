@@ -3,6 +3,7 @@
 
 #include "base/io.h"
 #include "base/text.h"
+#include "proto/policy.h"
 #include "proto/tuf_make.h"
 #include "proto/uptane.h"
 #include "server/ipc.h"
@@ -204,7 +205,12 @@ static void what_is_no_director_request_is_not_signed(void **state)
 	WITH(r.release.size = 0);
 	WITH(r.release.number = 0);
 	WITH(r.release.number = UINT64_MAX);
+	WITH(r.release.size = UINT64_MAX);
+	WITH(r.release.level = 1);
 	WITH(r.security_floor = 3); /* a release below the floor */
+	WITH((r.has_release = false, r.security_floor = UINT64_MAX));
+	WITH(r.policies[0].number = 0);
+	WITH(r.policies[0].level = POLICY_FOR_DEVICE + 1);
 	WITH(snprintf(r.policies[0].version, sizeof(r.policies[0].version), "1"));
 	WITH(r.policies[0].name[0] = '.');
 #undef WITH
