@@ -16,6 +16,7 @@
 enum {
 	CHUNK = 4 << 20,      /* new bytes matched at a time */
 	DROP_AFTER = 8 << 20, /* bytes that were looked at */
+	CODE_THREADS = 8, /* a frame of noise takes 80 MiB: models, Zstandard, coded bytes */
 	MIXED_MAX = 32 << 20, /* inserted bytes up to which all are mixed: half a minute */
 };
 
@@ -398,7 +399,8 @@ static bool code_or_hash(void *ctx, size_t index, unsigned thread UNUSED, struct
 
 static bool code_all(struct create *c, struct err *e)
 {
-	struct tasks t = { .threads = c->job->threads,
+	struct tasks t = { .threads = c->job->threads < CODE_THREADS ? c->job->threads
+								     : CODE_THREADS,
 			   .run = code_or_hash,
 			   .progress = task_progress,
 			   .ctx = c };

@@ -4,10 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DROP_AFTER = 64 << 20 };
+enum {
+	DROP_AFTER = 64 << 20, /* bytes that all threads have touched */
+	TELL_AFTER = 1 << 20,  /* a thread tells the others of so many at a time */
+};
 
-static const uint8_t *old_around(const struct encoding *c, uint64_t from, size_t n,
-				 uint8_t *room, struct err *e)
+static const uint8_t *old_around(struct encoding *c, uint64_t from, size_t n, uint8_t *room,
+				 struct err *e)
 {
 	size_t before = from < CODE_BEFORE ? (size_t)from : CODE_BEFORE;
 
@@ -18,7 +21,7 @@ static const uint8_t *old_around(const struct encoding *c, uint64_t from, size_t
 	return room + CODE_BEFORE;
 }
 
-static bool code_adds(const struct encoding *c, struct coder *coder, struct models *m,
+static bool code_adds(struct encoding *c, struct coder *coder, struct models *m,
 		      const struct op *op, const uint8_t *p, uint64_t address, struct err *e)
 {
 	code_add_start(m, op, address);
@@ -47,7 +50,7 @@ static bool code_bulks(struct coder *coder, struct models *m, const struct op *o
 	return true;
 }
 
-static bool code_op_body(const struct encoding *c, struct coder *coder, struct models *m,
+static bool code_op_body(struct encoding *c, struct coder *coder, struct models *m,
 			 const struct op *op, const uint8_t *p, uint64_t address, struct err *e)
 {
 	if (op->kind == OP_ADD)
@@ -66,7 +69,7 @@ static bool code_op_body(const struct encoding *c, struct coder *coder, struct m
 	return true;
 }
 
-static bool code_heads(const struct encoding *c, struct coder *coder, struct models *m,
+static bool code_heads(struct encoding *c, struct coder *coder, struct models *m,
 		       struct frame *f, struct op *ops, struct err *e)
 {
 	uint64_t streams = 0, left = f->bytes;
@@ -104,7 +107,20 @@ static uint64_t touched_by(const struct op *op, uint64_t *old_at)
 	return 2 * (uint64_t)op->n + (near ? 0 : SIGHT_WINDOW);
 }
 
-static bool code_bodies(const struct encoding *c, struct coder *coder, struct models *m,
+/* Pages are given back before those of all threads are too many. */
+static void tell_touched(struct encoding *c, uint64_t *touched)
+{
+	uint64_t n = *touched, all;
+
+	if (n < TELL_AFTER)
+		return;
+	*touched = 0;
+	all = __atomic_add_fetch(&c->touched, n, __ATOMIC_RELAXED);
+	if (all / DROP_AFTER != (all - n) / DROP_AFTER)
+		sight_drop_all(c->sight);
+}
+
+static bool code_bodies(struct encoding *c, struct coder *coder, struct models *m,
 			const struct frame *f, const struct op *ops, struct err *e)
 {
 	uint64_t streams = 0, touched = 0, old_at = 0;
@@ -126,10 +142,7 @@ static bool code_bodies(const struct encoding *c, struct coder *coder, struct mo
 				      : code_op_body(c, coder, m, op, bytes, address, e)))
 				return false;
 			touched += touched_by(op, &old_at);
-			if (touched > DROP_AFTER) {
-				sight_drop_all(c->sight);
-				touched = 0;
-			}
+			tell_touched(c, &touched);
 			bytes += op->n;
 			address += op->n;
 		}
@@ -138,8 +151,8 @@ static bool code_bodies(const struct encoding *c, struct coder *coder, struct mo
 	return true;
 }
 
-static bool encode(const struct encoding *c, struct frame *f, struct op *ops,
-		   struct coder *coder, struct models *m, struct err *e)
+static bool encode(struct encoding *c, struct frame *f, struct op *ops, struct coder *coder,
+		   struct models *m, struct err *e)
 {
 	if (!code_heads(c, coder, m, f, ops, e) ||
 	    !code_body_start(m, c->cut->pieces + f->first_piece, f->n_pieces, ops, f->n_ops,
@@ -150,7 +163,7 @@ static bool encode(const struct encoding *c, struct frame *f, struct op *ops,
 	return coder_ok(coder, e);
 }
 
-bool encode_frame(const struct encoding *c, struct frame *f, struct buf *out,
+bool encode_frame(struct encoding *c, struct frame *f, struct buf *out,
 		  uint64_t cost[static DELTA_KINDS], struct err *e)
 {
 	CLEANUP(models_freep) struct models *m = NULL;

@@ -11,11 +11,12 @@ struct encoding {
 	struct sight *sight;
 	const struct cutter *cut; /* finished */
 	bool bulk;                /* so much to insert that mixing would take too long */
+	uint64_t touched;         /* internal: mapped bytes; atomic */
 };
 
 /* The coded bytes of a frame are added to *out, their cost by kind (coder.h) to cost.  The frame's runs are used
  * up. */
-bool encode_frame(const struct encoding *c, struct frame *f, struct buf *out,
+bool encode_frame(struct encoding *c, struct frame *f, struct buf *out,
 		  uint64_t cost[static DELTA_KINDS], struct err *e) MUST_USE;
 
 #endif

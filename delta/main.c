@@ -571,7 +571,7 @@ static const struct cli_opt common_opts[] = {
 };
 
 static const struct cli_opt create_opts[] = {
-	{ "threads", 't', "N", "threads to use (default: one per core)", CLI_UINT,
+	{ "threads", 't', "N", "threads to use (default: one per core, at most 16)", CLI_UINT,
 	  &opt_threads },
 	{ "quiet", 'q', NULL, "no progress bar", CLI_FLAG, &opt_quiet },
 	{ 0 },

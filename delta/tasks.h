@@ -24,7 +24,8 @@ struct tasks {
 	pthread_mutex_t lock;
 };
 
-enum { TASKS_THREADS_MAX = 64 };
+/* Each may have 32 MiB of an image mapped, and all of it is to stay below 1 GiB. */
+enum { TASKS_THREADS_MAX = 16 };
 
 bool tasks_run(struct tasks *t, struct err *e) MUST_USE;
 

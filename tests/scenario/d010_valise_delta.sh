@@ -153,7 +153,7 @@ fails 64 'name another file' "$tool" create old new ./new
 fails 64 'name another file' "$tool" apply old delta old
 fails 64 'name another file' "$tool" apply old delta delta
 fails 64 'table or json' "$tool" create -o xml old new d
-fails 64 'at most 64' "$tool" create -t 99999999999 old new d
+fails 64 'at most 16' "$tool" create -t 99999999999 old new d
 mkdir folder
 fails 64 'folder is no file' "$tool" create folder new d
 fails 64 'folder is no file' "$tool" create old folder d
