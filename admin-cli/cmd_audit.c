@@ -39,9 +39,9 @@ const struct cli_opt audit_verify_opts[] = {
 
 static const struct out_col cols[] = {
 	{ "N", "n", OUT_TEXT },
-	{ "AT", "at", OUT_TIME },
+	{ "AT", "at", OUT_WHOLE },
 	{ "ACTOR", "actor", OUT_TEXT },
-	{ "WHAT", "verb", OUT_TEXT },
+	{ "WHAT", "verb", OUT_WHOLE },
 	{ "SUBJECT", "subject", OUT_TEXT },
 	{ "DETAIL", "detail", OUT_PROSE },
 };

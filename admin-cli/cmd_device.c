@@ -21,17 +21,17 @@ static const struct out_col list_cols[] = {
 	{ "ID", "id", OUT_ID },
 	{ "NAME", "name", OUT_TEXT },
 	{ "MODEL", "model", OUT_TEXT },
-	{ "STATE", "state", OUT_TEXT },
+	{ "STATE", "state", OUT_WHOLE },
 	{ "GROUPS", "groups", OUT_LIST },
-	{ "UPDATE", "update", OUT_TEXT },
+	{ "UPDATE", "update", OUT_WHOLE },
 	{ "RUNS", "release.applied", OUT_TEXT },
 	{ "WANTED", "release.wanted", OUT_TEXT },
-	{ "LAST SEEN", "last_seen_at", OUT_TIME },
+	{ "LAST SEEN", "last_seen_at", OUT_WHOLE },
 };
 static const struct out_col item_cols[] = {
 	{ "id", "id", OUT_TEXT },
 	{ "fingerprint", "fingerprint", OUT_TEXT },
-	{ "keys since", "key_since", OUT_TIME },
+	{ "keys since", "key_since", OUT_WHOLE },
 	{ "keys changed", "key_changes", OUT_TEXT },
 	{ "state", "state", OUT_TEXT },
 	{ "name", "name", OUT_TEXT },
@@ -39,8 +39,8 @@ static const struct out_col item_cols[] = {
 	{ "serial", "serial", OUT_TEXT },
 	{ "groups", "groups", OUT_LIST },
 	{ "attributes", "attributes", OUT_PAIRS },
-	{ "enrolled", "enrolled_at", OUT_TIME },
-	{ "last seen", "last_seen_at", OUT_TIME },
+	{ "enrolled", "enrolled_at", OUT_WHOLE },
+	{ "last seen", "last_seen_at", OUT_WHOLE },
 	{ "agent", "agent", OUT_TEXT },
 	{ "update", "update", OUT_TEXT },
 	{ "slot", "slot", OUT_TEXT },
@@ -58,8 +58,8 @@ static const struct out_col policy_cols[] = {
 	{ "APPLIED", "applied", OUT_TEXT },
 };
 static const struct out_col event_cols[] = {
-	{ "AT", "at", OUT_TIME },           { "KIND", "kind", OUT_TEXT },
-	{ "RELEASE", "release", OUT_TEXT }, { "STATE", "state", OUT_TEXT },
+	{ "AT", "at", OUT_WHOLE },          { "KIND", "kind", OUT_WHOLE },
+	{ "RELEASE", "release", OUT_TEXT }, { "STATE", "state", OUT_WHOLE },
 	{ "REASON", "reason", OUT_PROSE },
 };
 

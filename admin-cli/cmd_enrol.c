@@ -31,12 +31,12 @@ const struct cli_opt enrol_new_opts[] = {
 };
 static const struct out_col list_cols[] = {
 	{ "ID", "id", OUT_TEXT },
-	{ "STATE", "state", OUT_TEXT },
+	{ "STATE", "state", OUT_WHOLE },
 	{ "GROUPS", "groups", OUT_LIST },
-	{ "APPROVAL", "approval", OUT_TEXT },
+	{ "APPROVAL", "approval", OUT_WHOLE },
 	{ "SERIAL", "serial", OUT_TEXT },
 	{ "TRIES", "tries", OUT_TEXT },
-	{ "EXPIRES", "expires_at", OUT_TIME },
+	{ "EXPIRES", "expires_at", OUT_WHOLE },
 	{ "DEVICE", "device", OUT_ID },
 };
 

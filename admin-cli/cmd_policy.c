@@ -31,8 +31,8 @@ const struct cli_opt policy_list_opts[] = {
 
 static const struct out_col pending_cols[] = {
 	{ "NAME", "name", OUT_TEXT },      { "VERSION", "version", OUT_TEXT },
-	{ "STATE", "state", OUT_TEXT },    { "PROPOSED", "proposed_at", OUT_TIME },
-	{ "BY", "proposed_by", OUT_TEXT }, { "UNTIL", "expires_at", OUT_TIME },
+	{ "STATE", "state", OUT_WHOLE },   { "PROPOSED", "proposed_at", OUT_WHOLE },
+	{ "BY", "proposed_by", OUT_TEXT }, { "UNTIL", "expires_at", OUT_WHOLE },
 };
 static const struct out_col list_cols[] = {
 	{ "NAME", "name", OUT_TEXT },
@@ -41,7 +41,7 @@ static const struct out_col list_cols[] = {
 	{ "WANTED", "wanted", OUT_TEXT },
 	{ "DELIVERED", "delivered", OUT_TEXT },
 	{ "APPLIED", "applied", OUT_TEXT },
-	{ "PUBLISHED", "published_at", OUT_TIME },
+	{ "PUBLISHED", "published_at", OUT_WHOLE },
 };
 static const struct out_col item_cols[] = {
 	{ "policy", "name", OUT_TEXT },
@@ -51,11 +51,11 @@ static const struct out_col item_cols[] = {
 	{ "devices that want it", "wanted", OUT_TEXT },
 	{ "delivered to", "delivered", OUT_TEXT },
 	{ "applied by", "applied", OUT_TEXT },
-	{ "published", "published_at", OUT_TIME },
+	{ "published", "published_at", OUT_WHOLE },
 	{ "by", "published_by", OUT_TEXT },
-	{ "proposed", "proposed_at", OUT_TIME },
+	{ "proposed", "proposed_at", OUT_WHOLE },
 	{ "by", "proposed_by", OUT_TEXT },
-	{ "until", "expires_at", OUT_TIME },
+	{ "until", "expires_at", OUT_WHOLE },
 	{ "signatures needed", "signatures.threshold", OUT_TEXT },
 	{ "signed by keys", "signatures.signed", OUT_LIST },
 	{ "other keys", "signatures.missing", OUT_LIST },

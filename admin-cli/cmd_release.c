@@ -20,16 +20,16 @@ const struct cli_opt release_list_opts[] = {
 
 static const struct out_col pending_cols[] = {
 	{ "PRODUCT", "product", OUT_TEXT }, { "VERSION", "version", OUT_TEXT },
-	{ "STATE", "state", OUT_TEXT },     { "PROPOSED", "proposed_at", OUT_TIME },
-	{ "BY", "proposed_by", OUT_TEXT },  { "UNTIL", "expires_at", OUT_TIME },
+	{ "STATE", "state", OUT_WHOLE },    { "PROPOSED", "proposed_at", OUT_WHOLE },
+	{ "BY", "proposed_by", OUT_TEXT },  { "UNTIL", "expires_at", OUT_WHOLE },
 };
 static const struct out_col list_cols[] = {
 	{ "PRODUCT", "product", OUT_TEXT },
 	{ "VERSION", "version", OUT_TEXT },
 	{ "SECURITY", "security_version", OUT_TEXT },
 	{ "DOWNLOAD", "download_size", OUT_BYTES },
-	{ "STATE", "state", OUT_TEXT },
-	{ "PUBLISHED", "published_at", OUT_TIME },
+	{ "STATE", "state", OUT_WHOLE },
+	{ "PUBLISHED", "published_at", OUT_WHOLE },
 	{ "BY", "published_by", OUT_TEXT },
 };
 static const struct out_col item_cols[] = {
@@ -43,12 +43,12 @@ static const struct out_col item_cols[] = {
 	{ "components", "release.components", OUT_LIST },
 	{ "models", "release.models", OUT_LIST },
 	{ "health deadline, s", "release.health.deadline_s", OUT_TEXT },
-	{ "published", "published_at", OUT_TIME },
+	{ "published", "published_at", OUT_WHOLE },
 	{ "by", "published_by", OUT_TEXT },
-	{ "withdrawn", "withdrawn_at", OUT_TIME },
-	{ "proposed", "proposed_at", OUT_TIME },
+	{ "withdrawn", "withdrawn_at", OUT_WHOLE },
+	{ "proposed", "proposed_at", OUT_WHOLE },
 	{ "by", "proposed_by", OUT_TEXT },
-	{ "until", "expires_at", OUT_TIME },
+	{ "until", "expires_at", OUT_WHOLE },
 	{ "signatures needed", "signatures.threshold", OUT_TEXT },
 	{ "signed by keys", "signatures.signed", OUT_LIST },
 	{ "other keys", "signatures.missing", OUT_LIST },
@@ -58,7 +58,7 @@ static const struct out_col delta_cols[] = {
 	{ "DELTA OF", "component", OUT_TEXT },
 	{ "FROM", "from", OUT_TEXT },
 	{ "DEVICES", "devices", OUT_TEXT },
-	{ "STATE", "state", OUT_TEXT },
+	{ "STATE", "state", OUT_WHOLE },
 	{ "%", "percent", OUT_TEXT },
 	{ "SIZE", "size", OUT_BYTES },
 	{ "INSTEAD OF", "full_size", OUT_BYTES },

@@ -7,13 +7,13 @@ static const struct out_col cols[] = {
 	{ "PRODUCT", "product", OUT_TEXT },
 	{ "VERSION", "version", OUT_TEXT },
 	{ "TARGET", "target", OUT_TARGET },
-	{ "STATE", "state", OUT_TEXT },
+	{ "STATE", "state", OUT_WHOLE },
 	{ "REACHED", "reached", OUT_TEXT },
 	{ "GRANTED", "granted", OUT_TEXT },
 	{ "DELIVERED", "delivered", OUT_TEXT },
 	{ "APPLIED", "applied", OUT_TEXT },
 	{ "FAILED", "failed", OUT_TEXT },
-	{ "STARTED", "created_at", OUT_TIME },
+	{ "STARTED", "created_at", OUT_WHOLE },
 };
 static const struct out_col item_cols[] = {
 	{ "rollout", "id", OUT_TEXT },
@@ -27,7 +27,7 @@ static const struct out_col item_cols[] = {
 	{ "applied", "applied", OUT_TEXT },
 	{ "failed", "failed", OUT_TEXT },
 	{ "superseded", "superseded", OUT_TEXT },
-	{ "started", "created_at", OUT_TIME },
+	{ "started", "created_at", OUT_WHOLE },
 	{ "by", "created_by", OUT_TEXT },
 };
 

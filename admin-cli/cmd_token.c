@@ -18,17 +18,17 @@ static const struct out_col list_cols[] = {
 	{ "ID", "id", OUT_TEXT },
 	{ "NAME", "name", OUT_TEXT },
 	{ "SCOPES", "scopes", OUT_LIST },
-	{ "CREATED", "created_at", OUT_TIME },
-	{ "EXPIRES", "expires_at", OUT_TIME },
-	{ "LAST USED", "last_used_at", OUT_TIME },
-	{ "REVOKED", "revoked_at", OUT_TIME },
+	{ "CREATED", "created_at", OUT_WHOLE },
+	{ "EXPIRES", "expires_at", OUT_WHOLE },
+	{ "LAST USED", "last_used_at", OUT_WHOLE },
+	{ "REVOKED", "revoked_at", OUT_WHOLE },
 };
 static const struct out_col item_cols[] = {
 	{ "id", "id", OUT_TEXT },
 	{ "name", "name", OUT_TEXT },
 	{ "scopes", "scopes", OUT_LIST },
-	{ "expires", "expires_at", OUT_TIME },
-	{ "revoked", "revoked_at", OUT_TIME },
+	{ "expires", "expires_at", OUT_WHOLE },
+	{ "revoked", "revoked_at", OUT_WHOLE },
 	{ "token", "token", OUT_TEXT },
 };
 

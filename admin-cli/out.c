@@ -280,7 +280,7 @@ static bool may_give_way(const struct out_table *t, size_t col, size_t width)
 {
 	enum out_kind kind = t->cols[col].kind;
 
-	return kind != OUT_TIME && kind != OUT_ID && kind != OUT_BYTES && !is_prose(t, col) &&
+	return kind != OUT_WHOLE && kind != OUT_ID && kind != OUT_BYTES && !is_prose(t, col) &&
 	       width > OUT_SHORT && width > width_of(t->cols[col].title);
 }
 

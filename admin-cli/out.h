@@ -15,7 +15,7 @@
 
 enum out_kind {
 	OUT_TEXT,  /* texts, numbers, booleans as they are */
-	OUT_TIME,  /* RFC 3339 as it is; never shortened */
+	OUT_WHOLE, /* the same; never shortened: times, words of a fixed set */
 	OUT_PROSE, /* sentences of the last column, never shortened: a terminal folds them */
 	OUT_BYTES, /* 12.3 MB */
 	OUT_ID,    /* first 12 characters */
@@ -53,7 +53,7 @@ struct out_style out_style(FILE *f);
 
 /* Titles (bold with color) and rows, columns aligned by code points; the last is not padded.  Where that is
  * wider than style.columns the widest columns give way, down to their titles and OUT_SHORT: of their cells the
- * middle is left out (not of ids, sizes and times), as names begin with a product or folder and end with a version. */
+ * middle is left out (not of ids, sizes, times and states), as names begin with a product or folder and end with a version. */
 enum { OUT_SHORT = 8 };
 bool out_table_draw(const struct out_table *t, struct out_style style, struct buf *out,
 		    struct err *e) MUST_USE;

@@ -102,7 +102,7 @@ static void assert_row(unsigned columns, bool utf8, const char *wanted)
 	static const struct out_col cols[] = { { "ID", "id", OUT_ID },
 					       { "NAME", "n", OUT_TEXT },
 					       { "RUNS", "r", OUT_TEXT },
-					       { "SEEN", "t", OUT_TIME },
+					       { "SEEN", "t", OUT_WHOLE },
 					       { "REASON", "why", OUT_PROSE } };
 	CLEANUP(jdoc_freep)
 	struct jdoc *d = parse("{\"id\":\"0123456789abcdef\",\"n\":\"J\u00fcrgens Telefon\","
