@@ -1,5 +1,6 @@
 #include "delta/match.h"
 #include "delta/create_priv.h"
+#include "delta/refine.h"
 #include "delta/tasks.h"
 
 #include <stdlib.h>
@@ -45,6 +46,8 @@ struct match_local {
 	uint32_t (*table)[LOCAL_WAYS];
 	uint64_t lo, hi;    /* what of the old space is in it */
 	unsigned far_looks; /* not told yet */
+	struct refiner *refiner;
+	struct ops found, refined; /* of one range */
 };
 
 /* ---- lists of commands ---- */
@@ -291,8 +294,11 @@ bool match_local_new(struct match_local **ret, struct err *e)
 {
 	struct match_local *l = calloc(1, sizeof(*l));
 
-	if (!l || !(l->table = calloc(1 << LOCAL_LOG, sizeof(*l->table)))) {
-		free(l);
+	if (!l)
+		return err_nomem(e);
+	l->table = calloc(1 << LOCAL_LOG, sizeof(*l->table));
+	if (!l->table || !refiner_new(&l->refiner, e)) {
+		match_local_free(l);
 		return err_nomem(e);
 	}
 	*ret = l;
@@ -304,6 +310,9 @@ void match_local_free(struct match_local *l)
 	if (!l)
 		return;
 	free(l->table);
+	refiner_free(l->refiner);
+	ops_done(&l->found);
+	ops_done(&l->refined);
 	free(l);
 }
 
@@ -361,6 +370,7 @@ struct scan {
 	bool have, zero;   /* whether there is one; whether it is zeros */
 	size_t hashed;
 	uint64_t hashes[2 * AHEAD];
+	uint64_t looked; /* where in the old space, when the commands are made cheaper */
 };
 
 struct found {
@@ -472,20 +482,18 @@ static uint64_t scan_hash(struct scan *s)
 }
 
 /* Comparing with far places brings their pages into memory, and what lies around them. */
-static void far_looked(struct scan *s)
+static void far_looked(struct matcher *m, struct match_local *l)
 {
-	struct matcher *m = s->m;
-
-	if (!m->mapped || ++s->l->far_looks < FAR_SOME)
+	if (!m->mapped || ++l->far_looks < FAR_SOME)
 		return;
-	s->l->far_looks = 0;
+	l->far_looks = 0;
 	if (__atomic_add_fetch(&m->far_looks, FAR_SOME, __ATOMIC_RELAXED) % FAR_MAX == 0)
 		sight_drop(m->old, (size_t)m->n);
 }
 
 static void look_far(struct scan *s, struct found *best)
 {
-	const struct matcher *m = s->m;
+	struct matcher *m = s->m;
 
 	if (s->n - s->at < m->gram || is_flat(s->p + s->at))
 		return;
@@ -496,7 +504,7 @@ static void look_far(struct scan *s, struct found *best)
 	for (unsigned i = 0; i < WAYS && g[i]; i++)
 		if ((g[i] & ~places) == tag) {
 			consider(s, best, (uint64_t)((g[i] & places) - 1) * m->step);
-			far_looked(s);
+			far_looked(m, s->l);
 		}
 }
 
@@ -521,10 +529,12 @@ static void look_near(struct scan *s, struct found *best)
 
 /* ---- making commands ---- */
 
-/* Old bytes for [from, from + n) at a distance, as one command or, where long runs are equal, several. */
-static bool emit_copy(struct scan *s, size_t from, size_t n, struct err *e)
+/* Old bytes for n at p, as one command or, where long runs are equal, several. */
+static bool add_copy(const struct matcher *m, const uint8_t *p, const struct op *op,
+		     struct ops *ret, struct err *e)
 {
-	const uint8_t *o = s->m->old + (from + s->distance), *p = s->p + from;
+	const uint8_t *o = m->old + op->from;
+	size_t n = op->n;
 	size_t begun = 0, at = 0;
 	bool differs = false;
 
@@ -532,14 +542,12 @@ static bool emit_copy(struct scan *s, size_t from, size_t n, struct err *e)
 		size_t run = equal_bytes(p + at, o + at, n - at);
 
 		if (run >= EXACT_MIN || (run == n && !differs)) {
-			struct op add = { .from = from + s->distance + begun,
+			struct op add = { .from = op->from + begun,
 					  .n = at - begun,
 					  .kind = differs ? OP_ADD : OP_COPY };
-			struct op copy = { .from = from + s->distance + at,
-					   .n = run,
-					   .kind = OP_COPY };
+			struct op copy = { .from = op->from + at, .n = run, .kind = OP_COPY };
 
-			if (!ops_add(s->ops, &add, e) || !ops_add(s->ops, &copy, e))
+			if (!ops_add(ret, &add, e) || !ops_add(ret, &copy, e))
 				return false;
 			begun = at += run;
 			differs = false;
@@ -548,14 +556,14 @@ static bool emit_copy(struct scan *s, size_t from, size_t n, struct err *e)
 		at += run;
 		if (at < n) {
 			differs = true;
-			s->ops->differing++;
+			ret->differing++;
 			at++;
 		}
 	}
-	struct op rest = { .from = from + s->distance + begun,
+	struct op rest = { .from = op->from + begun,
 			   .n = n - begun,
 			   .kind = differs ? OP_ADD : OP_COPY };
-	return ops_add(s->ops, &rest, e);
+	return ops_add(ret, &rest, e);
 }
 
 static bool emit_inserts(struct scan *s, size_t from, size_t until, struct err *e)
@@ -574,10 +582,9 @@ static bool emit_inserts(struct scan *s, size_t from, size_t until, struct err *
 static bool emit_same(struct scan *s, size_t from, size_t n, struct err *e)
 {
 	const struct op zero = { .n = n, .kind = OP_ZERO };
+	const struct op copy = { .from = from + s->distance, .n = n, .kind = OP_COPY };
 
-	if (n == 0)
-		return true;
-	return s->zero ? ops_add(s->ops, &zero, e) : emit_copy(s, from, n, e);
+	return ops_add(s->ops, s->zero ? &zero : &copy, e);
 }
 
 /* How far equal bytes at `from` go on with few differences between. */
@@ -773,6 +780,34 @@ static bool scan_step(struct scan *s, struct err *e)
 	return true;
 }
 
+/* ---- the commands that were found, made cheaper ---- */
+
+static void look(void *ctx, uint64_t from)
+{
+	struct scan *s = ctx;
+
+	if (from - s->looked + LOCAL_REACH >= 2 * LOCAL_REACH)
+		far_looked(s->m, s->l);
+	s->looked = from;
+}
+
+/* Copies are told from those with differences. */
+static bool finish(struct scan *s, const struct ops *ops, struct ops *ret, struct err *e)
+{
+	const uint8_t *p = s->p;
+
+	for (size_t i = 0; i < ops->n; p += ops->v[i++].n) {
+		const struct op *op = &ops->v[i];
+
+		if (op->kind == OP_COPY)
+			look(s, op->from);
+		if (!(op->kind == OP_COPY ? add_copy(s->m, p, op, ret, e)
+					  : ops_add(ret, op, e)))
+			return false;
+	}
+	return true;
+}
+
 bool match_range(struct matcher *m, struct match_local *l, const uint8_t *p, size_t n,
 		 uint64_t guess, struct ops *ret, struct err *e)
 {
@@ -780,9 +815,12 @@ bool match_range(struct matcher *m, struct match_local *l, const uint8_t *p, siz
 			  .l = l,
 			  .p = p,
 			  .n = n,
-			  .ops = ret,
+			  .ops = &l->found,
 			  .distance = guess,
 			  .have = guess < m->n };
+	const struct refine_job job = {
+		.old = m->old, .old_n = m->n, .p = p, .found = &l->found, .look = look, .ctx = &s
+	};
 
 	/* What the thread matched before must not matter. */
 	if (l->hi)
@@ -791,5 +829,10 @@ bool match_range(struct matcher *m, struct match_local *l, const uint8_t *p, siz
 	while (s.at < n)
 		if (!scan_step(&s, e))
 			return false;
-	return emit(&s, extend_forward(&s, n), n, e);
+	if (!emit(&s, extend_forward(&s, n), n, e) || !refine(l->refiner, &job, &l->refined, e))
+		return false;
+	ops_done(&l->found); /* not two lists more for each thread at a time */
+	bool ok = finish(&s, &l->refined, ret, e);
+	ops_done(&l->refined);
+	return ok;
 }
