@@ -328,8 +328,9 @@ static void a_timestamp_alone_keeps_the_snapshot(void **state)
 static void roles_that_are_no_roles_are_not_signed(void **state)
 {
 	static const char *const bad[] = {
-		"root",      "snapshot",      "timestamp",  "",      "releases",
-		"releases.", "releases.../x", "releases.A", "other", "targets.x"
+		"root",     "snapshot",  "timestamp",     "",
+		"releases", "releases.", "releases.../x", "releases.A",
+		"other",    "targets.x", "released.acme"
 	};
 	struct fixture *f = *state;
 	struct sign_role roles[2] = { { "targets", 1 } };
@@ -406,6 +407,10 @@ static void what_is_no_audit_head_is_not_signed(void **state)
 	r.n = UINT64_MAX;
 	assert_fails(try_audit(f, &r, &answer, &e), &e, E_DENIED);
 	assert_fails(sign_audit_answer_parse(&answer, "x", 1, &e), &e, E_FORMAT);
+	r.n = 7;
+	assert_ok(try_audit(f, &r, &answer, &e), &e);
+	assert_ok(buf_add(&f->out, "", 1, &e), &e);
+	assert_fails(sign_audit_answer_parse(&answer, f->out.p, f->out.n, &e), &e, E_FORMAT);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

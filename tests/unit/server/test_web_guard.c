@@ -216,6 +216,17 @@ static void targets_are_what_we_would_write(void **state)
 		if (guard_target(bad[i], strlen(bad[i]), &e))
 			fail_msg("taken: %s", bad[i]);
 	assert_false(guard_target("/a\0b", 4, &e));
+	assert_false(guard_target("/", 0, &e));
+	/* Both digits of what is encoded, and where the target ends. */
+	for (unsigned c = 1; c < 256; c++) {
+		char first[] = { '/', '%', (char)c, '0' },
+		     second[] = { '/', '%', '0', (char)c };
+		bool hex = strchr("0123456789abcdefABCDEF", (int)c) != NULL;
+
+		assert_int_equal(guard_target(first, 4, &e), hex);
+		assert_int_equal(guard_target(second, 4, &e), hex);
+		assert_false(guard_target(second, 3, &e));
+	}
 }
 
 int main(void)

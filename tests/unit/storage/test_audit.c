@@ -194,9 +194,19 @@ static void a_head_that_is_not_the_last_row_any_more_is_not_added(void **state)
 	audit_page_done(&page);
 }
 
+static void nobody_does_nothing(void **state)
+{
+	FIXTURE(f, state);
+	struct err e;
+
+	assert_fails(audit_add(f.s, NULL, "test.add", "x", "", &e), &e, E_FORMAT);
+	assert_fails(audit_add(f.s, "", "test.add", "x", "", &e), &e, E_FORMAT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TMPDIR_TEST(nobody_does_nothing),
 		TMPDIR_TEST(the_chain_verifies_and_tells_its_head),
 		TMPDIR_TEST(the_first_row_has_the_hash_that_the_header_says),
 		TMPDIR_TEST(rows_cannot_be_changed_or_removed_by_our_own_code),

@@ -32,6 +32,28 @@ static void a_token_opens_and_only_its_exact_text(void **state)
 	}
 }
 
+static void tokens_are_listed_page_by_page(void **state)
+{
+	FIXTURE(f, state);
+	char text[TOKEN_TEXT_SIZE];
+	int64_t numbers[3], after = 0;
+	struct err e;
+
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		numbers[i] = make(f.s, SCOPE_PUBLISH, 0, text).number;
+	for (size_t from = 0; from < ARRAY_SIZE(numbers); from += 2) {
+		CLEANUP(token_page_done) struct token_page page = { 0 };
+		size_t left = ARRAY_SIZE(numbers) - from;
+
+		assert_ok(tokens_list(f.s, after, 2, &page, &e), &e);
+		assert_int_equal(page.n, left < 2 ? left : 2);
+		assert_int_equal(page.more, left > 2);
+		for (size_t i = 0; i < page.n; i++)
+			assert_int_equal(page.items[i].number, numbers[from + i]);
+		after = page.items[page.n - 1].number;
+	}
+}
+
 static void tokens_are_unlike_each_other_and_not_in_the_files(void **state)
 {
 	FIXTURE(f, state);
@@ -158,6 +180,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TMPDIR_TEST(a_token_opens_and_only_its_exact_text),
+		TMPDIR_TEST(tokens_are_listed_page_by_page),
 		TMPDIR_TEST(tokens_are_unlike_each_other_and_not_in_the_files),
 		TMPDIR_TEST(expiry_and_revocation_close_it),
 		TMPDIR_TEST(last_used_is_noted_without_a_write_and_flushed_rarely),
