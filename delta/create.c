@@ -3,6 +3,7 @@
 #include "base/io.h"
 #include "base/sha256.h"
 #include "delta/cut.h"
+#include "delta/effort.h"
 #include "delta/encode.h"
 #include "delta/output.h"
 #include "delta/prune.h"
@@ -216,25 +217,6 @@ static bool cut_frames(struct create *c, struct err *e)
 
 /* ---- commands that are cut ---- */
 
-/* Every command of the frames, in order. */
-static bool for_ops(struct create *c,
-		    bool (*see)(void *ctx, const struct frame *f, struct op *v, struct err *e),
-		    void *ctx, struct err *e)
-{
-	for (size_t i = 0; i < c->cut.n_frames; i++) {
-		const struct frame *f = &c->cut.frames[i];
-		struct op *v;
-
-		if (!frame_ops(&v, f, &c->spool, e))
-			return false;
-		bool ok = see(ctx, f, v, e);
-		free(v);
-		if (!ok)
-			return false;
-	}
-	return true;
-}
-
 static bool see_used(void *ctx, const struct frame *f, struct op *v, struct err *e UNUSED)
 {
 	prune_use(ctx, v, f->n_ops);
@@ -262,48 +244,20 @@ static bool prune(struct create *c, struct err *e)
 
 	if (!c->sight.space.streams.n)
 		return true;
-	if (!prune_init(&p, &c->sight, e) || !for_ops(c, see_used, &p, e))
+	if (!prune_init(&p, &c->sight, e) || !cutter_for_ops(&c->cut, see_used, &p, e))
 		return false;
 	prune_streams(&p);
-	return for_ops(c, see_moved, &m, e);
-}
-
-/* ---- what applying takes ---- */
-
-static bool see_visited(void *ctx, const struct frame *f, struct op *v, struct err *e)
-{
-	struct space *s = ctx;
-
-	space_lend(s, f->runs.cap ? LIMIT_DELTA_KEPT : 0);
-	for (uint32_t k = 0; k < f->n_ops; k++) {
-		uint64_t before = v[k].from < CODE_BEFORE ? v[k].from : CODE_BEFORE;
-
-		if ((v[k].kind == OP_COPY || v[k].kind == OP_ADD) &&
-		    !space_visit(s, v[k].from - before, before + v[k].n + CODE_AFTER, e))
-			return false;
-	}
-	return true;
+	return cutter_for_ops(&c->cut, see_moved, &m, e);
 }
 
 /* Half of the bound is kept free: where a frame keeps parts of streams, and how dense packed bytes
  * lie in a stream, is not known exactly. */
-static bool is_unpacked_quickly(struct create *c, bool *ret, struct err *e)
+static bool bound_effort(struct create *c, bool *ret_enough, struct err *e)
 {
-	const struct streams *all = &c->sight.space.streams;
-	CLEANUP(streams_done) struct streams t = { 0 };
-	struct space s;
-
-	for (size_t i = 0; i < all->n; i++)
-		if (!streams_copy(&t, all, i, e))
-			return false;
-	if (!space_init(&s, -1, c->sight.old_size, &t, e))
-		return false;
-	s.is_estimate = true;
-	s.steps_left =
+	uint64_t most =
 		c->job->unpack_max ? c->job->unpack_max : space_steps(c->sight.new_size) / 2;
-	*ret = for_ops(c, see_visited, &s, e);
-	space_done(&s);
-	return *ret || e->code == E_TOO_BIG;
+
+	return effort_bound(&c->cut, most, ret_enough, e);
 }
 
 /* ---- head and hashes ---- */
@@ -480,7 +434,7 @@ static bool make(const struct delta_job *job, bool with_streams, bool *ret_slow,
 	c.spool = (struct spool){ .fd = c.sight.scratch_fd, .end = c.sight.scratch_bytes };
 	c.work_all = sight_work(c.sight.old_size, c.sight.new_size);
 	if (!match_all(&c, e) || !cut_frames(&c, e) || !prune(&c, e) ||
-	    !is_unpacked_quickly(&c, &quick, e))
+	    !bound_effort(&c, &quick, e))
 		return false;
 	*ret_slow = !quick;
 	return !quick || (code_all(&c, e) && write_head(&c, e) && tell_info(&c, ret, e));

@@ -282,3 +282,21 @@ bool frame_ops(struct op **ret, const struct frame *f, const struct spool *spool
 	*ret = v;
 	return true;
 }
+
+bool cutter_for_ops(const struct cutter *k,
+		    bool (*see)(void *ctx, const struct frame *f, struct op *v, struct err *e),
+		    void *ctx, struct err *e)
+{
+	for (size_t i = 0; i < k->n_frames; i++) {
+		const struct frame *f = &k->frames[i];
+		struct op *v = NULL;
+
+		if (!frame_ops(&v, f, k->spool, e))
+			return false;
+		bool ok = see(ctx, f, v, e);
+		free(v);
+		if (!ok)
+			return false;
+	}
+	return true;
+}

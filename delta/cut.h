@@ -53,4 +53,9 @@ bool cutter_end(struct cutter *k, struct err *e) MUST_USE;
 bool frame_ops(struct op **ret, const struct frame *f, const struct spool *spool,
 	       struct err *e) MUST_USE;
 
+/* All finished frames' commands, frame after frame; who changes v puts it back into the spool. */
+bool cutter_for_ops(const struct cutter *k,
+		    bool (*see)(void *ctx, const struct frame *f, struct op *v, struct err *e),
+		    void *ctx, struct err *e) MUST_USE;
+
 #endif

@@ -169,6 +169,44 @@ static void streams_that_take_too_long_to_unpack_are_left_as_they_are(void **sta
 	pair_done(&p);
 }
 
+/* Words from all over the stream, one in each 8 KiB. */
+static void scatter(uint8_t *plain, const uint8_t *from, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		memcpy(plain + i * 8192 + 4000, from + i * 2654435761u % (PLAIN - 48), 48);
+}
+
+static void short_copies_that_take_long_to_unpack_are_inserted_instead(void **state UNUSED)
+{
+	enum { SCATTERED = 600 };
+	struct pair p = { .plain = text(PLAIN) };
+	uint8_t *before = malloc(PLAIN);
+	struct err e;
+
+	assert_non_null(before);
+	memcpy(before, p.plain, PLAIN);
+	scatter(p.plain, before, SCATTERED);
+	p.old = image_of(before, PLAIN, 9);
+	p.new = image_of(p.plain, PLAIN, 6);
+	free(before);
+	p.old_fd = memfile(&p.old);
+	p.new_fd = memfile(&p.new);
+	p.delta = memfd_create("delta", MFD_CLOEXEC);
+	struct delta_job job = {
+		.old_fd = p.old_fd, .new_fd = p.new_fd, .out_fd = p.delta, .scratch_fd = -1
+	};
+	assert_ok(delta_create(&job, &p.info, &e), &e);
+	struct delta_info free_of_bounds = p.info;
+	job.unpack_max = UINT64_C(40) * PLAIN; /* it takes 4 to read all once */
+	assert_ok(delta_create(&job, &p.info, &e), &e);
+	assert_int_equal(p.info.streams_new, 1);
+	uint64_t more = p.info.inserted_bytes - free_of_bounds.inserted_bytes;
+	assert_true(more > SCATTERED * 48 / 4 && more <= SCATTERED * 64);
+	assert_true(p.info.delta_size < free_of_bounds.delta_size + more);
+	assert_applies(&p, 0);
+	pair_done(&p);
+}
+
 static void applying_such_a_stream_stays_within_32_mib(void **state UNUSED)
 {
 	int status;
@@ -465,6 +503,7 @@ int main(void)
 		cmocka_unit_test(streams_of_all_kinds_cost_what_changed),
 		cmocka_unit_test(a_stream_of_several_chunks_costs_what_changed_and_resumes),
 		cmocka_unit_test(streams_that_take_too_long_to_unpack_are_left_as_they_are),
+		cmocka_unit_test(short_copies_that_take_long_to_unpack_are_inserted_instead),
 		cmocka_unit_test(applying_such_a_stream_stays_within_32_mib),
 		cmocka_unit_test(a_stream_can_be_read_from_any_place_in_any_order),
 		cmocka_unit_test(lying_sizes_of_a_stream_are_refused),
