@@ -8,11 +8,13 @@
 enum {
 	TABLE_LOG = 18, /* 8 MiB of slots for bytes */
 	FLAG_LOG = 16,
-	FLAG_INPUTS = 7,
+	FLAG_INPUTS = 8,
+	LITERAL_INPUTS = 11,
+	DIFF_INPUTS = 8,
 	GRANULE_INPUTS = 4,
 	RECENT = 5, /* older distances between new and old that a command may return to */
-	HISTORY = 1 << 20, /* inserted bytes that a guess may come from */
-	GUESS_LOG = 16,
+	HISTORY = 1 << 21, /* inserted bytes that a guess may come from; touched as they come */
+	GUESS_LOG = 17,
 	RUN = 32,       /* inserted bytes that may all be as guessed */
 	RUN_AFTER = 64, /* that were guessed right before it is asked */
 	RUN_SURE = 400,
@@ -61,6 +63,7 @@ struct models {
 	unsigned last_pieces;
 	/* what went before */
 	uint32_t last4, last8; /* bytes of the new image */
+	uint32_t word;         /* hash of the letters inserted last */
 	uint8_t *history;      /* HISTORY */
 	uint32_t *guesses;     /* 1 << GUESS_LOG */
 	uint32_t history_n, guess_at, guess_length;
@@ -83,13 +86,13 @@ static void bits_init(bitmodel *m, size_t n)
 static bool models_init(struct models *m, struct err *e)
 {
 	m->flag_bits = malloc(FLAG_INPUTS * sizeof(*m->flag_bits));
-	m->history = malloc(HISTORY);
+	m->history = calloc(1, HISTORY);
 	m->guesses = calloc(1 << GUESS_LOG, sizeof(*m->guesses));
 	if (!m->flag_bits || !m->history || !m->guesses)
 		return err_nomem(e);
 	if (!tables_init(&m->tables, TABLE_LOG, e) ||
-	    !bytemix_init(&m->literals, &m->tables, 3, 6, 1, e) ||
-	    !bytemix_init(&m->diffs, &m->tables, 16, 7, 2, e) ||
+	    !bytemix_init(&m->literals, &m->tables, 3, LITERAL_INPUTS, 1, e) ||
+	    !bytemix_init(&m->diffs, &m->tables, 16, DIFF_INPUTS, 2, e) ||
 	    !bytemix_init(&m->recipes, &m->tables, 1, 4, 3, e) ||
 	    !flagmix_init(&m->granules, 16, GRANULE_INPUTS, e) ||
 	    !flagmix_init(&m->flags, 256, FLAG_INPUTS, e) ||
@@ -600,8 +603,8 @@ bool code_recipe(struct coder *c, struct models *m, struct buf *recipe, struct e
 		uint32_t place = i < 64 ? (uint32_t)i : 64;
 		uint32_t contexts[4] = { place, context_hash(before & 255, place),
 					 before & 0xffff, before & 0xffffff };
-		uint8_t b = (uint8_t)coder_byte(c, &m->recipes, 0, contexts, 0, 0,
-						c->decoding ? 0 : recipe->p[i]);
+		uint8_t b = (uint8_t)coder_byte(c, &m->recipes, 0, (uint8_t)before, contexts, 0,
+						0, c->decoding ? 0 : recipe->p[i]);
 
 		before = before << 8 | b;
 		if (c->decoding && !buf_add(recipe, &b, 1, e))
@@ -659,9 +662,15 @@ static unsigned guess_strength(const struct models *m)
 	return n < 4 ? 0 : n < 16 ? n / 2 : n < 32 ? 10 : n < RUN_SURE ? 12 : 15;
 }
 
+static inline bool is_letter(uint8_t b)
+{
+	return (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || b >= 128 || b == '_';
+}
+
 static void insert_passed(struct models *m, uint8_t b)
 {
 	passed(m, b);
+	m->word = is_letter(b) ? context_hash(m->word, b) : 0;
 	guess_update(m, b);
 }
 
@@ -752,22 +761,27 @@ static bool code_plain(struct coder *c, struct models *m, uint8_t *p, size_t n)
 static uint8_t code_mixed(struct coder *c, struct models *m, uint8_t b)
 {
 	uint32_t h = m->last4;
-	uint32_t contexts[6] = {
+	unsigned strength = guess_strength(m);
+	unsigned guess = strength ? m->history[m->guess_at & (HISTORY - 1)] : 0;
+	uint32_t contexts[LITERAL_INPUTS] = {
+		0,
 		h & 0xff,
 		h & 0xffff,
 		h & 0xffffff,
 		h,
 		context_hash(h, m->last8 & 0xffff),
 		context_hash(h & 0xff00ff00, m->last8 & 0xff00), /* records, wide text */
+		h & 0xffff00,                                    /* operands between */
+		context_hash(h & 0xf0f8ff, 1),                   /* kinds of instructions */
+		context_hash(guess | strength << 8, h & 0xff),
+		m->word,
 	};
-	unsigned strength = guess_strength(m);
-	unsigned guess = strength ? m->history[m->guess_at & (HISTORY - 1)] : 0;
 
 	b = (uint8_t)coder_byte(c, &m->literals,
 				strength == 0   ? 0
 				: strength < 10 ? 1
 						: 2,
-				contexts, guess, strength, b);
+				(uint8_t)h, contexts, guess, strength, b);
 	insert_passed(m, b);
 	return b;
 }
@@ -916,6 +930,11 @@ static bool code_flag(struct coder *c, struct models *m, const uint8_t *o, uint8
 		&m->flag_bits[6][flag_slot((uint32_t)(m->flag_history >> 1 & 0x7f) |
 						   (uint32_t)(m->flag_history >> 8 & 0x7f) << 8,
 					   (m->last_diffs & 0xff) | (uint32_t)expected << 8)],
+		&m->flag_bits[7][flag_slot(context_hash(o4 & 0xffff,
+							(uint32_t)o[1] | (uint32_t)o[2] << 8 |
+								(uint32_t)o[3] << 16 |
+								(uint32_t)o[4] << 24),
+					   h & 1)],
 	};
 	size_t set = (h & 7) | (kind & 15) << 3 | (size_t)none_yet << 7;
 
@@ -930,7 +949,7 @@ static uint8_t code_diff(struct coder *c, struct models *m, const uint8_t *o, un
 			 unsigned lane, uint8_t diff)
 {
 	uint32_t h = (uint32_t)m->flag_history & 15, r = m->diffs_recent;
-	uint32_t contexts[7] = {
+	uint32_t contexts[DIFF_INPUTS] = {
 		context_hash(r & 0xffff, h & 7),
 		context_hash(o[0], h | kind << 8),
 		context_hash((uint32_t)o[0] | (uint32_t)o[-1] << 8 | (uint32_t)o[-2] << 16,
@@ -939,10 +958,13 @@ static uint8_t code_diff(struct coder *c, struct models *m, const uint8_t *o, un
 		context_hash(r & 0xffffff, lane | h << 3),
 		context_hash((uint32_t)o[0] | (m->last4 & 0xffff) << 8, kind),
 		context_hash(m->last_diffs & 0xffffff, lane),
+		context_hash(context_hash(o[0], (uint32_t)o[1] | (uint32_t)o[2] << 8 |
+							(uint32_t)o[3] << 16),
+			     (uint32_t)o[-1] | (r & 0xff) << 8),
 	};
 
-	return (uint8_t)coder_byte(c, &m->diffs, (h & 3) | (kind & 3) << 2, contexts, 0, 0,
-				   diff);
+	return (uint8_t)coder_byte(c, &m->diffs, (h & 3) | (kind & 3) << 2, o[0], contexts, 0,
+				   0, diff);
 }
 
 static void code_granule_bytes(struct coder *c, struct models *m, const uint8_t *o,

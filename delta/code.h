@@ -84,7 +84,7 @@ enum { CODE_BULK_MIN = 65536, CODE_BULK_MAX = 1 << 20 };
 
 enum { CODE_BLOCK = 1024, CODE_GRANULE = 32, CODE_BEFORE = 16, CODE_AFTER = 16 };
 
-struct models; /* all models of one coder; 13 MiB */
+struct models; /* all models of one coder; 15 MiB */
 
 bool models_new(struct models **ret, struct err *e) MUST_USE;
 void models_free(struct models *m);

@@ -118,7 +118,7 @@ uint8_t coder_plain(struct coder *c, uint8_t byte)
 
 /* ---- bits ---- */
 
-enum { BIT_LIMIT = 60, RATE_FLAG = 6, RATE_BYTE = 20 };
+enum { BIT_LIMIT = 60, GUESS_LIMIT = 255, RATE_FLAG = 6, RATE_BYTE = 20 };
 
 static uint32_t reciprocals[1024]; /* 65536 / (count + 1.5) */
 static int16_t stretch_table[4096];
@@ -406,12 +406,14 @@ bool bytemix_init(struct bytemix *b, struct tables *t, size_t n_sets, unsigned i
 		  uint32_t salt, struct err *e)
 {
 	*b = (struct bytemix){ .tables = t, .n_sets = n_sets, .inputs = inputs, .salt = salt };
-	b->sets = calloc(n_sets * 256, sizeof(*b->sets));
+	b->sets = calloc(n_sets * 256 + BYTE_NEAR, sizeof(*b->sets));
 	b->sse = calloc(256, sizeof(*b->sse));
 	if (!b->sets || !b->sse)
 		return err_nomem(e);
-	mixers_init(b->sets, n_sets * 256, inputs + 1);
+	mixers_init(b->sets, n_sets * 256 + BYTE_NEAR, inputs + 1);
 	sse_init(b->sse, 256);
+	for (unsigned i = 0; i < GUESS_STRENGTHS; i++)
+		b->guesses[i] = BITMODEL_INIT;
 	return true;
 }
 
@@ -425,10 +427,15 @@ void bytemix_done(struct bytemix *b)
 /* A node: 12 bits of probability, 4 of how often it was seen (capped). */
 enum { NODE_INIT = 2048 << 4 };
 
+static inline uint32_t slot_of(const struct tables *t, uint32_t hash)
+{
+	return (hash * UINT32_C(0x9e3779b1)) >> 7 & t->mask;
+}
+
 static uint16_t *slot_find(struct tables *t, uint32_t hash)
 {
 	uint16_t check = (uint16_t)(hash >> 16 | 1);
-	uint32_t at = (hash * UINT32_C(0x9e3779b1)) >> 7 & t->mask;
+	uint32_t at = slot_of(t, hash);
 	uint16_t *a = t->slots[at], *b = t->slots[at ^ 1];
 
 	if (a[0] == check)
@@ -443,12 +450,25 @@ static uint16_t *slot_find(struct tables *t, uint32_t hash)
 	return a;
 }
 
+/* A nibble's slots of all contexts; they are far from each other, so all are asked for at once. */
+static void slots_find(struct bytemix *b, const uint32_t *contexts, unsigned so_far,
+		       uint16_t **slots)
+{
+	uint32_t hashes[BYTE_INPUTS];
+
+	for (unsigned k = 0; k < b->inputs; k++) {
+		hashes[k] = context_hash(contexts[k] + b->salt + k, so_far * 64 + k);
+		__builtin_prefetch(b->tables->slots[slot_of(b->tables, hashes[k])]);
+	}
+	for (unsigned k = 0; k < b->inputs; k++)
+		slots[k] = slot_find(b->tables, hashes[k]);
+}
+
 static inline int node_input(uint16_t v)
 {
-	unsigned n = v & 15;
-	int st = stretch_table[v >> 4];
+	static const uint8_t quarters[16] = { 0, 1, 2, 3, 4, 4, 4 };
 
-	return n > 3 ? st : st * (int)n / 4;
+	return stretch_table[v >> 4] * quarters[v & 15] / 4;
 }
 
 static inline void node_update(uint16_t *v, unsigned bit)
@@ -462,32 +482,52 @@ static inline void node_update(uint16_t *v, unsigned bit)
 	*v = (uint16_t)((unsigned)p << 4 | (n < limit ? n + 1 : n));
 }
 
-unsigned coder_byte(struct coder *c, struct bytemix *b, size_t set, const uint32_t *contexts,
-		    unsigned guess, unsigned strength, unsigned byte)
+/* Codes one bit as two sets of weights mix it on the average; each learns by itself. */
+static inline unsigned mixed_twice(struct coder *c, struct mixer *m, struct mixer *near,
+				   bitmodel *sse, const int16_t *x, unsigned bit)
+{
+	int one = dot(m->w, x), two = dot(near->w, x), st = (one + two) >> 1;
+	unsigned step, refined = sse_refine(sse, st, &step);
+	int all;
+
+	bit = coder_code(c, clamp16((squash(st) + (int)refined) / 2), bit);
+	all = bit ? 65535 : 0;
+	train(m->w, x, (int16_t)((all - squash(one)) * RATE_BYTE / 64));
+	train(near->w, x, (int16_t)((all - squash(two)) * RATE_BYTE / 64));
+	bit_update(&sse[step], bit, BIT_LIMIT);
+	return bit;
+}
+
+unsigned coder_byte(struct coder *c, struct bytemix *b, size_t set, uint8_t near,
+		    const uint32_t *contexts, unsigned guess, unsigned strength, unsigned byte)
 {
 	uint16_t *slots[MIX_INPUTS];
 	unsigned so_far = 1, nibble = 1;
 	int16_t x[MIX_INPUTS] = { 0 };
+	struct mixer *nears = b->sets + b->n_sets * 256 + (size_t)near * 8;
 
 	guess |= 256;
 	for (unsigned i = 8; i-- > 0;) {
-		unsigned bit = byte >> i & 1;
+		unsigned bit = byte >> i & 1, expected = guess >> i & 1;
+		bool is_guessed = strength && guess >> (i + 1) == so_far;
 
 		if (i == 7 || i == 3) {
-			for (unsigned k = 0; k < b->inputs; k++)
-				slots[k] = slot_find(b->tables,
-						     context_hash(contexts[k] + b->salt + k,
-								  so_far * 64 + k));
+			slots_find(b, contexts, so_far, slots);
 			nibble = 1;
 		}
 		for (unsigned k = 0; k < b->inputs; k++)
 			x[k] = (int16_t)node_input(slots[k][nibble]);
+		x[MIX_INPUTS - 2] = 256;
 		x[MIX_INPUTS - 1] = 0;
-		if (strength && guess >> (i + 1) == so_far)
-			x[MIX_INPUTS - 1] =
-				(int16_t)((guess >> i & 1 ? 96 : -96) * (int)strength);
-		bit = mixed_bit(c, &b->sets[set * 256 + so_far], b->sse[so_far], x, RATE_BYTE,
-				bit);
+		if (is_guessed) {
+			int st = stretch_table[b->guesses[strength] >> 20];
+
+			x[MIX_INPUTS - 1] = (int16_t)(expected ? st : -st);
+		}
+		bit = mixed_twice(c, &b->sets[set * 256 + so_far], &nears[i], b->sse[so_far], x,
+				  bit);
+		if (is_guessed)
+			bit_update(&b->guesses[strength], bit == expected, GUESS_LIMIT);
 		for (unsigned k = 0; k < b->inputs; k++)
 			node_update(&slots[k][nibble], bit);
 		so_far = so_far << 1 | bit;

@@ -68,7 +68,7 @@ uint64_t coder_number(struct coder *c, struct number *m, uint64_t v);
 
 /* ---- mixing ---- */
 
-enum { MIX_INPUTS = 8 };
+enum { MIX_INPUTS = 16 };
 
 /* The tables behind all models, once; whoever initialises a number, a mixer or tables has them. */
 void mix_init(void);
@@ -116,21 +116,29 @@ struct tables {
 bool tables_init(struct tables *t, unsigned log2_slots, struct err *e) MUST_USE;
 void tables_done(struct tables *t);
 
+enum {
+	BYTE_INPUTS = MIX_INPUTS - 2, /* the others: always the same, and the guess */
+	BYTE_NEAR = 256 * 8,          /* weights by another byte and the bit's place */
+	GUESS_STRENGTHS = 16,
+};
+
 struct bytemix {
 	struct tables *tables; /* borrowed */
-	struct mixer *sets;    /* heap, n_sets * 256 */
+	struct mixer *sets;    /* heap, n_sets * 256, then BYTE_NEAR */
 	bitmodel (*sse)[33];   /* 256: by the bits of the byte so far */
 	size_t n_sets;
 	unsigned inputs;
 	uint32_t salt;
+	bitmodel guesses[GUESS_STRENGTHS]; /* whether one of that strength is right */
 };
 bool bytemix_init(struct bytemix *b, struct tables *t, size_t n_sets, unsigned inputs,
 		  uint32_t salt, struct err *e) MUST_USE;
 void bytemix_done(struct bytemix *b);
-/* contexts: `inputs` hashes (at most MIX_INPUTS - 1; the last is for the guess).
- * guess: a byte that is likely with strength 0 to 15 (0: none). */
-unsigned coder_byte(struct coder *c, struct bytemix *b, size_t set, const uint32_t *contexts,
-		    unsigned guess, unsigned strength, unsigned byte);
+/* contexts: `inputs` hashes, at most BYTE_INPUTS.  Two sets of weights mix them, and their average counts:
+ * one chosen by set and the bits of the byte so far, one by near, a byte that says something about this one.
+ * guess: a byte that is likely with strength 0 to 15 (0: none); what a strength is worth is learnt. */
+unsigned coder_byte(struct coder *c, struct bytemix *b, size_t set, uint8_t near,
+		    const uint32_t *contexts, unsigned guess, unsigned strength, unsigned byte);
 
 static inline uint32_t context_hash(uint32_t a, uint32_t b)
 {

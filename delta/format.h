@@ -4,7 +4,7 @@
  *
  *   OFFSET  SIZE  FIELD
  *        0     4  magic "VDL1"
- *        4     1  version of the coding, 3
+ *        4     1  version of the coding, 4
  *        5     1  log2 of the segment size, 12 to 22
  *        6     2  zero
  *        8     8  size of the old image
@@ -32,7 +32,7 @@
 #include "delta/delta.h"
 
 enum {
-	FORMAT_VERSION = 3, /* of the coding */
+	FORMAT_VERSION = 4, /* of the coding */
 	FORMAT_HEAD = 64,
 	FORMAT_FRAME = 32,
 	FORMAT_SEGMENT_LOG_MIN = 12,

@@ -266,7 +266,7 @@ static void bytes_of_all_kinds(struct both *b)
 		if (i >= 20000)
 			byte = (uint8_t)rnd();
 
-		assert_int_equal(coder_byte(&b->c, &m, i & 1, contexts,
+		assert_int_equal(coder_byte(&b->c, &m, i & 1, before, contexts,
 					    i % 3 ? byte : byte ^ 0x55u, strength,
 					    b->c.decoding ? 0 : byte),
 				 byte);
@@ -279,6 +279,40 @@ static void bytes_of_all_kinds(struct both *b)
 static void bytes_come_back_whatever_was_guessed(void **state UNUSED)
 {
 	there_and_back(bytes_of_all_kinds);
+}
+
+/* Noise, guessed right always, although the guess is called weak. */
+static void bytes_guessed_right(struct both *b)
+{
+	CLEANUP(tables_done) struct tables t = { 0 };
+	CLEANUP(bytemix_done) struct bytemix m = { 0 };
+	uint8_t before = 0;
+	struct err e;
+
+	assert_ok(tables_init(&t, 8, &e), &e);
+	assert_ok(bytemix_init(&m, &t, 1, 1, 9, &e), &e);
+	seed = 11;
+	for (unsigned i = 0; i < 20000; i++) {
+		uint8_t byte = (uint8_t)rnd();
+		uint32_t context = before;
+
+		assert_int_equal(coder_byte(&b->c, &m, 0, before, &context, byte, 1,
+					    b->c.decoding ? 0 : byte),
+				 byte);
+		before = byte;
+	}
+}
+
+static void what_a_guess_is_worth_is_learnt(void **state UNUSED)
+{
+	struct both b;
+
+	there_and_back(bytes_guessed_right);
+	encode_start(&b);
+	bytes_guessed_right(&b);
+	coder_encode_end(&b.c);
+	assert_in_range(b.coded.n, 1, 1200); /* of 20000 */
+	buf_done(&b.coded);
 }
 
 /* ---- the ends ---- */
@@ -382,6 +416,7 @@ int main(void)
 		cmocka_unit_test(flags_come_back_whatever_the_models_say),
 		cmocka_unit_test(flags_that_never_change_cost_nearly_nothing),
 		cmocka_unit_test(bytes_come_back_whatever_was_guessed),
+		cmocka_unit_test(what_a_guess_is_worth_is_learnt),
 		cmocka_unit_test(a_decoder_sees_zeros_behind_the_end_and_tells),
 		cmocka_unit_test(a_source_that_fails_is_told_with_its_reason),
 		cmocka_unit_test(an_encoder_whose_output_is_full_tells),
