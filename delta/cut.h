@@ -6,7 +6,7 @@
 #ifndef VALISE_DELTA_CUT_H
 #define VALISE_DELTA_CUT_H
 
-#include "delta/create_priv.h"
+#include "delta/sight.h"
 #include "delta/match.h"
 #include "delta/spool.h"
 

@@ -1,5 +1,5 @@
 #include "delta/match.h"
-#include "delta/create_priv.h"
+#include "delta/sight.h"
 #include "delta/refine.h"
 #include "delta/tasks.h"
 

@@ -1,5 +1,5 @@
 /* The new image in pieces: raw ones, streams where their first part lies, and their other parts. */
-#include "delta/create_priv.h"
+#include "delta/sight.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -9,7 +9,7 @@
 #ifndef VALISE_DELTA_PRUNE_H
 #define VALISE_DELTA_PRUNE_H
 
-#include "delta/create_priv.h"
+#include "delta/sight.h"
 
 struct prune {
 	struct sight *sight; /* borrowed */

@@ -1,4 +1,4 @@
-#include "delta/create_priv.h"
+#include "delta/sight.h"
 #include "base/io.h"
 #include "base/sha256.h"
 #include "delta/tasks.h"

@@ -2,7 +2,7 @@
 #include "tests/support/unit.h"
 
 #include "base/limits.h"
-#include "delta/create_priv.h"
+#include "delta/sight.h"
 
 enum { IMAGE = 100000, MOST = 64 };
 

@@ -2,7 +2,7 @@
 #include "tests/support/unit.h"
 
 #include "base/io.h"
-#include "delta/create_priv.h"
+#include "delta/sight.h"
 #include "delta/delta.h"
 #include "delta/prune.h"
 

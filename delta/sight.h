@@ -1,15 +1,14 @@
-/* delta/create_priv.h - what a delta is made from: both images, and the streams seen through.
+/* delta/sight.h - what a delta is made from: both images, and the streams seen through.
  *
  * Both images are mapped, and the plain bytes of streams lie in the scratch file, mapped too, so
  * memory is the kernel's to reclaim; sight_drop gives back pages that were used. */
-#ifndef VALISE_DELTA_CREATE_PRIV_H
-#define VALISE_DELTA_CREATE_PRIV_H
+#ifndef VALISE_DELTA_SIGHT_H
+#define VALISE_DELTA_SIGHT_H
 
 #include "delta/code.h"
 
-enum {
-	SIGHT_WINDOW = 64 << 10
-}; /* bytes that Linux maps when one is read: fault_around_bytes */
+/* Bytes that Linux maps when one of them is read: fault_around_bytes. */
+enum { SIGHT_WINDOW = 64 << 10 };
 
 /* A piece of the new image.  Its `run` is one of the sight's. */
 struct sight_piece {
