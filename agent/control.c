@@ -214,8 +214,8 @@ static bool read_line(struct buf *out, int fd, struct err *e)
 static bool take_answer(struct buf *ret, const struct buf *line, struct err *e)
 {
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
-	static char
-		kept_hint[LIMIT_TEXT + 1]; /* struct err borrows it; a command line asks once */
+	/* struct err borrows it; a command line asks once. */
+	static char kept_hint[LIMIT_TEXT + 1];
 	const char *code, *message;
 	bool ok;
 

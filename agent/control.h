@@ -60,8 +60,8 @@ bool control_fail(struct control_client *client, const struct err *why);
 /* ---- the other end, for the command line ---- */
 
 /* One command to a running agent; *ret: its "status" as JSON text, empty if it has none.  E_UNAVAILABLE: no
- * agent runs.  An {"ok": false} becomes its error, whose hint
- * lasts until the next call.  ret_fd, if not NULL, gets the open connection. */
+ * agent runs.  An {"ok": false} becomes its error, whose hint lasts until the next call.  ret_fd, if not NULL,
+ * gets the open connection. */
 bool control_call(struct buf *ret, int *ret_fd, const char *state_dir, enum control_verb verb,
 		  struct err *e) MUST_USE;
 

@@ -58,8 +58,7 @@ struct agent {
 	int64_t poll_due_ms;
 	uint64_t said_free_bytes;
 	struct backoff poll_backoff, stage_backoff;
-	struct err poll_err,
-		stage_err; /* why the last one failed, for status; E_NONE: it did not */
+	struct err poll_err, stage_err; /* why the last one failed; E_NONE: it did not */
 	struct stage_progress progress;
 	bool install_now; /* the user said so */
 	bool rekey_now;   /* so too */

@@ -70,6 +70,9 @@ static bool go_through(struct cutter *k, uint64_t steps, uint64_t shorter, struc
 
 bool effort_bound(struct cutter *k, uint64_t most, bool *ret_enough, struct err *e)
 {
+	*ret_enough = true;
+	if (!k->sight->space.streams.n)
+		return true;
 	for (uint64_t shorter = SHORT_MIN;; shorter *= 4) {
 		*ret_enough = go_through(k, most, 0, e);
 		if (*ret_enough || e->code != E_TOO_BIG)

@@ -11,7 +11,7 @@
 
 #include "delta/match.h"
 
-/* Scratch of one thread, some MiB. */
+/* Scratch of one thread, 3 MiB. */
 struct refiner;
 bool refiner_new(struct refiner **ret, struct err *e) MUST_USE;
 void refiner_free(struct refiner *r);
@@ -20,9 +20,9 @@ struct refine_job {
 	const uint8_t *old, *p; /* the old bytes; the new ones */
 	uint64_t old_n;
 	const struct ops
-		*found; /* commands that make the n new bytes one behind the other; no ADD */
+		*found; /* commands that make all new bytes one behind the other; no ADD */
 	void (*look)(void *ctx,
-		     uint64_t from); /* told before old bytes there are read; or NULL */
+		     uint64_t from); /* told before old bytes are read there; or NULL */
 	void *ctx;
 };
 

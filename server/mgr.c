@@ -27,8 +27,7 @@ enum {
 	START_LIMIT_MS = 30000,
 	PING_MS = 10000,
 	SILENCE_MS = 60000,
-	END_MS =
-		10000, /* what web may take beyond its deadline: it writes down what it has in memory */
+	END_MS = 10000, /* beyond web's deadline: it writes down what it has in memory */
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_MAX_MS = 30000,
 	LIVED_WELL_MS = 60000, /* a life of this length ends a series of restarts */

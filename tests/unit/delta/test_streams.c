@@ -79,15 +79,14 @@ struct pair {
 	struct delta_info info;
 };
 
-static struct pair make_pair(void)
+/* From p->plain as edit leaves it. */
+static struct pair pair_edited(void (*edit)(uint8_t *plain))
 {
 	struct pair p = { .plain = text(PLAIN) };
 	struct err e;
 
 	p.old = image_of(p.plain, PLAIN, 9);
-	for (unsigned i = 0; i < 40; i++)
-		p.plain[dice(PLAIN)] ^= 1;
-	memmove(p.plain + 1000, p.plain + 3 * SPACE_CHUNK, 5000);
+	edit(p.plain);
 	p.new = image_of(p.plain, PLAIN, 6);
 	p.old_fd = memfile(&p.old);
 	p.new_fd = memfile(&p.new);
@@ -97,6 +96,18 @@ static struct pair make_pair(void)
 	};
 	assert_ok(delta_create(&job, &p.info, &e), &e);
 	return p;
+}
+
+static void change_some(uint8_t *plain)
+{
+	for (unsigned i = 0; i < 40; i++)
+		plain[dice(PLAIN)] ^= 1;
+	memmove(plain + 1000, plain + 3 * SPACE_CHUNK, 5000);
+}
+
+static struct pair make_pair(void)
+{
+	return pair_edited(change_some);
 }
 
 static void pair_done(struct pair *p)
@@ -169,40 +180,37 @@ static void streams_that_take_too_long_to_unpack_are_left_as_they_are(void **sta
 	pair_done(&p);
 }
 
+enum { SCATTERED = 600 };
+
 /* Words from all over the stream, one in each 8 KiB. */
-static void scatter(uint8_t *plain, const uint8_t *from, unsigned n)
+static void scatter(uint8_t *plain)
 {
-	for (unsigned i = 0; i < n; i++)
-		memcpy(plain + i * 8192 + 4000, from + i * 2654435761u % (PLAIN - 48), 48);
+	uint8_t *before = malloc(PLAIN);
+
+	assert_non_null(before);
+	memcpy(before, plain, PLAIN);
+	for (unsigned i = 0; i < SCATTERED; i++)
+		memcpy(plain + i * 8192 + 4000, before + i * 2654435761u % (PLAIN - 48), 48);
+	free(before);
 }
 
 static void short_copies_that_take_long_to_unpack_are_inserted_instead(void **state UNUSED)
 {
-	enum { SCATTERED = 600 };
-	struct pair p = { .plain = text(PLAIN) };
-	uint8_t *before = malloc(PLAIN);
+	struct pair p = pair_edited(scatter);
+	struct delta_info unbounded = p.info;
+	struct delta_job job = { .old_fd = p.old_fd,
+				 .new_fd = p.new_fd,
+				 .out_fd = p.delta,
+				 .scratch_fd = -1,
+				 /* It takes 4 to read all once. */
+				 .unpack_max = UINT64_C(40) * PLAIN };
 	struct err e;
 
-	assert_non_null(before);
-	memcpy(before, p.plain, PLAIN);
-	scatter(p.plain, before, SCATTERED);
-	p.old = image_of(before, PLAIN, 9);
-	p.new = image_of(p.plain, PLAIN, 6);
-	free(before);
-	p.old_fd = memfile(&p.old);
-	p.new_fd = memfile(&p.new);
-	p.delta = memfd_create("delta", MFD_CLOEXEC);
-	struct delta_job job = {
-		.old_fd = p.old_fd, .new_fd = p.new_fd, .out_fd = p.delta, .scratch_fd = -1
-	};
-	assert_ok(delta_create(&job, &p.info, &e), &e);
-	struct delta_info free_of_bounds = p.info;
-	job.unpack_max = UINT64_C(40) * PLAIN; /* it takes 4 to read all once */
 	assert_ok(delta_create(&job, &p.info, &e), &e);
 	assert_int_equal(p.info.streams_new, 1);
-	uint64_t more = p.info.inserted_bytes - free_of_bounds.inserted_bytes;
+	uint64_t more = p.info.inserted_bytes - unbounded.inserted_bytes;
 	assert_true(more > SCATTERED * 48 / 4 && more <= SCATTERED * 64);
-	assert_true(p.info.delta_size < free_of_bounds.delta_size + more);
+	assert_true(p.info.delta_size < unbounded.delta_size + more);
 	assert_applies(&p, 0);
 	pair_done(&p);
 }
