@@ -35,7 +35,7 @@ struct create {
 	struct sight sight; /* both images, streams seen through */
 	struct spool spool;
 	struct matcher *matcher;
-	uint64_t touched;            /* old bytes, by matching; atomic */
+	uint64_t touched;            /* bytes mapped by matching; atomic */
 	struct match_local **locals; /* per thread */
 	struct chunk *chunks;
 	size_t n_chunks;

@@ -119,8 +119,9 @@ static bool fails(enum fault_kind kind, int error)
 	return true;
 }
 
-/* How a child that runs fn ended.  Where another thread of the test held a lock of the sanitizer's allocator
- * when this one forked, the child waits for it for ever: it is ended, and another one goes on from there. */
+/* How a child that runs fn ended.  Where another thread of the test, as one that begins or ends with a connection
+ * of the stub server, holds a lock of the sanitizer's when this one forks, the child waits for it for ever: it is
+ * ended, and another one goes on from there. */
 static int run_child(unsigned n, void (*fn)(void *ctx), void *ctx)
 {
 	enum { TRIES = 3, SECONDS_EACH = 100 };
