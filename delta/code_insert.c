@@ -1,0 +1,242 @@
+/* Inserted bytes: mixed, as guessed, as they are, or in bulk. */
+#include "delta/models.h"
+
+#include <string.h>
+
+enum {
+	RUN = 32,       /* inserted bytes that may all be as guessed */
+	RUN_AFTER = 64, /* that were guessed right before it is asked */
+	RUN_SURE = 400,
+	PLAIN_MIN = 256, /* smaller parts are always mixed */
+	SEEN = 4,        /* bytes that are no chance when they were inserted before */
+};
+
+static inline uint32_t guess_slot(uint32_t last4, uint32_t last8)
+{
+	return context_hash(last4, last8 & 255) >> (32 - GUESS_LOG);
+}
+
+/* Looks for what followed the last time that five inserted bytes were as the last five. */
+static void guess_update(struct models *m, uint8_t b)
+{
+	uint32_t slot = guess_slot(m->last4, m->last8);
+
+	m->history[m->history_n++ & (HISTORY - 1)] = b;
+	if (m->guess_length && m->history[m->guess_at & (HISTORY - 1)] == b) {
+		m->guess_at++;
+		if (m->guess_length < RUN_SURE)
+			m->guess_length++;
+	} else {
+		m->guess_length = 0;
+		m->guess_at = m->guesses[slot];
+		if (m->guess_at)
+			while (m->guess_length < 32 && m->guess_at > m->guess_length &&
+			       m->history[(m->guess_at - 1 - m->guess_length) & (HISTORY - 1)] ==
+				       m->history[(m->history_n - 1 - m->guess_length) &
+						  (HISTORY - 1)])
+				m->guess_length++;
+	}
+	m->guesses[slot] = m->history_n;
+}
+
+static unsigned guess_strength(const struct models *m)
+{
+	unsigned n = m->guess_length;
+
+	return n < 4 ? 0 : n < 16 ? n / 2 : n < 32 ? 10 : n < RUN_SURE ? 12 : 15;
+}
+
+static inline bool is_letter(uint8_t b)
+{
+	return (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || b >= 128 || b == '_';
+}
+
+static void insert_passed(struct models *m, uint8_t b)
+{
+	models_passed(m, b);
+	m->word = is_letter(b) ? context_hash(m->word, b) : 0;
+	guess_update(m, b);
+}
+
+/* Whether RUN bytes are as guessed; they may be guessed from each other. */
+static bool is_run(const struct models *m, const uint8_t *p)
+{
+	uint32_t distance = ((m->history_n - m->guess_at - 1) & (HISTORY - 1)) + 1;
+
+	for (uint32_t i = 0; i < RUN; i++)
+		if (p[i] != (i < distance ? m->history[(m->guess_at + i) & (HISTORY - 1)]
+					  : p[i - distance]))
+			return false;
+	return true;
+}
+
+static bool code_run(struct coder *c, struct models *m, uint8_t *p)
+{
+	unsigned n = m->guess_length, sure = n < 2 * RUN_AFTER ? 0 : n < RUN_SURE ? 1 : 2;
+
+	if (!coder_bit(c, &m->is_run[sure], !c->decoding && is_run(m, p)))
+		return false;
+	for (unsigned i = 0; i < RUN; i++) {
+		p[i] = m->history[m->guess_at & (HISTORY - 1)];
+		insert_passed(m, p[i]);
+	}
+	return true;
+}
+
+/* Whether bytes, or how much each is more than the one `back` before it, are spread as if by chance: the sum of
+ * the squares of their numbers is n + n (n - 1) / 256 then, give or take sqrt(2 n (n - 1) / 256). */
+static bool is_even(const uint8_t *p, size_t n, size_t back)
+{
+	uint16_t counts[256] = { 0 };
+	uint64_t sum = 0;
+
+	for (size_t i = back; i < n; i++)
+		counts[(uint8_t)(p[i] - (back ? p[i - back] : 0))]++;
+	for (unsigned i = 0; i < 256; i++)
+		sum += (uint64_t)counts[i] * counts[i];
+	n -= back;
+	uint64_t most = n * (n - 1) / 256, over = sum > n + most ? sum - n - most : 0;
+	return over * over <= 9 * 2 * most; /* three times that */
+}
+
+/* Whether any of the bytes were inserted before. */
+static bool is_seen(const struct models *m, const uint8_t *p, size_t n)
+{
+	uint32_t last4 = 0, last8 = 0;
+
+	for (size_t i = 0; i + SEEN <= n; i++) {
+		uint32_t at = m->guesses[guess_slot(last4, last8)], k = 0;
+
+		while (i >= 5 && at && k < SEEN &&
+		       m->history[(at + k) & (HISTORY - 1)] == p[i + k])
+			k++;
+		if (k == SEEN)
+			return true;
+		last8 = last8 << 8 | last4 >> 24;
+		last4 = last4 << 8 | p[i];
+	}
+	return false;
+}
+
+/* Packed and encrypted bytes only grow by mixing. */
+static bool is_plain(const struct models *m, const uint8_t *p, size_t n)
+{
+	static const uint8_t back[] = { 0, 1, 2, 4 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(back); i++)
+		if (!is_even(p, n, back[i]))
+			return false;
+	return !is_seen(m, p, n);
+}
+
+static bool code_plain(struct coder *c, struct models *m, uint8_t *p, size_t n)
+{
+	bool plain = coder_bit(c, &m->is_plain[m->last_plain & 3],
+			       !c->decoding && is_plain(m, p, n));
+
+	m->last_plain = m->last_plain << 1 | plain;
+	for (size_t i = 0; plain && i < n; i++) {
+		p[i] = coder_plain(c, p[i]);
+		insert_passed(m, p[i]);
+	}
+	return plain;
+}
+
+static uint8_t code_mixed(struct coder *c, struct models *m, uint8_t b)
+{
+	uint32_t h = m->last4;
+	unsigned strength = guess_strength(m);
+	unsigned guess = strength ? m->history[m->guess_at & (HISTORY - 1)] : 0;
+	uint32_t contexts[LITERAL_INPUTS] = {
+		0,
+		h & 0xff,
+		h & 0xffff,
+		h & 0xffffff,
+		h,
+		context_hash(h, m->last8 & 0xffff),
+		context_hash(h & 0xff00ff00, m->last8 & 0xff00), /* records, wide text */
+		h & 0xffff00,                                    /* operands between */
+		context_hash(h & 0xf0f8ff, 1),                   /* kinds of instructions */
+		context_hash(guess | strength << 8, h & 0xff),
+		m->word,
+	};
+
+	b = (uint8_t)coder_byte(c, &m->literals,
+				strength == 0   ? 0
+				: strength < 10 ? 1
+						: 2,
+				(uint8_t)h, contexts, guess, strength, b);
+	insert_passed(m, b);
+	return b;
+}
+
+void code_insert(struct coder *c, struct models *m, uint8_t *p, size_t n)
+{
+	bool asked = false; /* and it was no run: one of its bytes is guessed wrong */
+
+	c->kind = DELTA_INSERTS;
+	if (n >= PLAIN_MIN && code_plain(c, m, p, n))
+		return;
+	for (size_t i = 0; i < n;) {
+		bool may = m->guess_length >= RUN_AFTER && n - i >= RUN;
+
+		if (may && !asked && code_run(c, m, p + i)) {
+			i += RUN;
+			continue;
+		}
+		asked = may;
+		p[i] = code_mixed(c, m, p[i]);
+		i++;
+	}
+}
+
+/* ---- inserts in bulk ---- */
+
+bool code_is_bulk(struct coder *c, struct models *m, const struct op *op, bool bulk)
+{
+	c->kind = DELTA_INSERTS;
+	return op->kind == OP_INSERT && op->n >= CODE_BULK_MIN &&
+	       coder_bit(c, &m->is_bulk, bulk);
+}
+
+static bool bulk_encode(struct coder *c, struct models *m, const uint8_t *p, size_t n,
+			struct err *e)
+{
+	enum { LEVEL = 13 };
+
+	if (!m->bulk_enc && !zst_enc_new(&m->bulk_enc, LEVEL, e))
+		return false;
+	buf_reset(&m->bulk);
+	if (!zst_frame_encode(m->bulk_enc, &m->bulk, p, n, e))
+		return false;
+	coder_number(c, &m->bulk_size, m->bulk.n);
+	for (size_t i = 0; i < m->bulk.n; i++)
+		coder_plain(c, m->bulk.p[i]);
+	return coder_ok(c, e);
+}
+
+static bool bulk_decode(struct coder *c, struct models *m, uint8_t *p, size_t n, struct err *e)
+{
+	uint64_t packed = coder_number(c, &m->bulk_size, 0);
+	uint8_t *to;
+
+	if (!m->bulk_dec && !zst_dec_new(&m->bulk_dec, e))
+		return false;
+	if (packed > m->bulk.max)
+		return err_set(e, E_CORRUPT, "an insert packs to more than it is");
+	buf_reset(&m->bulk);
+	if (!buf_reserve(&m->bulk, (size_t)packed, &to, e))
+		return false;
+	for (size_t i = 0; i < packed; i++)
+		to[i] = coder_plain(c, 0);
+	return coder_ok(c, e) && zst_frame_decode(m->bulk_dec, p, n, to, (size_t)packed, e);
+}
+
+bool code_bulk(struct coder *c, struct models *m, uint8_t *p, size_t n, struct err *e)
+{
+	c->kind = DELTA_INSERTS;
+	if (!(c->decoding ? bulk_decode(c, m, p, n, e) : bulk_encode(c, m, p, n, e)))
+		return false;
+	code_passed(m, p, n);
+	return true;
+}

@@ -1,0 +1,83 @@
+/* delta/models.h - what code.h's functions remember and predict from: one struct for all kinds of bytes, as they
+ * are context for each other.  The parts of code.h: code_pieces.c (streams and pieces), code_ops.c (commands),
+ * code_insert.c (inserted bytes), code_add.c (differences). */
+#ifndef VALISE_DELTA_MODELS_H
+#define VALISE_DELTA_MODELS_H
+
+#include "base/zst.h"
+#include "delta/code.h"
+#include "delta/fields.h"
+
+enum {
+	FLAG_LOG = 16,
+	FLAG_INPUTS = 8,
+	LITERAL_INPUTS = 11,
+	DIFF_INPUTS = 8,
+	GRANULE_INPUTS = 4,
+	RECENT = 5, /* older distances between new and old that a command may return to */
+	HISTORY = 1 << 21, /* inserted bytes that a guess may come from; touched as they come */
+	GUESS_LOG = 17,
+};
+
+struct way {               /* one per kind of piece: raw, stream */
+	uint64_t old_end;  /* behind the last copy, in the old space */
+	uint64_t distance; /* old minus new of the last copy, modulo 2^64 */
+	uint64_t recent[RECENT];
+	uint32_t kinds, jumps;  /* of the last commands, 2 bits and 3 each */
+	uint64_t n;             /* the last one's length */
+	uint64_t lengths[4][2]; /* the last two of each kind */
+	uint64_t jumped[2];     /* the last distances, forwards and back */
+};
+
+/* The numbers of a command; each way has its own. */
+enum {
+	NUM_KIND,
+	NUM_JUMP,
+	NUM_BACK,
+	NUM_DISTANCE,                  /* forwards, then back */
+	NUM_LENGTH = NUM_DISTANCE + 2, /* by kind */
+	NUMS = NUM_LENGTH + 4,
+};
+
+struct models {
+	struct tables tables;
+	struct bytemix literals, diffs, recipes;
+	struct flagmix granules, flags;
+	bitmodel (*flag_bits)[1 << FLAG_LOG]; /* FLAG_INPUTS of them */
+	bitmodel granule_bits[GRANULE_INPUTS][4096];
+	bitmodel page_bits[64];
+	struct way ways[2];
+	struct nummix commands;
+	/* tables and pieces */
+	struct number gap, packed_size, plain_gain, raw_size, recipe_size;
+	struct number transform, parts, part_size, part_far, part_near;
+	struct number runs, run_size, run_out, run_depth;
+	bitmodel is_stream[4], is_kept, part_back, is_bulk;
+	struct number bulk_size;
+	struct zst_enc *bulk_enc;
+	struct zst_dec *bulk_dec;
+	struct buf bulk;
+	unsigned last_pieces;
+	/* what went before */
+	uint32_t last4, last8; /* bytes of the new image */
+	uint32_t word;         /* hash of the letters inserted last */
+	uint8_t *history;      /* HISTORY */
+	uint32_t *guesses;     /* 1 << GUESS_LOG */
+	uint32_t history_n, guess_at, guess_length;
+	bitmodel is_plain[4], is_run[3];
+	unsigned last_plain;
+	/* inside an ADD */
+	unsigned pages, granule_history, since_diff;
+	uint64_t flag_history;
+	uint32_t diffs_recent; /* the last four bytes' differences */
+	uint32_t last_diffs;   /* the last four that were not 0 */
+	struct fields fields;
+};
+
+static inline void models_passed(struct models *m, uint8_t b)
+{
+	m->last8 = m->last8 << 8 | m->last4 >> 24;
+	m->last4 = m->last4 << 8 | b;
+}
+
+#endif
