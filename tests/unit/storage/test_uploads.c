@@ -354,6 +354,42 @@ static void each_failing_step_loses_no_byte(void **state)
 	assert_int_equal(t.count, rounds + ARRAY_SIZE(kinds));
 }
 
+/* Syncs of our own code that n bytes of an upload of len need until it is told that they are there; each of them
+ * that fails is told as well. */
+static unsigned syncs_needed(struct fixture *f, const char *what, size_t n, size_t len)
+{
+	unsigned rounds = 0;
+	struct err e;
+
+	for (bool met = true; met;) {
+		char body[64];
+		uint8_t sha[SHA256_SIZE];
+		struct upload_append *a = NULL;
+		struct upload u;
+
+		snprintf(body, sizeof(body), "%-40.40s%u", what, rounds);
+		sha256(sha, body, len);
+		assert_ok(uploads_create(f->s, sha, len, OWNER, &u, &e), &e);
+		fault_arm(FAULT_SYNC, rounds + 1);
+		bool ok = upload_begin(&a, f->s, u.id, OWNER, 0, &e) &&
+			  upload_write(a, body, n, &e) && upload_end(&a, NULL, &u, &e);
+		met = fault_disarm();
+		upload_drop(TAKE(a));
+		assert_true(ok != met);
+		rounds += met;
+	}
+	return rounds;
+}
+
+static void bytes_that_were_told_to_be_there_are_synced(void **state)
+{
+	FIXTURE(f, state);
+
+	assert_int_equal(syncs_needed(&f, "the name, the bytes", 20, 41), 2);
+	/* Those again with their mode; the folder that the object is the first in: made, filled, named. */
+	assert_int_equal(syncs_needed(&f, "all of them", 41, 41), 6);
+}
+
 /* A web process that was taken over can leave it there: the next one has to start. */
 static void a_pipe_in_the_folder_holds_no_start_up(void **state)
 {
@@ -392,6 +428,7 @@ int main(void)
 		TMPDIR_TEST(promised_room_counts_for_the_next),
 		TMPDIR_TEST(a_full_disk_keeps_what_arrived_and_goes_on),
 		TMPDIR_TEST(each_failing_step_loses_no_byte),
+		TMPDIR_TEST(bytes_that_were_told_to_be_there_are_synced),
 		TMPDIR_TEST(a_pipe_in_the_folder_holds_no_start_up),
 	};
 
