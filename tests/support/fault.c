@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -119,36 +118,19 @@ static bool fails(enum fault_kind kind, int error)
 	return true;
 }
 
-/* How a child that runs fn ended.  Where another thread of the test, as one that begins or ends with a connection
- * of the stub server, holds a lock of the sanitizer's when this one forks, the child waits for it for ever: it is
- * ended, and another one goes on from there. */
-static int run_child(unsigned n, void (*fn)(void *ctx), void *ctx)
-{
-	enum { TRIES = 3, SECONDS_EACH = 100 };
-	int status = 0;
-
-	for (unsigned i = 0; i < TRIES; i++) {
-		pid_t pid = fork();
-
-		if (pid == 0) {
-			alarm(SECONDS_EACH);
-			cutting = true;
-			fault_arm(FAULT_WRITE, n);
-			fn(ctx);
-			_exit(0); /* no leak check, no cmocka: this process is only for its files */
-		}
-		if (pid < 0 || waitpid(pid, &status, 0) != pid)
-			abort();
-		if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGALRM)
-			break;
-	}
-	return status;
-}
-
 bool fault_power_cut(unsigned n, void (*fn)(void *ctx), void *ctx)
 {
-	int status = run_child(n, fn, ctx);
+	pid_t pid = fork();
+	int status;
 
+	if (pid == 0) {
+		cutting = true;
+		fault_arm(FAULT_WRITE, n);
+		fn(ctx);
+		_exit(0); /* no leak check, no cmocka: this process is only for its files */
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		abort();
 	if (!WIFEXITED(status) ||
 	    (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != EXIT_CUT)) {
 		fprintf(stderr, "the child of a power cut crashed at operation %u\n", n);

@@ -25,12 +25,13 @@ struct stub {
 	unsigned requests;
 	bool stopping;
 	pthread_t acceptor;
-	struct connection {
-		struct stub *stub;
-		int fd;
-		pthread_t thread;
-	} connections[CONNECTIONS_MAX];
-	size_t n_connections;
+	int connections[CONNECTIONS_MAX];
+	size_t n_connections, n_taken; /* by a thread */
+	/* They stay until stub_stop: a test may fork between two connections, and its child would wait for ever for a
+	 * lock of the sanitizer's that a thread holds while it ends. */
+	pthread_t threads[CONNECTIONS_MAX];
+	size_t n_threads, n_idle;
+	pthread_cond_t more; /* connections, or stopping */
 };
 
 static void die(const char *what)
@@ -183,13 +184,12 @@ static bool send_answer(int fd, const struct stub_answer *a, bool head_only)
 	return a->cut_at < 0 && a->length == (int64_t)a->n;
 }
 
-static bool serve_one(struct connection *c)
+static bool serve_one(struct stub *s, int fd)
 {
-	struct stub *s = c->stub;
 	struct stub_request q = { 0 };
 	struct stub_answer a = { .status = 200, .body = "", .length = 0, .cut_at = -1 };
 	uint8_t *memory;
-	bool again = read_request(c->fd, &q, &memory);
+	bool again = read_request(fd, &q, &memory);
 
 	if (again) {
 		pthread_mutex_lock(&s->lock);
@@ -197,21 +197,41 @@ static bool serve_one(struct connection *c)
 		s->handler(s->arg, &q, &a);
 		pthread_mutex_unlock(&s->lock);
 		if (a.hang)
-			wait_for_hangup(c->fd);
+			wait_for_hangup(fd);
 		again = !a.hang && !a.drop &&
-			send_answer(c->fd, &a, strcmp(q.method, "HEAD") == 0);
+			send_answer(fd, &a, strcmp(q.method, "HEAD") == 0);
 	}
 	munmap(memory, REQUEST_MAX + 1);
 	return again;
 }
 
+/* The next connection; -1 when there will be none. */
+static int take(struct stub *s)
+{
+	int fd = -1;
+
+	pthread_mutex_lock(&s->lock);
+	s->n_idle++;
+	while (s->n_taken == s->n_connections && !s->stopping)
+		pthread_cond_wait(&s->more, &s->lock);
+	s->n_idle--;
+	if (s->n_taken < s->n_connections)
+		fd = s->connections[s->n_taken++];
+	pthread_mutex_unlock(&s->lock);
+	return fd;
+}
+
 static void *serve(void *arg)
 {
-	struct connection *c = arg;
+	struct stub *s = arg;
 
-	while (serve_one(c))
-		;
-	shutdown(c->fd, SHUT_RDWR); /* closed by stub_stop, which may be shutting it down too */
+	for (int fd; (fd = take(s)) >= 0;) {
+		while (serve_one(s, fd))
+			;
+		shutdown(
+			fd,
+			SHUT_RDWR); /* closed by stub_stop, which may be shutting it down too */
+	}
 	return NULL;
 }
 
@@ -221,7 +241,6 @@ static void *accept_all(void *arg)
 
 	for (;;) {
 		int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
-		struct connection *c;
 
 		pthread_mutex_lock(&s->lock);
 		if (fd < 0 || s->stopping || s->n_connections == CONNECTIONS_MAX) {
@@ -231,11 +250,11 @@ static void *accept_all(void *arg)
 			return NULL;
 		}
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
-		c = &s->connections[s->n_connections++];
-		c->stub = s;
-		c->fd = fd;
-		if (pthread_create(&c->thread, NULL, serve, c) != 0)
+		s->connections[s->n_connections++] = fd;
+		if (s->n_idle < s->n_connections - s->n_taken &&
+		    pthread_create(&s->threads[s->n_threads++], NULL, serve, s) != 0)
 			die("pthread_create");
+		pthread_cond_signal(&s->more);
 		pthread_mutex_unlock(&s->lock);
 	}
 }
@@ -250,6 +269,7 @@ struct stub *stub_start(stub_handler *handler, void *arg)
 	s->handler = handler;
 	s->arg = arg;
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->more, NULL);
 	s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (s->listener < 0 || bind(s->listener, (struct sockaddr *)&a, sizeof(a)) != 0 ||
 	    listen(s->listener, 64) != 0 ||
@@ -265,15 +285,18 @@ void stub_stop(struct stub *s)
 {
 	pthread_mutex_lock(&s->lock);
 	s->stopping = true;
+	pthread_cond_broadcast(&s->more);
 	pthread_mutex_unlock(&s->lock);
 	shutdown(s->listener, SHUT_RDWR);
 	pthread_join(s->acceptor, NULL);
-	for (size_t i = 0; i < s->n_connections; i++) {
-		shutdown(s->connections[i].fd, SHUT_RDWR);
-		pthread_join(s->connections[i].thread, NULL);
-		close(s->connections[i].fd);
-	}
+	for (size_t i = 0; i < s->n_connections; i++)
+		shutdown(s->connections[i], SHUT_RDWR);
+	for (size_t i = 0; i < s->n_threads; i++)
+		pthread_join(s->threads[i], NULL);
+	for (size_t i = 0; i < s->n_connections; i++)
+		close(s->connections[i]);
 	close(s->listener);
+	pthread_cond_destroy(&s->more);
 	pthread_mutex_destroy(&s->lock);
 	munmap(s, sizeof(*s));
 }

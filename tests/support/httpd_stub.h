@@ -1,7 +1,7 @@
 /* tests/support/httpd_stub.h - an HTTP server in this process that misbehaves to order.
  *
- * Plain HTTP/1.1 on 127.0.0.1 with a port of the system's choice; a thread per connection, so tests need
- * no server beside them.  A handler, called with a lock held, sees each request and fills the answer:
+ * Plain HTTP/1.1 on 127.0.0.1 with a port of the system's choice; connections are served side by side, so tests
+ * need no server beside them.  A handler, called with a lock held, sees each request and fills the answer:
  *
  *	static void cut_once(void *arg, const struct stub_request *q, struct stub_answer *a)
  *	{
