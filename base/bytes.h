@@ -101,6 +101,36 @@ static inline uint64_t rd_le64(struct rd *r)
 	return p ? get_le64(p) : 0;
 }
 
+/* A number of 7 bits to a byte, lowest first, the top bit set in all but the last; longer ones than
+ * VARINT_MAX bytes, 56 bits, are bad. */
+enum { VARINT_MAX = 8, VARINT_ROOM = 10 };
+
+static inline uint64_t rd_varint(struct rd *r)
+{
+	uint64_t v = 0;
+
+	for (unsigned i = 0; i < VARINT_MAX; i++) {
+		uint8_t byte = rd_u8(r);
+
+		v |= (uint64_t)(byte & 127) << 7 * i;
+		if (byte < 128)
+			return r->bad ? 0 : v;
+	}
+	r->bad = true;
+	return 0;
+}
+
+/* How many bytes it has; below 2^56 it can be read again. */
+static inline size_t put_varint(uint8_t p[static VARINT_ROOM], uint64_t v)
+{
+	size_t n = 0;
+
+	for (; v >= 128; v >>= 7)
+		p[n++] = (uint8_t)(v | 128);
+	p[n++] = (uint8_t)v;
+	return n;
+}
+
 /* Whether everything was there and nothing is left over. */
 static inline bool rd_ok_at_end(const struct rd *r)
 {

@@ -92,6 +92,7 @@
 #define LIMIT_DELTA_CACHE 4194304      /* unpacked old streams kept while applying */
 #define LIMIT_DELTA_OPS 131072         /* commands of one frame: 3 MiB while applying */
 #define LIMIT_DELTA_FRAME 67108864     /* coded bytes of one frame; ours have about 4 MiB */
+#define LIMIT_DELTA_FRAMES 262144      /* 8 MiB while applying */
 #define LIMIT_DELTA_HEAD 8388608 /* header, index and hashes: 1 TiB in segments of 4 MiB */
 
 #endif

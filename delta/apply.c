@@ -78,14 +78,14 @@ static bool start_coder(struct delta *d, uint64_t offset, uint64_t n, struct err
 
 static bool read_format(struct format *ret, int fd, uint64_t *ret_size, struct err *e)
 {
-	uint8_t head[FORMAT_HEAD];
+	uint8_t first[FORMAT_PEEK];
 	uint64_t size, n;
 
 	if (!fd_size(fd, &size, e))
 		return err_wrap(e, "delta");
-	if (size < FORMAT_HEAD)
-		return err_set(e, E_FORMAT, "not a delta: %" PRIu64 " bytes", size);
-	if (!pread_all(fd, head, sizeof(head), 0, e) || !format_peek(&n, head, size, e))
+	n = size < FORMAT_PEEK ? size : FORMAT_PEEK;
+	if (!pread_all(fd, first, (size_t)n, 0, e) ||
+	    !format_peek(&n, first, (size_t)n, size, e))
 		return false;
 	CLEANUP(buf_done) struct buf b = BUF_INIT(LIMIT_DELTA_HEAD);
 	uint8_t *p;
@@ -694,6 +694,8 @@ static bool do_frame(struct delta *d, const struct format_frame *f, struct err *
 			return false;
 		streams += p->plain_size;
 	}
+	if (!coder_ended(&d->coder))
+		return err_set(e, E_CORRUPT, "coded bytes are left over");
 	if (d->account)
 		account_commands(d->account, f->coded_offset + f->coded);
 	return true;

@@ -47,6 +47,11 @@ static uint32_t in_byte(struct coder *c)
 	return 0;
 }
 
+bool coder_ended(const struct coder *c)
+{
+	return c->past_end >= 3;
+}
+
 void coder_decode_start(struct coder *c,
 			bool (*more)(void *ctx, const uint8_t **ret, size_t *ret_n,
 				     struct err *e),

@@ -46,6 +46,9 @@ void coder_decode_start(struct coder *c,
 /* False, with *e set, when the coder failed or read more than there was. */
 bool coder_ok(const struct coder *c, struct err *e) MUST_USE;
 
+/* Decoder, behind the last value: whether all coded bytes were needed.  Three or four zeros are read behind them. */
+bool coder_ended(const struct coder *c);
+
 /* One bit with probability p / 65536 of being 1; 0 < p < 65536. */
 unsigned coder_code(struct coder *c, unsigned p, unsigned bit);
 

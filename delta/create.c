@@ -18,6 +18,7 @@ enum {
 	CHUNK = 4 << 20,      /* new bytes matched at a time */
 	DROP_AFTER = 8 << 20, /* bytes that were looked at */
 	CODE_THREADS = 8, /* a frame of noise takes 80 MiB: models, Zstandard, coded bytes */
+	SPENT_MIN = 4096, /* coded bytes */
 	MIXED_MAX = 32 << 20, /* inserted bytes up to which all are mixed: half a minute */
 };
 
@@ -365,7 +366,7 @@ static bool code_all(struct create *c, struct err *e)
 				     .spool = &c->spool,
 				     .frames = c->format.frames,
 				     .n_frames = c->cut.n_frames,
-				     .start = format_head_size(&c->format) + c->table.n,
+				     .start = format_head_max(&c->format) + c->table.n,
 				     .max = c->job->output_max };
 	if (!output_init(&c->output, e))
 		return false;
@@ -375,19 +376,29 @@ static bool code_all(struct create *c, struct err *e)
 
 /* ---- the file ---- */
 
-/* What comes before the frames is known last. */
+/* What many bytes were spent on; of few it would take some of them to tell. */
+static void tell_spent(struct format *f, const uint64_t cost[static DELTA_KINDS])
+{
+	uint64_t bytes[DELTA_KINDS], all = 0;
+
+	for (unsigned i = 0; i < DELTA_KINDS; i++)
+		all += bytes[i] = cost[i] / 524288;
+	for (unsigned i = 0; all >= SPENT_MIN && i < DELTA_KINDS; i++)
+		f->spent[i] =
+			(uint32_t)((bytes[i] + FORMAT_SPENT_UNIT / 2) / FORMAT_SPENT_UNIT);
+}
+
+/* What comes before the frames is known last, and its size. */
 static bool write_head(struct create *c, struct err *e)
 {
 	struct format *f = &c->format;
-	CLEANUP(buf_done) struct buf head = BUF_INIT(LIMIT_DELTA_HEAD);
+	CLEANUP(buf_done) struct buf head = BUF_INIT((size_t)2 * LIMIT_DELTA_HEAD);
 
-	for (unsigned i = 0; i < DELTA_KINDS; i++)
-		f->spent[i] = (uint32_t)((c->cost[i] / 524288 + FORMAT_SPENT_UNIT / 2) /
-					 FORMAT_SPENT_UNIT);
-	if (!format_encode(&head, f, e))
+	tell_spent(f, c->cost);
+	if (!format_encode(&head, f, e) || !buf_add(&head, c->table.p, c->table.n, e) ||
+	    !output_move(&c->output, head.n, e))
 		return false;
-	if (!pwrite_all(c->job->out_fd, head.p, head.n, 0, e) ||
-	    !pwrite_all(c->job->out_fd, c->table.p, c->table.n, head.n, e))
+	if (!pwrite_all(c->job->out_fd, head.p, head.n, 0, e))
 		return err_wrap(e, "delta");
 	if (ftruncate(c->job->out_fd, (off_t)(c->output.start + c->output.end)) != 0)
 		return err_sys(e, errno, "delta");

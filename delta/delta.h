@@ -119,7 +119,8 @@ struct delta_info {
 	uint32_t segment_bytes, frames, segments;
 	uint32_t streams_old, streams_new; /* seen through */
 	uint64_t ops, copied_bytes, zero_bytes, inserted_bytes, differing_bytes;
-	uint64_t spent_bytes[DELTA_KINDS]; /* rounded; their sum is about delta_size */
+	/* Rounded; their sum is about delta_size, or 0: of less than 4 KiB it is not told. */
+	uint64_t spent_bytes[DELTA_KINDS];
 };
 
 struct delta_job {

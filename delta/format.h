@@ -1,29 +1,31 @@
 /* delta/format.h - the delta container, byte by byte.
  *
- * Little endian, 64-bit sizes.  Everything up to the frames is read when a delta is opened:
+ * Numbers whose SIZE is v are varints (base/bytes.h), others little endian.  Everything up to the table is read when
+ * a delta is opened; what a small delta does not need is not there:
  *
- *   OFFSET  SIZE  FIELD
- *        0     4  magic "VDL1"
- *        4     1  version of the coding, 4
- *        5     1  log2 of the segment size, 12 to 22
- *        6     2  zero
- *        8     8  size of the old image
- *       16     8  size of the new image
- *       24     4  number of frames f; 0 only for an empty new image
- *       28     4  number of old streams in the table
- *       32     4  number of new streams in all frames (for `info`)
- *       36     4  coded bytes of the old stream table; 0 without old streams
- *       40    24  coded bytes by kind (delta_kind), 6 x 4, in units of 16 bytes (for `info`)
- *       64  32 f  frames: each { 8 first byte of the new image that it makes; 8 bytes that it
- *                 makes; 8 offset of its coded bytes in the delta; 4 their number;
- *                 4 commands }; they follow each other without gaps on both sides
- *           16 s  the first 16 bytes of the SHA-256 of each segment of the new image
- *             16  the first 16 bytes of the SHA-256 of all before
- *                 the old stream table, coded (code.h)
- *                 the frames' coded bytes, up to the end of the file
+ *   SIZE  FIELD
+ *      3  magic "VDL"
+ *      1  version of the coding, 5
+ *      1  bits 0-3: log2 of the segment size, less 12, 0 to 10; bit 4: streams; bit 5: costs;
+ *         bit 6: several frames; bit 7: 0
+ *      v  size of the old image
+ *      v  size of the new image; 0: no frame, else one or several
+ *    2 v  with bit 6: number of frames, at least 2; bytes of their rows
+ *    3 v  with bit 4: number of old streams in the table; its coded bytes, 0 without old streams;
+ *         number of new streams in all frames (for `info`)
+ *    6 v  with bit 5: coded bytes by kind (delta_kind), in units of 16 bytes (for `info`)
+ *         frames, a row each: { v commands; but for the last one: v bytes of the new image that it makes,
+ *         v coded bytes }; they follow each other without gaps on both sides, the last one up to the end
+ *   16 s  the first 16 bytes of the SHA-256 of each segment of the new image
+ *      4  the first 4 bytes of the SHA-256 of all before
+ *         the old stream table, coded (code.h)
+ *         the frames' coded bytes, up to the end of the file
  *
  * A frame is independent of all others: its coder starts afresh.  A frame ends when it has used up
- * about 4 MiB of coded bytes or its share of commands, so most deltas have one. */
+ * about 4 MiB of coded bytes or its share of commands, so most deltas have one.
+ *
+ * Four bytes tell damage early and cheaply; that nothing wrong comes out is what the segments' hashes see to.  Where the
+ * last frame ends is not written: who applies it finds a delta too short or too long. */
 #ifndef VALISE_DELTA_FORMAT_H
 #define VALISE_DELTA_FORMAT_H
 
@@ -32,9 +34,9 @@
 #include "delta/delta.h"
 
 enum {
-	FORMAT_VERSION = 4, /* of the coding */
-	FORMAT_HEAD = 64,
-	FORMAT_FRAME = 32,
+	FORMAT_VERSION = 5, /* of the coding */
+	FORMAT_PEEK = 128,  /* all before the rows fits */
+	FORMAT_CHECK = 4,
 	FORMAT_SEGMENT_LOG_MIN = 12,
 	FORMAT_SEGMENT_LOG_MAX = 22,
 	FORMAT_SPENT_UNIT = 16,
@@ -50,22 +52,25 @@ struct format {
 	uint64_t old_size, new_size;
 	unsigned segment_log;
 	uint32_t n_frames, n_old_streams, n_new_streams, table_coded;
-	uint32_t spent[DELTA_KINDS];
+	uint32_t spent[DELTA_KINDS];        /* all 0: not told */
 	uint64_t table_offset;              /* in the delta; computed */
 	struct format_frame *frames;        /* n_frames, heap */
 	uint8_t (*hashes)[DELTA_HASH_SIZE]; /* format_segments(), heap */
 };
 
 uint64_t format_segments(const struct format *f);
-uint64_t format_head_size(const struct format *f); /* all before the table */
 
-/* Frames' coded_offset must be relative to the first frame's; they are made absolute. */
+/* No head of as many frames and segments is longer. */
+uint64_t format_head_max(const struct format *f);
+
+/* Frames' coded_offset must be relative to the first frame's; they are made absolute, and table_offset is
+ * where the head ends. */
 bool format_encode(struct buf *out, struct format *f, struct err *e) MUST_USE;
 
-/* Parses a delta's first bytes.  The sizes in the fixed head are checked before anything is
- * allocated, and the whole against delta_size.  head has FORMAT_HEAD bytes and says with
- * format_peek how many to bring for format_parse. */
-bool format_peek(uint64_t *ret_n, const uint8_t head[static FORMAT_HEAD], uint64_t delta_size,
+/* Parses a delta's first bytes.  What sizes the head is checked, against limits and delta_size, before anything
+ * is allocated.  format_peek: p has the first FORMAT_PEEK bytes, or all when there are fewer; says how many to
+ * bring for format_parse. */
+bool format_peek(uint64_t *ret_n, const uint8_t *p, size_t n, uint64_t delta_size,
 		 struct err *e) MUST_USE;
 bool format_parse(struct format *ret, const uint8_t *p, size_t n, uint64_t delta_size,
 		  struct err *e) MUST_USE;

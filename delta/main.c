@@ -118,6 +118,16 @@ static void print_account_json(const struct delta_account *a)
 	printf("]");
 }
 
+/* The encoder tells it of deltas of some KiB and more. */
+static bool is_told(const struct delta_info *i)
+{
+	uint64_t all = 0;
+
+	for (unsigned k = 0; k < DELTA_KINDS; k++)
+		all += i->spent_bytes[k];
+	return all > 0;
+}
+
 /* a: NULL when nobody looked at the contents. */
 static void print_json(const struct delta_info *i, const struct delta_account *a)
 {
@@ -127,7 +137,7 @@ static void print_json(const struct delta_info *i, const struct delta_account *a
 	       ", \"streams_new\": %" PRIu32 ", \"spent\": {",
 	       i->old_size, i->new_size, i->delta_size, i->segment_bytes, i->segments,
 	       i->frames, i->ops, i->streams_old, i->streams_new);
-	for (unsigned k = 0; k < DELTA_KINDS; k++)
+	for (unsigned k = 0; is_told(i) && k < DELTA_KINDS; k++)
 		printf("%s\"%s\": %" PRIu64, k ? ", " : "", kinds[k].word, i->spent_bytes[k]);
 	printf("}");
 	if (a)
@@ -193,9 +203,11 @@ static void print_table(const struct delta_info *i, const struct delta_account *
 	       i->new_size ? 100.0 * (double)i->delta_size / (double)i->new_size : 0);
 	printf("frames      %14" PRIu32 ", %" PRIu64 " commands\n", i->frames, i->ops);
 	printf("streams     %14" PRIu32 " seen through, with the help of %" PRIu32
-	       " old ones\n\n",
+	       " old ones\n",
 	       i->streams_new, i->streams_old);
-	for (unsigned k = 0; k < DELTA_KINDS; k++)
+	if (is_told(i))
+		puts("");
+	for (unsigned k = 0; is_told(i) && k < DELTA_KINDS; k++)
 		print_row(kinds[k].word, i->spent_bytes[k], i->delta_size, kinds[k].help);
 	if (a)
 		print_account(a, i->delta_size);

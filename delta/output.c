@@ -35,9 +35,11 @@ static bool put(struct output *o, const uint8_t *p, size_t n, struct err *e)
 	return true;
 }
 
+enum { PART = 32768 };
+
 static bool put_spooled(struct output *o, uint64_t at, uint64_t n, struct err *e)
 {
-	uint8_t block[32768];
+	uint8_t block[PART];
 
 	while (n > 0) {
 		size_t part = n < sizeof(block) ? (size_t)n : sizeof(block);
@@ -89,4 +91,19 @@ bool output_frame(struct output *o, size_t frame, const uint8_t *p, size_t n, st
 	bool ok = bring(o, frame, p, n, e);
 	pthread_mutex_unlock(&o->lock);
 	return ok;
+}
+
+bool output_move(struct output *o, uint64_t start, struct err *e)
+{
+	uint8_t block[PART];
+
+	for (uint64_t at = 0; at < o->end && start != o->start; at += PART) {
+		size_t n = o->end - at < PART ? (size_t)(o->end - at) : PART;
+
+		if (!pread_all(o->fd, block, n, o->start + at, e) ||
+		    !pwrite_all(o->fd, block, n, start + at, e))
+			return err_wrap(e, "delta");
+	}
+	o->start = start;
+	return true;
 }

@@ -15,7 +15,7 @@ struct output {
 	struct spool *spool;
 	struct format_frame *frames; /* their coded and coded_offset, from 0 on, are filled in */
 	size_t n_frames;
-	uint64_t start; /* where the first frame begins */
+	uint64_t start; /* where the first frame begins; room for the longest head */
 	uint64_t max;   /* of the file; 0: any */
 	/* internal */
 	uint64_t end,
@@ -32,5 +32,8 @@ void output_done(struct output *o);
 /* Any thread, each frame once.  E_TOO_BIG as soon as the file would be larger than max. */
 bool output_frame(struct output *o, size_t frame, const uint8_t *p, size_t n,
 		  struct err *e) MUST_USE;
+
+/* When all frames are written: puts them to where the head ends, at or before start, which is moved. */
+bool output_move(struct output *o, uint64_t start, struct err *e) MUST_USE;
 
 #endif

@@ -62,29 +62,21 @@ static bool bad(struct err *e)
 
 static bool number(const uint8_t **p, const uint8_t *end, uint64_t *ret, struct err *e)
 {
-	uint64_t v = 0;
+	struct rd r = rd_init(*p, (size_t)(end - *p));
+	uint64_t v = rd_varint(&r);
 
-	for (unsigned shift = 0; shift < 56; shift += 7) {
-		if (*p == end)
-			return bad(e);
-		v |= (uint64_t)(**p & 127) << shift;
-		if (*(*p)++ < 128) {
-			*ret = v;
-			return true;
-		}
-	}
-	return bad(e);
+	if (r.bad)
+		return bad(e);
+	*p = r.p;
+	*ret = v;
+	return true;
 }
 
 static bool number_add(struct buf *b, uint64_t v, struct err *e)
 {
-	uint8_t text[10];
-	size_t n = 0;
+	uint8_t text[VARINT_ROOM];
 
-	for (; v >= 128; v >>= 7)
-		text[n++] = (uint8_t)(v | 128);
-	text[n++] = (uint8_t)v;
-	return buf_add(b, text, n, e);
+	return buf_add(b, text, put_varint(text, v), e);
 }
 
 static bool how_parse(struct guess_how *h, unsigned by, const uint8_t **p, const uint8_t *end,

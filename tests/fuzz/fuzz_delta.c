@@ -1,7 +1,6 @@
 /* A delta of any bytes, applied to a small old image, which has a deflate stream: output stays within what the
  * header says, memory within 32 MiB, and resuming at the second segment gives the same bytes.  So that
  * fuzzing gets past the hash of the index, the harness puts the right one there. */
-#include "base/bytes.h"
 #include "base/io.h"
 #include "base/sha256.h"
 #include "delta/deflate.h"
@@ -62,14 +61,14 @@ static void put_stream(uint8_t *p, size_t room)
 		abort();
 }
 
-static int old_image(uint32_t size)
+static int old_image(uint64_t size)
 {
 	static uint8_t old[OLD];
 
 	for (unsigned i = 0; i < OLD; i++)
 		old[i] = i % 7 ? (uint8_t)(i * i >> 7) : 0xe8;
 	put_stream(old + STREAM_AT, OLD - STREAM_AT);
-	return memfile(old, size < OLD ? size : OLD);
+	return memfile(old, size < OLD ? (size_t)size : OLD);
 }
 
 struct seen {
@@ -99,17 +98,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	uint64_t head;
 	struct err e;
 
-	if (n < FORMAT_HEAD || !format_peek(&head, p, n, &e) || head < DELTA_HASH_SIZE ||
-	    get_le64(p + 16) > NEW_MAX)
+	if (!format_peek(&head, p, n, n, &e))
 		return 0;
 	copy = malloc(n);
 	memcpy(copy, p, n);
 	uint8_t hash[SHA256_SIZE];
-	sha256(hash, copy, (size_t)head - DELTA_HASH_SIZE);
-	memcpy(copy + head - DELTA_HASH_SIZE, hash, DELTA_HASH_SIZE);
+	sha256(hash, copy, (size_t)head - FORMAT_CHECK);
+	memcpy(copy + head - FORMAT_CHECK, hash, FORMAT_CHECK);
 	CLEANUP(fd_closep) int fd = memfile(copy, n);
-	CLEANUP(fd_closep) int old = old_image((uint32_t)get_le64(p + 8));
 	free(copy);
+	if (!delta_look(&info, fd, &e) || info.new_size > NEW_MAX)
+		return 0;
+	CLEANUP(fd_closep) int old = old_image(info.old_size);
 	usage_start();
 	if (!delta_open(&d, fd, old, &e))
 		return 0;

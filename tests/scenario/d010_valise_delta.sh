@@ -119,7 +119,7 @@ cmp new out || die "damage was kept"
 
 say "flipped bytes: an error or the exact output"
 size=$(stat -c %s delta)
-for i in 0 4 9 20 70 100 200 400 900 $((size / 3)) $((size / 2)) $((size - 30)); do
+for i in 0 4 5 9 20 70 100 200 400 900 $((size / 3)) $((size / 2)) $((size - 30)); do
 	cp delta bad
 	printf '\377' | dd of=bad bs=1 seek=$i conv=notrunc status=none
 	cmp -s delta bad && continue
@@ -161,7 +161,7 @@ fails 71 'folder: Is a directory' "$tool" create old new folder
 [ ! -e d ] || die "a refused option leaves a file"
 fails 64 'needs OLD NEW DELTA' "$tool" create old new
 cp delta keep
-printf x | dd of=keep bs=1 seek=4 conv=notrunc status=none
+printf x | dd of=keep bs=1 seek=3 conv=notrunc status=none
 fails 69 'version' "$tool" apply old keep out
 cmp -s new out || die "the output is gone before the delta was looked at"
 

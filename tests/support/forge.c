@@ -262,9 +262,9 @@ void forge_rehash(struct buf *delta)
 	uint64_t head = 0;
 	struct err e;
 
-	must(format_peek(&head, delta->p, UINT64_MAX, &e));
-	sha256(hash, delta->p, (size_t)head - DELTA_HASH_SIZE);
-	memcpy(delta->p + head - DELTA_HASH_SIZE, hash, DELTA_HASH_SIZE);
+	must(format_peek(&head, delta->p, delta->n, UINT64_MAX, &e));
+	sha256(hash, delta->p, (size_t)head - FORMAT_CHECK);
+	memcpy(delta->p + head - FORMAT_CHECK, hash, FORMAT_CHECK);
 }
 
 /* A stream of zeros in stored blocks: nothing unpacks faster for the steps that it takes. */

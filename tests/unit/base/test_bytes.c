@@ -51,12 +51,30 @@ static void a_length_near_the_end_of_memory_does_not_wrap(void **state)
 	assert_true(r.bad);
 }
 
+static void a_varint_reads_the_same_up_to_56_bits(void **state)
+{
+	uint8_t raw[VARINT_ROOM];
+
+	for (unsigned bits = 0; bits <= 64; bits++) {
+		uint64_t v = bits < 64 ? (UINT64_C(1) << bits) - 1 : UINT64_MAX;
+		size_t n = put_varint(raw, v);
+		struct rd r = rd_init(raw, n);
+
+		assert_int_equal(n, bits ? (bits + 6) / 7 : 1);
+		assert_true(rd_varint(&r) == (bits <= 56 ? v : 0));
+		assert_int_equal(rd_ok_at_end(&r), bits <= 56);
+		r = rd_init(raw, n - 1); /* cut */
+		assert_true(rd_varint(&r) == 0 && r.bad);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(integers_are_little_endian),
 		cmocka_unit_test(a_reader_stops_at_the_end_and_stays_bad),
 		cmocka_unit_test(bytes_left_over_are_not_fine),
+		cmocka_unit_test(a_varint_reads_the_same_up_to_56_bits),
 		cmocka_unit_test(a_length_near_the_end_of_memory_does_not_wrap),
 	};
 

@@ -126,7 +126,7 @@ static void going_on_reads_the_frame_and_what_its_adds_compare_with(void **state
 		{ .kind = OP_ADD, .n = ADDS - 4000, .from = 6100 },
 	};
 	CLEANUP(buf_done) struct buf b = of_ops(ops, ARRAY_SIZE(ops), NEW_N);
-	uint64_t head = FORMAT_HEAD, all = 0;
+	uint64_t head = FORMAT_PEEK, all = 0;
 	struct err e;
 
 	for (uint64_t first = 0; first <= NEW_N; first += 4096) {
@@ -578,7 +578,7 @@ static void what_is_no_delta_or_for_another_image_is_refused(void **state UNUSED
 	CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
 	CLEANUP(fd_closep) int longer = forge_memfile(space, OLD_N + 1);
 	CLEANUP(fd_closep) int none = forge_memfile("", 0);
-	struct buf part = { .p = b.p, .n = FORMAT_HEAD - 1 };
+	struct buf part = { .p = b.p, .n = 4 };
 	struct sink s = { .next = 0 };
 	struct err e;
 
@@ -616,13 +616,23 @@ static void coded_bytes_that_end_early_are_told(void **state UNUSED)
 	uint64_t head = 0;
 	struct err e;
 
-	assert_ok(format_peek(&head, b.p, b.n, &e), &e);
+	assert_ok(format_peek(&head, b.p, b.n, b.n, &e), &e);
 	for (size_t cut = (size_t)head; cut < b.n - 8; cut += 13) {
 		struct buf part = { .p = b.p, .n = cut };
 
-		put_le32(b.p + FORMAT_HEAD + 24, (uint32_t)(cut - head));
-		forge_rehash(&b);
 		assert_fails(apply(&part, &e), &e, E_CORRUPT);
+	}
+}
+
+static void bytes_behind_the_last_coded_one_are_told(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf b = usual();
+	struct err e;
+
+	for (unsigned i = 0; i < 3; i++) {
+		assert_ok(buf_add(&b, i ? "x" : "\0", 1, &e), &e);
+		assert_fails(apply(&b, &e), &e, E_CORRUPT);
+		assert_non_null(strstr(e.text, "left over"));
 	}
 }
 
@@ -904,7 +914,7 @@ static void going_on_reads_what_is_left_and_little_more(void **state UNUSED)
 
 		assert_ok(apply_fds(fd, old_fd, first, &sink, &e), &e);
 		assert_int_equal(sink.next, ALL);
-		assert_true(usage_bytes_read() <= b.n + FORMAT_HEAD + (ALL - first) + WINDOW);
+		assert_true(usage_bytes_read() <= b.n + FORMAT_PEEK + (ALL - first) + WINDOW);
 		/* Here, far less: what was copied is not read again. */
 		assert_true(usage_bytes_read() <= b.n + ALL - first + PARTS_N * 6000);
 	}
@@ -1209,7 +1219,9 @@ static void a_bomb_of_a_tebibyte_needs_no_memory(void **state UNUSED)
 				       .n_ops = 1,
 				       .head_only = true };
 	uint8_t hash[SHA256_SIZE];
+	uint64_t head = 0;
 	struct forge f;
+	struct err e;
 	int status;
 
 	if (ADDRESS_SANITIZED)
@@ -1219,9 +1231,11 @@ static void a_bomb_of_a_tebibyte_needs_no_memory(void **state UNUSED)
 	f.format.new_size = LIMIT_DELTA_IMAGE;
 	CLEANUP(buf_done) struct buf b = forge_finish(&f);
 	sha256(hash, zeros, sizeof(zeros));
+	assert_ok(format_peek(&head, b.p, b.n, b.n, &e), &e);
+	uint8_t *hashes =
+		b.p + head - FORMAT_CHECK - LIMIT_DELTA_IMAGE / sizeof(zeros) * DELTA_HASH_SIZE;
 	for (size_t i = 0; i < LIMIT_DELTA_IMAGE / sizeof(zeros); i++)
-		memcpy(b.p + FORMAT_HEAD + FORMAT_FRAME + i * DELTA_HASH_SIZE, hash,
-		       DELTA_HASH_SIZE);
+		memcpy(hashes + i * DELTA_HASH_SIZE, hash, DELTA_HASH_SIZE);
 	forge_rehash(&b);
 	assert_true(b.n < 5 << 20);
 	CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
@@ -1447,6 +1461,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_delta_or_for_another_image_is_refused),
 		cmocka_unit_test(files_that_shrink_meanwhile_are_told),
 		cmocka_unit_test(coded_bytes_that_end_early_are_told),
+		cmocka_unit_test(bytes_behind_the_last_coded_one_are_told),
 		cmocka_unit_test(memory_that_runs_out_anywhere_is_told),
 		cmocka_unit_test(work_goes_on_at_any_segment),
 		cmocka_unit_test(a_stream_before_what_is_wanted_is_only_decoded),

@@ -5,25 +5,14 @@
 #include "base/bytes.h"
 #include "base/sha256.h"
 
-enum {
-	OFF_VERSION = 4,
-	OFF_LOG = 5,
-	OFF_ZERO = 6,
-	OFF_OLD = 8,
-	OFF_NEW = 16,
-	OFF_FRAMES = 24,
-	OFF_STREAMS = 28,
-	OFF_TABLE = 36
-};
-/* of a frame's row */
-enum { ROW_FIRST = 0, ROW_BYTES = 8, ROW_OFFSET = 16, ROW_CODED = 24, ROW_OPS = 28 };
+enum { OFF_VERSION = 3, OFF_FLAGS = 4, NUMBERS_AT = 5, BOTH = 10000, EACH = BOTH / 2 };
 
-/* Two frames of 5000 and 5000 zeros, three segments of 4 KiB. */
+/* Two frames of 5000 zeros each, three segments of 4 KiB. */
 static struct buf sample(void)
 {
-	static const uint8_t zeros[10000];
-	static const struct op op = { .kind = OP_ZERO, .n = 5000 };
-	const struct forge_piece piece = { .piece = { .size = 5000 }, .ops = &op, .n_ops = 1 };
+	static const uint8_t zeros[BOTH];
+	static const struct op op = { .kind = OP_ZERO, .n = EACH };
+	const struct forge_piece piece = { .piece = { .size = EACH }, .ops = &op, .n_ops = 1 };
 	struct forge f;
 
 	forge_init(&f, "old", 3, 3, zeros, sizeof(zeros), 12);
@@ -32,172 +21,345 @@ static struct buf sample(void)
 	return forge_finish(&f);
 }
 
-static bool parse(const struct buf *b, struct err *e)
+/* The least: one frame, one segment. */
+static struct buf least(void)
 {
-	CLEANUP(format_done) struct format f = { 0 };
+	static const uint8_t zeros[EACH];
+	static const struct op op = { .kind = OP_ZERO, .n = EACH };
+	const struct forge_piece piece = { .piece = { .size = EACH }, .ops = &op, .n_ops = 1 };
+	struct forge f;
+
+	forge_init(&f, "old", 3, 3, zeros, sizeof(zeros), 20);
+	forge_frame(&f, &piece, 1);
+	return forge_finish(&f);
+}
+
+static bool parse(struct format *ret, const struct buf *b, struct err *e)
+{
 	uint64_t n = 0;
 
-	return format_peek(&n, b->p, b->n, e) && n <= b->n &&
-	       format_parse(&f, b->p, (size_t)n, b->n, e);
+	return format_peek(&n, b->p, b->n, b->n, e) && n <= b->n &&
+	       format_parse(ret, b->p, (size_t)n, b->n, e);
+}
+
+static void assert_same_again(const struct buf *b, struct format *f)
+{
+	CLEANUP(buf_done) struct buf again = BUF_INIT(1 << 16);
+	uint64_t head = f->table_offset;
+	struct err e;
+
+	for (unsigned i = 0; i < f->n_frames; i++)
+		f->frames[i].coded_offset -= head + f->table_coded;
+	assert_true(format_head_max(f) >= head);
+	assert_ok(format_encode(&again, f, &e), &e);
+	assert_int_equal(again.n, head);
+	assert_int_equal(f->table_offset, head);
+	assert_memory_equal(again.p, b->p, again.n);
 }
 
 static void what_was_written_reads_the_same(void **state UNUSED)
 {
 	CLEANUP(buf_done) struct buf b = sample();
-	CLEANUP(buf_done) struct buf again = BUF_INIT(1 << 16);
 	CLEANUP(format_done) struct format f = { 0 };
-	uint64_t n = 0;
 	struct err e;
 
-	assert_ok(format_peek(&n, b.p, b.n, &e), &e);
-	assert_int_equal(n, 64 + 2 * 32 + 3 * 16 + 16);
-	assert_ok(format_parse(&f, b.p, (size_t)n, b.n, &e), &e);
-	assert_int_equal(f.new_size, 10000);
+	assert_ok(parse(&f, &b, &e), &e);
+	/* old size, new size; two frames; rows of 1 + 2 + 1 and 1 */
+	assert_int_equal(f.table_offset, 5 + 1 + 2 + 1 + 1 + 5 + 3 * 16 + 4);
+	assert_int_equal(f.old_size, 3);
+	assert_int_equal(f.new_size, BOTH);
 	assert_int_equal(format_segments(&f), 3);
-	assert_int_equal(f.frames[1].first, 5000);
-	assert_int_equal(f.frames[0].coded_offset, n);
-	for (unsigned i = 0; i < 2; i++)
-		f.frames[i].coded_offset -= n;
-	assert_ok(format_encode(&again, &f, &e), &e);
-	assert_int_equal(again.n, n);
-	assert_memory_equal(again.p, b.p, again.n);
+	assert_int_equal(f.frames[1].first, EACH);
+	assert_int_equal(f.frames[1].bytes, EACH);
+	assert_int_equal(f.frames[0].coded_offset, f.table_offset);
+	assert_int_equal(f.frames[1].coded_offset + f.frames[1].coded, b.n);
+	assert_same_again(&b, &f);
 }
 
-static void put(uint8_t *p, size_t size, uint64_t v)
+static void a_delta_of_one_frame_needs_little(void **state UNUSED)
 {
-	for (size_t i = 0; i < size; i++)
-		p[i] = (uint8_t)(v >> 8 * i);
+	CLEANUP(buf_done) struct buf b = least();
+	CLEANUP(format_done) struct format f = { 0 };
+	struct err e;
+
+	assert_ok(parse(&f, &b, &e), &e);
+	assert_int_equal(f.table_offset, 5 + 1 + 2 + 1 + 16 + 4);
+	assert_int_equal(f.n_frames, 1);
+	assert_int_equal(f.frames[0].bytes, EACH);
+	assert_int_equal(f.frames[0].coded, b.n - f.table_offset);
+	assert_same_again(&b, &f);
 }
+
+/* Nothing of the new image: no frame, no segment. */
+static void an_empty_image_has_neither_frames_nor_segments(void **state UNUSED)
+{
+	CLEANUP(format_done) struct format f = { .segment_log = 20, .old_size = 300 };
+	CLEANUP(format_done) struct format read = { 0 };
+	CLEANUP(buf_done) struct buf b = BUF_INIT(1000);
+	struct err e;
+
+	assert_ok(format_encode(&b, &f, &e), &e);
+	assert_int_equal(b.n, 5 + 2 + 1 + 4);
+	assert_ok(parse(&read, &b, &e), &e);
+	assert_int_equal(read.n_frames, 0);
+	assert_int_equal(read.old_size, 300);
+	/* Coded bytes that no frame has. */
+	assert_fails(format_parse(&f, b.p, b.n, b.n + 1, &e), &e, E_FORMAT);
+}
+
+/* The longest numbers of all: even then FORMAT_PEEK bytes say how long the head is. */
+static void all_that_may_be_told_reads_the_same(void **state UNUSED)
+{
+	struct format_frame frames[2] = {
+		{ .bytes = LIMIT_DELTA_IMAGE - 1, .coded = LIMIT_DELTA_FRAME, .ops = 131072 },
+		{ .bytes = 1, .coded_offset = LIMIT_DELTA_FRAME, .coded = 7, .ops = 131072 }
+	};
+	struct format f = { .old_size = LIMIT_DELTA_IMAGE,
+			    .new_size = LIMIT_DELTA_IMAGE,
+			    .segment_log = 22,
+			    .n_frames = 2,
+			    .n_old_streams = LIMIT_DELTA_STREAMS,
+			    .n_new_streams = UINT32_MAX,
+			    .table_coded = UINT32_MAX,
+			    .frames = frames };
+	CLEANUP(format_done) struct format read = { 0 };
+	CLEANUP(buf_done) struct buf b = BUF_INIT(LIMIT_DELTA_HEAD);
+	uint64_t n = 0, size;
+	struct err e;
+
+	for (unsigned i = 0; i < DELTA_KINDS; i++)
+		f.spent[i] = UINT32_MAX - i;
+	f.hashes = calloc((size_t)format_segments(&f), DELTA_HASH_SIZE);
+	assert_non_null(f.hashes);
+	assert_ok(format_encode(&b, &f, &e), &e);
+	size = f.table_offset + UINT32_MAX + LIMIT_DELTA_FRAME + 7;
+	assert_ok(format_peek(&n, b.p, FORMAT_PEEK, size, &e), &e);
+	assert_int_equal(n, b.n);
+	assert_true(format_head_max(&f) >= n);
+	assert_ok(format_parse(&read, b.p, b.n, size, &e), &e);
+	assert_memory_equal(read.spent, f.spent, sizeof(f.spent));
+	assert_int_equal(read.n_old_streams, LIMIT_DELTA_STREAMS);
+	assert_int_equal(read.n_new_streams, UINT32_MAX);
+	assert_int_equal(read.table_coded, UINT32_MAX);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(read.frames[i].bytes, frames[i].bytes);
+		assert_int_equal(read.frames[i].coded, frames[i].coded);
+		assert_int_equal(read.frames[i].coded_offset, frames[i].coded_offset);
+		assert_int_equal(read.frames[i].ops, frames[i].ops);
+	}
+	free(f.hashes);
+}
+
+/* A head of these flags and numbers, room for hashes, and a check that is right wherever it is looked for. */
+struct lie {
+	unsigned flags;
+	uint64_t numbers[13];
+	unsigned n;
+	enum err_code code;
+};
+
+static void put_lie(struct buf *b, const struct lie *lie)
+{
+	uint8_t fixed[] = { 'V', 'D', 'L', FORMAT_VERSION, (uint8_t)lie->flags };
+	static const uint8_t hashes[400];
+	struct err e;
+
+	assert_ok(buf_add(b, fixed, sizeof(fixed), &e), &e);
+	for (unsigned i = 0; i < lie->n; i++) {
+		uint8_t number[VARINT_ROOM];
+
+		assert_ok(buf_add(b, number, put_varint(number, lie->numbers[i]), &e), &e);
+	}
+	assert_ok(buf_add(b, hashes, sizeof(hashes), &e), &e);
+}
+
+enum { STREAMS = 16, SPENT = 32, FRAMES = 64 };
 
 static void a_head_that_lies_is_refused(void **state UNUSED)
 {
-	static const struct {
-		size_t at, size;
-		uint64_t value;
-		enum err_code code;
-	} rows[] = {
-		{ 0, 1, 'W', E_FORMAT },
-		{ OFF_VERSION, 1, 0, E_UNSUPPORTED },
-		{ OFF_VERSION, 1, 1, E_UNSUPPORTED },
-		{ OFF_VERSION, 1, 255, E_UNSUPPORTED },
-		{ OFF_LOG, 1, 11, E_FORMAT },
-		{ OFF_LOG, 1, 23, E_FORMAT },
-		{ OFF_LOG, 1, 255, E_FORMAT },
-		{ OFF_ZERO, 1, 1, E_FORMAT },
-		{ OFF_ZERO + 1, 1, 1, E_FORMAT },
-		{ OFF_OLD, 8, LIMIT_DELTA_IMAGE + 1, E_TOO_BIG },
-		{ OFF_OLD, 8, UINT64_MAX, E_TOO_BIG },
-		{ OFF_NEW, 8, LIMIT_DELTA_IMAGE + 1, E_TOO_BIG },
-		{ OFF_NEW, 8, UINT64_MAX, E_TOO_BIG },
-		{ OFF_NEW, 8, 0, E_FORMAT },                  /* frames without an image */
-		{ OFF_NEW, 8, LIMIT_DELTA_IMAGE, E_TOO_BIG }, /* 4 GiB of hashes */
-		{ OFF_NEW, 8, 1 << 20, E_CORRUPT },
-		{ OFF_FRAMES, 4, 0, E_FORMAT }, /* an image without frames */
-		{ OFF_FRAMES, 4, UINT32_MAX, E_TOO_BIG },
-		{ OFF_FRAMES, 4, 1000, E_CORRUPT },
-		{ OFF_STREAMS, 4, 1, E_FORMAT }, /* of no bytes */
-		{ OFF_STREAMS, 4, LIMIT_DELTA_STREAMS + 1, E_FORMAT },
-		{ OFF_TABLE, 4, 1, E_FORMAT }, /* of no streams */
+	static const struct lie rows[] = {
+		{ 11, { 1, 1, 1 }, 3, E_FORMAT }, /* segments of 2^23 */
+		{ 15, { 1, 1, 1 }, 3, E_FORMAT },
+		{ 128, { 1, 1, 1 }, 3, E_FORMAT },
+		{ 0, { LIMIT_DELTA_IMAGE + 1, 1, 1 }, 3, E_TOO_BIG },
+		{ 0, { (UINT64_C(1) << 56) - 1, 1, 1 }, 3, E_TOO_BIG },
+		{ 0, { UINT64_MAX, 1, 1 }, 3, E_CORRUPT }, /* of more than eight bytes */
+		{ 0, { 1, LIMIT_DELTA_IMAGE + 1, 1 }, 3, E_TOO_BIG },
+		{ 0, { 1, LIMIT_DELTA_IMAGE, 1 }, 3, E_TOO_BIG }, /* 4 GiB of hashes */
+		{ 0, { 1, 1 << 20, 1 }, 3, E_CORRUPT },           /* 4 KiB */
+		{ FRAMES, { 1, 9000, 0, 5 }, 4, E_FORMAT },
+		{ FRAMES, { 1, 9000, 1, 5 }, 4, E_FORMAT },
+		{ FRAMES, { 1, 0, 2, 5 }, 4, E_FORMAT }, /* frames without an image */
+		{ FRAMES, { 1, 9000, 9001, 5 }, 4, E_FORMAT },
+		{ FRAMES, { 1, 1 << 30, LIMIT_DELTA_FRAMES + 1, 5 }, 4, E_TOO_BIG },
+		{ FRAMES, { 1, 9000, UINT64_C(1) << 32 | 2, 5 }, 4, E_CORRUPT },
+		{ FRAMES, { 1, 9000, 2, LIMIT_DELTA_HEAD }, 4, E_TOO_BIG },
+		{ FRAMES, { 1, 9000, 2, UINT32_MAX }, 4, E_TOO_BIG },
+		{ FRAMES, { 1, 9000, 2, 1000 }, 4, E_CORRUPT },
+		{ STREAMS, { 1, 1, 1, 0, 0, 1 }, 6, E_FORMAT }, /* of no bytes */
+		{ STREAMS, { 1, 1, 0, 1, 0, 1 }, 6, E_FORMAT }, /* bytes of none */
+		{ STREAMS, { 1, 1, LIMIT_DELTA_STREAMS + 1, 1, 0, 1 }, 6, E_FORMAT },
+		{ STREAMS, { 1, 1, 1, UINT32_MAX, 0, 1 }, 6, E_CORRUPT }, /* behind the end */
+		{ STREAMS, { 1, 1, 0, 0, UINT64_C(1) << 32, 1 }, 6, E_CORRUPT },
+		{ SPENT, { 1, 1, 0, 0, 0, 0, 0, UINT64_C(1) << 32, 1 }, 9, E_CORRUPT },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		CLEANUP(buf_done) struct buf b = sample();
+		CLEANUP(buf_done) struct buf b = BUF_INIT(1000);
 		uint64_t n = 77;
 		struct err e;
 
-		put(b.p + rows[i].at, rows[i].size, rows[i].value);
-		assert_fails(format_peek(&n, b.p, b.n, &e), &e, rows[i].code);
+		put_lie(&b, &rows[i]);
+		if (format_peek(&n, b.p, b.n, b.n, &e))
+			fail_msg("row %zu is taken", i);
+		if (e.code != rows[i].code)
+			fail_msg("row %zu: %s", i, e.text);
 		assert_int_equal(n, 77);
 	}
 }
 
-static void a_table_longer_than_the_delta_is_refused(void **state UNUSED)
+static void what_is_no_delta_or_of_another_version_is_told(void **state UNUSED)
 {
 	CLEANUP(buf_done) struct buf b = sample();
 	uint64_t n;
 	struct err e;
 
-	put(b.p + OFF_STREAMS, 4, 1);
-	put(b.p + OFF_TABLE, 4, UINT32_MAX);
-	assert_fails(format_peek(&n, b.p, b.n, &e), &e, E_CORRUPT);
+	for (size_t at = 0; at < 3; at++) {
+		b.p[at] ^= 1;
+		assert_fails(format_peek(&n, b.p, b.n, b.n, &e), &e, E_FORMAT);
+		b.p[at] ^= 1;
+	}
+	for (unsigned version = 0; version < 256; version++) {
+		b.p[OFF_VERSION] = (uint8_t)version;
+		if (version != FORMAT_VERSION)
+			assert_fails(format_peek(&n, b.p, b.n, b.n, &e), &e, E_UNSUPPORTED);
+	}
+	b.p[OFF_VERSION] = FORMAT_VERSION;
+	for (size_t have = 0; have < NUMBERS_AT; have++)
+		assert_fails(format_peek(&n, b.p, have, b.n, &e), &e, E_FORMAT);
+	/* In the middle of the numbers, of the hashes, of the check. */
+	for (size_t have = NUMBERS_AT; have < 5 + 1 + 2 + 1 + 1; have++)
+		assert_fails(format_peek(&n, b.p, have, have, &e), &e, E_CORRUPT);
+	for (size_t have = 5 + 1 + 2 + 1 + 1; have < 5 + 1 + 2 + 1 + 1 + 5 + 3 * 16 + 4; have++)
+		assert_fails(format_peek(&n, b.p, have, have, &e), &e, E_CORRUPT);
 }
 
-/* With the right hash: it was made so. */
+/* With the right check: it was made so.  The rows are five numbers: commands, bytes and coded bytes of the first
+ * frame, commands of the second. */
 static void frames_out_of_place_are_refused(void **state UNUSED)
 {
+	enum { CODED = 40, ALL_CODED = 2 * CODED };
 	static const struct {
-		unsigned frame, at, size;
-		uint64_t value;
+		uint64_t numbers[6];
+		unsigned n;
+		uint64_t coded; /* bytes behind the head */
+		bool ok;
 	} rows[] = {
-		{ 0, ROW_FIRST, 8, 1 },
-		{ 1, ROW_FIRST, 8, 4999 },
-		{ 1, ROW_FIRST, 8, UINT64_MAX },
-		{ 0, ROW_BYTES, 8, 0 },
-		{ 0, ROW_BYTES, 8, 4000 },
-		{ 0, ROW_BYTES, 8, 10001 },
-		{ 1, ROW_BYTES, 8, 4999 },
-		{ 1, ROW_BYTES, 8, UINT64_MAX },
-		{ 0, ROW_OFFSET, 8, 0 },
-		{ 1, ROW_OFFSET, 8, UINT64_MAX },
-		{ 0, ROW_CODED, 4, UINT32_MAX },
-		{ 0, ROW_CODED, 4, LIMIT_DELTA_FRAME },
-		{ 1, ROW_CODED, 4, 0 },
-		{ 0, ROW_OPS, 4, 0 },
-		{ 1, ROW_OPS, 4, LIMIT_DELTA_OPS + 1 },
+		{ { 1, 5000, CODED, 1 }, 4, ALL_CODED, true },
+		{ { 1, 5000, 0, 1 }, 4, 0, true }, /* commands may need no bytes */
+		{ { 1, 5000, CODED }, 3, ALL_CODED, false },
+		{ { 1, 5000 }, 2, ALL_CODED, false },
+		{ { 1, 5000, CODED, 1, 0 }, 5, ALL_CODED, false },
+		{ { 1, 0, CODED, 1 }, 4, ALL_CODED, false },
+		{ { 1, BOTH, CODED, 1 }, 4, ALL_CODED, false },
+		{ { 1, BOTH + 1, CODED, 1 }, 4, ALL_CODED, false },
+		{ { 1, (UINT64_C(1) << 56) - 1, CODED, 1 }, 4, ALL_CODED, false },
+		{ { 1, UINT64_MAX, CODED, 1 }, 4, ALL_CODED, false },
+		{ { 1, 5000, ALL_CODED + 1, 1 }, 4, ALL_CODED, false },
+		{ { 1, 5000, LIMIT_DELTA_FRAME + 1, 1 }, 4, UINT32_MAX, false },
+		{ { 1, 5000, CODED, 1 }, 4, CODED + LIMIT_DELTA_FRAME, true },
+		{ { 1, 5000, CODED, 1 }, 4, CODED + LIMIT_DELTA_FRAME + 1, false },
+		{ { 0, 5000, CODED, 1 }, 4, ALL_CODED, false },
+		{ { 1, 5000, CODED, 0 }, 4, ALL_CODED, false },
+		{ { LIMIT_DELTA_OPS, 5000, CODED, LIMIT_DELTA_OPS }, 4, ALL_CODED, true },
+		{ { LIMIT_DELTA_OPS + 1, 5000, CODED, 1 }, 4, ALL_CODED, false },
+		{ { 1, 5000, CODED, LIMIT_DELTA_OPS + 1 }, 4, ALL_CODED, false },
+		{ { 1, 5000, CODED, UINT64_C(1) << 32 | 1 }, 4, ALL_CODED, false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		CLEANUP(buf_done) struct buf b = sample();
+		CLEANUP(buf_done) struct buf b = BUF_INIT(1000);
+		struct lie head = { FRAMES, { 3, BOTH, 2 }, 4, 0 };
+		CLEANUP(format_done) struct format f = { 0 };
+		uint8_t number[VARINT_ROOM];
+		uint64_t n = 0;
 		struct err e;
 
-		put(b.p + FORMAT_HEAD + rows[i].frame * FORMAT_FRAME + rows[i].at, rows[i].size,
-		    rows[i].value);
+		for (unsigned k = 0; k < rows[i].n; k++) {
+			head.numbers[3] += put_varint(number, rows[i].numbers[k]);
+			head.numbers[4 + k] = rows[i].numbers[k];
+		}
+		head.n += rows[i].n;
+		put_lie(&b, &head);
+		assert_ok(format_peek(&n, b.p, b.n, UINT32_MAX, &e), &e);
 		forge_rehash(&b);
-		if (parse(&b, &e))
-			fail_msg("row %zu is taken", i);
-		assert_int_equal(e.code, E_FORMAT);
+		if (format_parse(&f, b.p, (size_t)n, n + rows[i].coded, &e) != rows[i].ok)
+			fail_msg("row %zu", i);
+		if (!rows[i].ok)
+			assert_int_equal(e.code, E_FORMAT);
 	}
 }
 
+static void the_only_frame_has_its_number_of_commands(void **state UNUSED)
+{
+	static const uint64_t rows[] = { 0, LIMIT_DELTA_OPS + 1, UINT64_MAX };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct lie head = { 0, { 3, EACH, rows[i] }, 3, 0 };
+		CLEANUP(buf_done) struct buf b = BUF_INIT(1000);
+		CLEANUP(format_done) struct format f = { 0 };
+		uint64_t n = 0;
+		struct err e;
+
+		put_lie(&b, &head);
+		assert_ok(format_peek(&n, b.p, b.n, b.n, &e), &e);
+		forge_rehash(&b);
+		assert_fails(format_parse(&f, b.p, (size_t)n, b.n, &e), &e, E_FORMAT);
+	}
+}
+
+/* Each bit of the head, of a delta with one frame and of one with two. */
 static void a_damaged_or_cut_index_is_told(void **state UNUSED)
 {
-	CLEANUP(buf_done) struct buf b = sample();
-	CLEANUP(format_done) struct format f = { 0 };
-	uint64_t n = 0;
-	struct err e;
+	for (unsigned one = 0; one < 2; one++) {
+		CLEANUP(buf_done) struct buf b = one ? least() : sample();
+		CLEANUP(format_done) struct format f = { 0 };
+		uint64_t n = 0;
+		struct err e;
 
-	assert_ok(format_peek(&n, b.p, b.n, &e), &e);
-	assert_fails(format_parse(&f, b.p, 63, b.n, &e), &e, E_FORMAT);
-	assert_fails(format_parse(&f, b.p, (size_t)n - 1, b.n, &e), &e, E_CORRUPT);
-	b.p[0] ^= 1;
-	assert_fails(format_parse(&f, b.p, (size_t)n, b.n, &e), &e, E_FORMAT);
-	b.p[0] ^= 1;
-	for (size_t bit = 64 * 8; bit < n * 8; bit += 5) {
-		flip_bit(b.p, bit);
-		assert_fails(format_parse(&f, b.p, (size_t)n, b.n, &e), &e, E_CORRUPT);
-		flip_bit(b.p, bit);
+		assert_ok(format_peek(&n, b.p, b.n, b.n, &e), &e);
+		assert_fails(format_parse(&f, b.p, 4, b.n, &e), &e, E_FORMAT);
+		assert_fails(format_parse(&f, b.p, (size_t)n - 1, b.n, &e), &e, E_CORRUPT);
+		assert_fails(format_parse(&f, b.p, (size_t)n + 1, b.n, &e), &e, E_CORRUPT);
+		for (size_t bit = 0; bit < n * 8; bit++) {
+			flip_bit(b.p, bit);
+			assert_false(parse(&f, &b, &e));
+			flip_bit(b.p, bit);
+		}
+		assert_null(f.frames);
 	}
-	assert_null(f.frames);
-	/* Bytes behind the last frame are no part of a delta. */
-	assert_fails(format_parse(&f, b.p, (size_t)n, b.n + 1, &e), &e, E_FORMAT);
 }
 
 static void memory_that_runs_out_is_told(void **state UNUSED)
 {
 	CLEANUP(buf_done) struct buf b = sample();
-	uint64_t n = 0;
+	CLEANUP(format_done) struct format f = { 0 };
 	struct err e;
 
-	assert_ok(format_peek(&n, b.p, b.n, &e), &e);
 	FAULT_EACH(k, FAULT_ALLOC) {
-		CLEANUP(format_done) struct format f = { 0 };
+		CLEANUP(format_done) struct format read = { 0 };
 
-		if (!format_parse(&f, b.p, (size_t)n, b.n, &e))
+		if (!parse(&read, &b, &e))
 			assert_int_equal(e.code, E_NOMEM);
 	}
-	CLEANUP(format_done) struct format f = { 0 };
-	assert_ok(format_parse(&f, b.p, (size_t)n, b.n, &e), &e);
-	for (size_t max = 0; max < n; max += 8) {
+	assert_ok(parse(&f, &b, &e), &e);
+	FAULT_EACH(k, FAULT_ALLOC) {
+		CLEANUP(buf_done) struct buf out = BUF_INIT(1000);
+
+		if (!format_encode(&out, &f, &e))
+			assert_int_equal(e.code, E_NOMEM);
+	}
+	for (size_t max = 0; max < f.table_offset; max++) {
 		CLEANUP(buf_done) struct buf out = BUF_INIT(max);
 
 		assert_fails(format_encode(&out, &f, &e), &e, E_TOO_BIG);
@@ -208,8 +370,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_written_reads_the_same),
+		cmocka_unit_test(a_delta_of_one_frame_needs_little),
+		cmocka_unit_test(an_empty_image_has_neither_frames_nor_segments),
+		cmocka_unit_test(all_that_may_be_told_reads_the_same),
 		cmocka_unit_test(a_head_that_lies_is_refused),
-		cmocka_unit_test(a_table_longer_than_the_delta_is_refused),
+		cmocka_unit_test(what_is_no_delta_or_of_another_version_is_told),
+		cmocka_unit_test(the_only_frame_has_its_number_of_commands),
 		cmocka_unit_test(frames_out_of_place_are_refused),
 		cmocka_unit_test(a_damaged_or_cut_index_is_told),
 		cmocka_unit_test(memory_that_runs_out_is_told),

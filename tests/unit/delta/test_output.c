@@ -142,6 +142,29 @@ static void threads_bring_them_as_they_like(void **state UNUSED)
 	done(&f);
 }
 
+static void frames_move_to_where_the_head_ends(void **state UNUSED)
+{
+	static uint8_t bytes[LONG_N], got[LONG_N];
+	struct fixture f;
+	struct err e;
+
+	for (unsigned i = 0; i < LONG_N; i++)
+		bytes[i] = (uint8_t)(i * i >> 7);
+	start(&f, 1, 0);
+	assert_ok(output_frame(&f.output, 0, bytes, LONG_N, &e), &e);
+	for (unsigned by = 0; by < START; by += START / 2) {
+		assert_ok(output_move(&f.output, START - by, &e), &e);
+		assert_int_equal(f.output.start, START - by);
+		assert_ok(pread_all(f.output.fd, got, LONG_N, START - by, &e), &e);
+		assert_memory_equal(got, bytes, LONG_N);
+	}
+	assert_int_equal(f.frames[0].coded_offset, 0);
+	fd_closep(&f.output.fd);
+	assert_fails(output_move(&f.output, 1, &e), &e, E_SYSTEM);
+	assert_non_null(strstr(e.text, "delta"));
+	done(&f);
+}
+
 static void what_cannot_be_kept_or_written_is_an_error(void **state UNUSED)
 {
 	struct fixture f;
@@ -166,6 +189,7 @@ int main(void)
 		cmocka_unit_test(in_order_nothing_waits),
 		cmocka_unit_test(what_is_too_big_is_told_before_its_turn),
 		cmocka_unit_test(threads_bring_them_as_they_like),
+		cmocka_unit_test(frames_move_to_where_the_head_ends),
 		cmocka_unit_test(what_cannot_be_kept_or_written_is_an_error),
 	};
 
