@@ -340,6 +340,7 @@ static bool code_frame(struct create *c, size_t index, struct err *e)
 		return false;
 	for (unsigned i = 0; i < DELTA_KINDS; i++)
 		__atomic_fetch_add(&c->cost[i], cost[i], __ATOMIC_RELAXED);
+	c->format.frames[index].ops = c->cut.frames[index].n_ops;
 	return output_frame(&c->output, index, coded.p, coded.n, e);
 }
 
@@ -411,8 +412,8 @@ static bool tell_info(struct create *c, struct delta_info *ret, struct err *e)
 
 	if (!delta_look(&info, c->job->out_fd, e))
 		return false;
-	info.copied_bytes = c->cut.copied_bytes;
-	info.inserted_bytes = c->cut.inserted_bytes;
+	info.copied_bytes = c->cut.copied_bytes - c->encoding.given_up;
+	info.inserted_bytes = c->cut.inserted_bytes + c->encoding.given_up;
 	info.zero_bytes = c->cut.zero_bytes;
 	*ret = info;
 	return true;

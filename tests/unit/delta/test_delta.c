@@ -686,6 +686,56 @@ static void old_ranges_stay_usable(void **state UNUSED)
 	free(new.p);
 }
 
+/* Records as many programs have them: a few kinds, some values. */
+static struct bytes records(uint64_t from, size_t n)
+{
+	struct bytes b = bytes_new(n + 16);
+
+	seed = from;
+	while (b.n < n) {
+		uint32_t kind = below(24);
+		const uint8_t r[16] = { 0x48,
+					0x8b,
+					(uint8_t)kind,
+					(uint8_t)(kind * 7),
+					(uint8_t)below(8),
+					0,
+					0,
+					(uint8_t)(kind & 3),
+					0xe8,
+					(uint8_t)(kind * 29),
+					(uint8_t)(kind * 3),
+					0,
+					0x0f,
+					(uint8_t)(below(4) * 16),
+					0x85,
+					0xc0 };
+
+		add(&b, r, sizeof(r));
+	}
+	return b;
+}
+
+/* What is alike by chance has to be named each time, and is foreseen anyhow. */
+static void an_old_image_that_does_not_help_costs_little(void **state UNUSED)
+{
+	struct bytes old = records(1, 600000), new = records(2, 600000);
+	struct delta_info with, without;
+	int a = memfile(old.p, old.n), none = memfile("", 0), b = memfile(new.p, new.n);
+	int delta = make_delta(a, b, 1, &with);
+
+	close(make_delta(none, b, 1, &without));
+	assert_applies(delta, a, &new);
+	assert_true(with.delta_size <= without.delta_size + without.delta_size / 10);
+	assert_int_equal(with.copied_bytes + with.inserted_bytes + with.zero_bytes, new.n);
+	close(a);
+	close(none);
+	close(b);
+	close(delta);
+	free(old.p);
+	free(new.p);
+}
+
 static void long_inserts_in_bulk_come_out_exactly(void **state UNUSED)
 {
 	struct bytes old = bytes_new(300000), new = bytes_new(5 << 20);
@@ -801,6 +851,7 @@ int main(void)
 		cmocka_unit_test(blocks_in_another_order_cost_little_more_than_their_numbers),
 		cmocka_unit_test(edits_at_equal_distances_cost_hardly_more_than_one),
 		cmocka_unit_test(old_ranges_stay_usable),
+		cmocka_unit_test(an_old_image_that_does_not_help_costs_little),
 		cmocka_unit_test(long_inserts_in_bulk_come_out_exactly),
 		cmocka_unit_test(making_can_be_cancelled),
 		cmocka_unit_test(applying_stays_within_32_mib),
