@@ -24,6 +24,9 @@
  *                           what is expected, then per 32, then per byte, then the difference
  *            ZERO n         n zeros
  *
+ * HABITS.  A command is first asked about as a whole where those that followed the same two before were alike twice
+ * and more: whether it is that one again.  Otherwise it comes kind by length by place.
+ *
  * RUNS.  Of a stream in parts one run comes out in its place; the others are put on a pile, the last one
  * first, so that the one that follows in the stream lies on top.  A kept piece takes one from the
  * pile.  Runs that no piece has taken when the frame ends are dropped: where another frame begins between

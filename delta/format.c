@@ -59,11 +59,14 @@ static bool encode_rows(struct buf *out, const struct format *f, struct err *e)
 {
 	for (uint32_t i = 0; i < f->n_frames; i++) {
 		const struct format_frame *frame = &f->frames[i];
+		uint8_t row[3 * VARINT_ROOM];
+		size_t n = put_varint(row, frame->ops);
 
-		if (!number_add(out, frame->ops, e))
-			return false;
-		if (i + 1 < f->n_frames &&
-		    (!number_add(out, frame->bytes, e) || !number_add(out, frame->coded, e)))
+		if (i + 1 < f->n_frames) {
+			n += put_varint(row + n, frame->bytes);
+			n += put_varint(row + n, frame->coded);
+		}
+		if (!buf_add(out, row, n, e))
 			return false;
 	}
 	return true;

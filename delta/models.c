@@ -24,6 +24,7 @@ static bool models_init(struct models *m, struct err *e)
 	    !bytemix_init(&m->recipes, &m->tables, 1, 4, 3, e) ||
 	    !flagmix_init(&m->granules, 16, GRANULE_INPUTS, e) ||
 	    !flagmix_init(&m->flags, 256, FLAG_INPUTS, e) ||
+	    !flagmix_init(&m->habits, 2 * (HABIT_RIGHT + 1), HABIT_INPUTS, e) ||
 	    !nummix_init(&m->commands, 2 * NUMS, e) || !fields_init(&m->fields, e))
 		return false;
 	bits_init(&m->flag_bits[0][0], (size_t)FLAG_INPUTS << FLAG_LOG);
@@ -35,6 +36,9 @@ static bool models_init(struct models *m, struct err *e)
 	bits_init(m->is_plain, ARRAY_SIZE(m->is_plain));
 	bits_init(m->is_run, ARRAY_SIZE(m->is_run));
 	bits_init(&m->part_back, 1);
+	for (unsigned i = 0; i < 2; i++)
+		bits_init(&m->ways[i].is_habit[0][0],
+			  sizeof(m->ways[i].is_habit) / sizeof(bitmodel));
 	number_init(&m->bulk_size);
 	buf_init(&m->bulk, CODE_BULK_MAX + CODE_BULK_MAX / 64);
 	number_init(&m->gap);
@@ -75,6 +79,7 @@ void models_free(struct models *m)
 	bytemix_done(&m->recipes);
 	flagmix_done(&m->granules);
 	flagmix_done(&m->flags);
+	flagmix_done(&m->habits);
 	nummix_done(&m->commands);
 	tables_done(&m->tables);
 	fields_done(&m->fields);

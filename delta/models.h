@@ -14,9 +14,26 @@ enum {
 	LITERAL_INPUTS = 11,
 	DIFF_INPUTS = 8,
 	GRANULE_INPUTS = 4,
-	RECENT = 5, /* older distances between new and old that a command may return to */
+	HABIT_LOG = 12, /* habits of a way */
+	HABIT_INPUTS = 4,
+	HABIT_RIGHT = 31, /* counted up to */
+	RECENT = 5,       /* older distances between new and old that a command may return to */
 	HISTORY = 1 << 21, /* inserted bytes that a guess may come from; touched as they come */
 	GUESS_LOG = 17,
+};
+
+/* A command as it is coded; what its kind does not need is 0. */
+struct step {
+	uint64_t n,
+		far; /* its length, or 0 for all that is left; JUMP_NEAR: from the end of the last copy */
+	uint8_t kind, jump;
+	bool back;
+};
+
+/* What followed the same two commands the last time, and how often it did without a break. */
+struct habit {
+	struct step step;
+	unsigned right;
 };
 
 struct way {               /* one per kind of piece: raw, stream */
@@ -27,6 +44,10 @@ struct way {               /* one per kind of piece: raw, stream */
 	uint64_t n;             /* the last one's length */
 	uint64_t lengths[4][2]; /* the last two of each kind */
 	uint64_t jumped[2];     /* the last distances, forwards and back */
+	uint32_t steps[2];      /* hashes of the last commands */
+	unsigned run; /* commands that were as their habits say, one after the other */
+	struct habit habits[1 << HABIT_LOG];
+	bitmodel is_habit[HABIT_INPUTS][1 << HABIT_LOG];
 };
 
 /* The numbers of a command; each way has its own. */
@@ -42,7 +63,7 @@ enum {
 struct models {
 	struct tables tables;
 	struct bytemix literals, diffs, recipes;
-	struct flagmix granules, flags;
+	struct flagmix granules, flags, habits;
 	bitmodel (*flag_bits)[1 << FLAG_LOG]; /* FLAG_INPUTS of them */
 	bitmodel granule_bits[GRANULE_INPUTS][4096];
 	bitmodel page_bits[64];

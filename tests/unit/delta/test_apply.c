@@ -113,6 +113,45 @@ static void honest_commands_of_each_kind_come_out(void **state UNUSED)
 	}
 }
 
+/* Copies of 64 bytes from two places in turn; where it is broken, another place or another kind. */
+static uint64_t bytes_of_rhythm(unsigned broken_every)
+{
+	enum { N = 64, OPS = 150 };
+	static uint8_t image[N * OPS];
+	struct op ops[OPS];
+	const struct forge_piece p = { .piece = { .size = N * OPS }, .ops = ops, .n_ops = OPS };
+	struct sink s = { .want = image };
+	struct forge f;
+	struct err e;
+
+	for (unsigned i = 0; i < OPS; i++) {
+		bool broken = broken_every && i % broken_every == 0;
+
+		ops[i] = (struct op){ .kind = broken && i & 1 ? OP_ADD : OP_COPY,
+				      .n = N,
+				      .from = (i & 1) * (OLD_N / 2) + i / 2 * N +
+					      (broken && !(i & 1) ? 16 : 0) };
+		memcpy(image + i * N, space + ops[i].from, N);
+	}
+	forge_init(&f, space, SPACE_N, OLD_N, image, sizeof(image), 12);
+	forge_frame(&f, &p, 1);
+	CLEANUP(buf_done) struct buf b = forge_finish(&f);
+	assert_ok(apply_from(&b, 0, &s, &e), &e);
+	assert_int_equal(s.next, sizeof(image));
+	return b.n;
+}
+
+static void commands_that_go_on_as_before_cost_hardly_anything(void **state UNUSED)
+{
+	enum { AROUND = 12 + 3 * 16 };
+	uint64_t whole = bytes_of_rhythm(0);
+
+	assert_in_range(whole, AROUND, AROUND + 30);
+	for (unsigned every = 7; every < 100; every += 9)
+		assert_in_range(bytes_of_rhythm(every), whole + 1,
+				whole + 10 + 150 / every * 6);
+}
+
 /* What going on costs: the index and the frame that holds the place are read again, and of the old image what ADDs
  * before the place compare with; of copies before it the last bytes.  Output begins at the place (sink_emit). */
 static void going_on_reads_the_frame_and_what_its_adds_compare_with(void **state UNUSED)
@@ -1442,6 +1481,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(honest_commands_of_each_kind_come_out),
+		cmocka_unit_test(commands_that_go_on_as_before_cost_hardly_anything),
 		cmocka_unit_test(going_on_reads_the_frame_and_what_its_adds_compare_with),
 		cmocka_unit_test(cve_2014_9862_commands_that_read_or_write_outside_are_refused),
 		cmocka_unit_test(another_number_of_commands_than_announced_is_refused),

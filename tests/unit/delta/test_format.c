@@ -150,6 +150,27 @@ static void all_that_may_be_told_reads_the_same(void **state UNUSED)
 	free(f.hashes);
 }
 
+static void streams_are_told_of_either_side(void **state UNUSED)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		CLEANUP(format_done)
+		struct format f = { .segment_log = 12,
+				    .n_old_streams = i & 1 ? 7 : 0,
+				    .table_coded = i & 1 ? 500 : 0,
+				    .n_new_streams = i & 2 ? 9 : 0 };
+		CLEANUP(format_done) struct format read = { 0 };
+		CLEANUP(buf_done) struct buf b = BUF_INIT(1000);
+		struct err e;
+
+		assert_ok(format_encode(&b, &f, &e), &e);
+		assert_int_equal(b.n, 11 + (i ? 3 + (i & 1) : 0));
+		assert_ok(format_parse(&read, b.p, b.n, b.n + f.table_coded, &e), &e);
+		assert_int_equal(read.n_old_streams, f.n_old_streams);
+		assert_int_equal(read.table_coded, f.table_coded);
+		assert_int_equal(read.n_new_streams, f.n_new_streams);
+	}
+}
+
 /* A head of these flags and numbers, room for hashes, and a check that is right wherever it is looked for. */
 struct lie {
 	unsigned flags;
@@ -373,6 +394,7 @@ int main(void)
 		cmocka_unit_test(a_delta_of_one_frame_needs_little),
 		cmocka_unit_test(an_empty_image_has_neither_frames_nor_segments),
 		cmocka_unit_test(all_that_may_be_told_reads_the_same),
+		cmocka_unit_test(streams_are_told_of_either_side),
 		cmocka_unit_test(a_head_that_lies_is_refused),
 		cmocka_unit_test(what_is_no_delta_or_of_another_version_is_told),
 		cmocka_unit_test(the_only_frame_has_its_number_of_commands),
