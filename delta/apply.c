@@ -343,7 +343,8 @@ static bool read_frame_head(struct delta *d, const struct format_frame *f, struc
 	}
 	if (d->n_ops != f->ops)
 		return err_set(e, E_CORRUPT, "fewer commands than announced");
-	return code_body_start(d->models, d->pieces, d->n_pieces, d->ops, d->n_ops, e);
+	return code_remember(d->models, d->space.streams.n, d->n_ops, e) &&
+	       code_body_start(d->models, d->pieces, d->n_pieces, d->ops, d->n_ops, e);
 }
 
 /* ---- one frame's body ---- */

@@ -87,7 +87,10 @@ enum { CODE_BULK_MIN = 65536, CODE_BULK_MAX = 1 << 20 };
 
 enum { CODE_BLOCK = 1024, CODE_GRANULE = 32, CODE_BEFORE = 16, CODE_AFTER = 16 };
 
-struct models; /* all models of one coder; 15 MiB */
+/* Inserted bytes that are remembered: more where old streams and commands leave the memory for it. */
+enum { CODE_HISTORY = 1 << 21, CODE_HISTORY_WIDE = 1 << 23 };
+
+struct models; /* all models of one coder; 16 MiB, 23 when much is remembered */
 
 bool models_new(struct models **ret, struct err *e) MUST_USE;
 void models_free(struct models *m);
@@ -108,6 +111,11 @@ bool code_op(struct coder *c, struct models *m, struct op *op, bool in_stream, u
 /* Forgets what ops were coded, before the body; the map tells where old bytes went. */
 bool code_body_start(struct models *m, const struct piece *pieces, size_t n_pieces,
 		     const struct op *ops, size_t n_ops, struct err *e) MUST_USE;
+/* Before the body of each frame: CODE_HISTORY_WIDE from now on where the delta has no old streams, whose cache and
+ * points (space.h) would take that memory, and the frame at most half of the commands that it may have.  The first
+ * insert in bulk takes it back, and what was inserted before is forgotten. */
+bool code_remember(struct models *m, size_t n_old_streams, size_t n_ops,
+		   struct err *e) MUST_USE;
 /* A recipe; decoding: at most LIMIT_DELTA_RECIPE bytes are added to it. */
 bool code_recipe(struct coder *c, struct models *m, struct buf *recipe, struct err *e) MUST_USE;
 /* n <= CODE_BLOCK inserted bytes, cut alike on both sides: blocks that look packed are stored, what was inserted

@@ -8,6 +8,9 @@ enum {
 	RUN_AFTER = 64, /* that were guessed right before it is asked */
 	RUN_SURE = 400,
 	PLAIN_MIN = 256, /* smaller parts are always mixed */
+	AGREE_MAX = 32,  /* bytes in common that a guess begins with at most */
+	FAR_MIN = 16,    /* and at least, of a far one */
+	FAR_SHIFT = 14,  /* the highest bits of a hash know most */
 	SEEN = 4,        /* bytes that are no chance when they were inserted before */
 };
 
@@ -16,27 +19,74 @@ static inline uint32_t guess_slot(uint32_t last4, uint32_t last8)
 	return context_hash(last4, last8 & 255) >> (32 - GUESS_LOG);
 }
 
-/* Looks for what followed the last time that five inserted bytes were as the last five. */
+static inline uint32_t far_hash(uint32_t hash, uint8_t b)
+{
+	enum { FACTOR = 0x0b06cdb4 }; /* a multiple of 4: a byte is gone after FAR_MIN more */
+
+	return (hash + b + 1) * FACTOR;
+}
+
+static inline uint32_t *far_slot(const struct history *h, uint32_t hash)
+{
+	return &h->far[hash >> FAR_SHIFT & h->far_mask];
+}
+
+/* How many of the last bytes, at most AGREE_MAX, are as those before history's byte `at`. */
+static uint32_t agreement(const struct history *h, uint32_t at)
+{
+	uint32_t n = 0;
+
+	while (n < AGREE_MAX && at > n &&
+	       history_at(h, at - 1 - n) == history_at(h, h->n - 1 - n))
+		n++;
+	return n;
+}
+
+/* What followed the last time that five inserted bytes were as the last five.  Places that are farther back have
+ * mostly been replaced by others. */
+static void guess_near(struct models *m, uint32_t slot)
+{
+	m->guess_at = m->guesses[slot];
+	m->guess_length = m->guess_at ? agreement(&m->history, m->guess_at) : 0;
+}
+
+/* What followed the last FAR_MIN bytes before, wherever that is; found at one of FAR_STEP bytes that repeat. */
+static void guess_far(struct models *m)
+{
+	struct history *h = &m->history;
+	uint32_t *slot = far_slot(h, h->far_hash), at = *slot, length;
+
+	if (h->n % FAR_STEP == 0)
+		*slot = h->n;
+	if (m->guess_length >= FAR_MIN || !at)
+		return;
+	length = agreement(h, at);
+	if (length < FAR_MIN)
+		return;
+	m->guess_at = at;
+	m->guess_length = length;
+}
+
+static void history_add(struct history *h, uint8_t b)
+{
+	h->bytes[h->n++ & h->mask] = b;
+	h->far_hash = far_hash(h->far_hash, b);
+}
+
 static void guess_update(struct models *m, uint8_t b)
 {
 	uint32_t slot = guess_slot(m->last4, m->last8);
 
-	m->history[m->history_n++ & (HISTORY - 1)] = b;
-	if (m->guess_length && m->history[m->guess_at & (HISTORY - 1)] == b) {
+	history_add(&m->history, b);
+	if (m->guess_length && history_at(&m->history, m->guess_at) == b) {
 		m->guess_at++;
 		if (m->guess_length < RUN_SURE)
 			m->guess_length++;
 	} else {
-		m->guess_length = 0;
-		m->guess_at = m->guesses[slot];
-		if (m->guess_at)
-			while (m->guess_length < 32 && m->guess_at > m->guess_length &&
-			       m->history[(m->guess_at - 1 - m->guess_length) & (HISTORY - 1)] ==
-				       m->history[(m->history_n - 1 - m->guess_length) &
-						  (HISTORY - 1)])
-				m->guess_length++;
+		guess_near(m, slot);
 	}
-	m->guesses[slot] = m->history_n;
+	m->guesses[slot] = m->history.n;
+	guess_far(m);
 }
 
 static unsigned guess_strength(const struct models *m)
@@ -61,11 +111,11 @@ static void insert_passed(struct models *m, uint8_t b)
 /* Whether RUN bytes are as guessed; they may be guessed from each other. */
 static bool is_run(const struct models *m, const uint8_t *p)
 {
-	uint32_t distance = ((m->history_n - m->guess_at - 1) & (HISTORY - 1)) + 1;
+	uint32_t distance = ((m->history.n - m->guess_at - 1) & m->history.mask) + 1;
 
 	for (uint32_t i = 0; i < RUN; i++)
-		if (p[i] != (i < distance ? m->history[(m->guess_at + i) & (HISTORY - 1)]
-					  : p[i - distance]))
+		if (p[i] !=
+		    (i < distance ? history_at(&m->history, m->guess_at + i) : p[i - distance]))
 			return false;
 	return true;
 }
@@ -77,7 +127,7 @@ static bool code_run(struct coder *c, struct models *m, uint8_t *p)
 	if (!coder_bit(c, &m->is_run[sure], !c->decoding && is_run(m, p)))
 		return false;
 	for (unsigned i = 0; i < RUN; i++) {
-		p[i] = m->history[m->guess_at & (HISTORY - 1)];
+		p[i] = history_at(&m->history, m->guess_at);
 		insert_passed(m, p[i]);
 	}
 	return true;
@@ -99,21 +149,28 @@ static bool is_even(const uint8_t *p, size_t n, size_t back)
 	return over * over <= 9 * 2 * most; /* three times that */
 }
 
+static bool goes_on(const struct history *h, uint32_t at, const uint8_t *p)
+{
+	uint32_t k = 0;
+
+	while (at && k < SEEN && history_at(h, at + k) == p[k])
+		k++;
+	return k == SEEN;
+}
+
 /* Whether any of the bytes were inserted before. */
 static bool is_seen(const struct models *m, const uint8_t *p, size_t n)
 {
-	uint32_t last4 = 0, last8 = 0;
+	uint32_t last4 = 0, last8 = 0, hash = 0;
 
 	for (size_t i = 0; i + SEEN <= n; i++) {
-		uint32_t at = m->guesses[guess_slot(last4, last8)], k = 0;
-
-		while (i >= 5 && at && k < SEEN &&
-		       m->history[(at + k) & (HISTORY - 1)] == p[i + k])
-			k++;
-		if (k == SEEN)
+		if (i >= 5 && goes_on(&m->history, m->guesses[guess_slot(last4, last8)], p + i))
+			return true;
+		if (i >= FAR_MIN && goes_on(&m->history, *far_slot(&m->history, hash), p + i))
 			return true;
 		last8 = last8 << 8 | last4 >> 24;
 		last4 = last4 << 8 | p[i];
+		hash = far_hash(hash, p[i]);
 	}
 	return false;
 }
@@ -146,7 +203,7 @@ static uint8_t code_mixed(struct coder *c, struct models *m, uint8_t b)
 {
 	uint32_t h = m->last4;
 	unsigned strength = guess_strength(m);
-	unsigned guess = strength ? m->history[m->guess_at & (HISTORY - 1)] : 0;
+	unsigned guess = strength ? history_at(&m->history, m->guess_at) : 0;
 	uint32_t contexts[LITERAL_INPUTS] = {
 		0,
 		h & 0xff,
@@ -235,6 +292,8 @@ static bool bulk_decode(struct coder *c, struct models *m, uint8_t *p, size_t n,
 bool code_bulk(struct coder *c, struct models *m, uint8_t *p, size_t n, struct err *e)
 {
 	c->kind = DELTA_INSERTS;
+	if (m->history.mask >= CODE_HISTORY && !models_remember(m, CODE_HISTORY, e))
+		return false;
 	if (!(c->decoding ? bulk_decode(c, m, p, n, e) : bulk_encode(c, m, p, n, e)))
 		return false;
 	code_passed(m, p, n);

@@ -223,6 +223,7 @@ static bool encode(struct coding *k, struct buf *out, struct err *e)
 	runs_reset(&f->runs);
 	coder_encode_start(&k->coder, out, e);
 	bool ok = code_heads(k, e) &&
+		  code_remember(k->m, k->c->sight->space.streams.n, f->n_ops, e) &&
 		  code_body_start(k->m, k->c->cut->pieces + f->first_piece, f->n_pieces, k->ops,
 				  f->n_ops, e) &&
 		  code_bodies(k, e);
@@ -244,7 +245,8 @@ static bool try_inserts(struct coding *k, struct weigh *w, struct err *e)
 	size_t part = 0;
 	struct coder coder;
 
-	if (!models_new(&m, e))
+	if (!models_new(&m, e) ||
+	    !code_remember(m, k->c->sight->space.streams.n, k->f->n_ops, e))
 		return false;
 	coder_encode_start(&coder, &sink, e);
 	for (size_t i = 0; i < k->f->n_pieces; i++) {

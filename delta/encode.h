@@ -1,7 +1,7 @@
 /* delta/encode.h - codes one frame: what apply.c decodes, in the same order.
  *
  * Frames are independent of each other, so any number of threads may code one each.  A frame takes the models
- * (15 MiB), its commands (at most 2 MiB, twice), what they cost (at most 25 MiB) and its coded bytes, twice. */
+ * (at most 23 MiB), its commands (at most 2 MiB, twice), what they cost (at most 25 MiB) and its coded bytes, twice. */
 #ifndef VALISE_DELTA_ENCODE_H
 #define VALISE_DELTA_ENCODE_H
 

@@ -11,14 +11,42 @@ static void bits_init(bitmodel *m, size_t n)
 		m[i] = BITMODEL_INIT;
 }
 
+static void history_done(struct history *h)
+{
+	free(h->bytes);
+	free(h->far);
+	*h = (struct history){ 0 };
+}
+
+bool models_remember(struct models *m, uint32_t bytes, struct err *e)
+{
+	struct history *h = &m->history;
+
+	history_done(h);
+	h->mask = bytes - 1;
+	h->far_mask = bytes / FAR_STEP - 1;
+	h->bytes = calloc(bytes, 1);
+	h->far = calloc(bytes / FAR_STEP, sizeof(*h->far));
+	if (!h->bytes || !h->far)
+		return err_nomem(e);
+	memset(m->guesses, 0, sizeof(*m->guesses) << GUESS_LOG);
+	m->guess_at = m->guess_length = 0;
+	return true;
+}
+
+bool code_remember(struct models *m, size_t n_old_streams, size_t n_ops, struct err *e)
+{
+	return n_old_streams || n_ops > LIMIT_DELTA_OPS / 2 ||
+	       models_remember(m, CODE_HISTORY_WIDE, e);
+}
+
 static bool models_init(struct models *m, struct err *e)
 {
 	m->flag_bits = malloc(FLAG_INPUTS * sizeof(*m->flag_bits));
-	m->history = calloc(1, HISTORY);
 	m->guesses = calloc(1 << GUESS_LOG, sizeof(*m->guesses));
-	if (!m->flag_bits || !m->history || !m->guesses)
+	if (!m->flag_bits || !m->guesses)
 		return err_nomem(e);
-	if (!tables_init(&m->tables, TABLE_LOG, e) ||
+	if (!models_remember(m, CODE_HISTORY, e) || !tables_init(&m->tables, TABLE_LOG, e) ||
 	    !bytemix_init(&m->literals, &m->tables, 3, LITERAL_INPUTS, 1, e) ||
 	    !bytemix_init(&m->diffs, &m->tables, 16, DIFF_INPUTS, 2, e) ||
 	    !bytemix_init(&m->recipes, &m->tables, 1, 4, 3, e) ||
@@ -87,7 +115,7 @@ void models_free(struct models *m)
 	zst_dec_free(m->bulk_dec);
 	buf_done(&m->bulk);
 	free(m->flag_bits);
-	free(m->history);
+	history_done(&m->history);
 	free(m->guesses);
 	free(m);
 }

@@ -18,8 +18,8 @@ enum {
 	HABIT_INPUTS = 4,
 	HABIT_RIGHT = 31, /* counted up to */
 	RECENT = 5,       /* older distances between new and old that a command may return to */
-	HISTORY = 1 << 21, /* inserted bytes that a guess may come from; touched as they come */
-	GUESS_LOG = 17,
+	GUESS_LOG = 18,
+	FAR_STEP = 32, /* inserted bytes between places that a far guess may come from */
 };
 
 /* A command as it is coded; what its kind does not need is 0. */
@@ -60,6 +60,14 @@ enum {
 	NUMS = NUM_LENGTH + 4,
 };
 
+/* Inserted bytes that a guess may come from, and every FAR_STEP-th place in them, by a hash of what is before. */
+struct history {
+	uint8_t *bytes; /* mask + 1, heap; touched as they come */
+	uint32_t *far;  /* (mask + 1) / FAR_STEP, heap; 0: none */
+	uint32_t mask, far_mask;
+	uint32_t n, far_hash; /* all that were inserted; of the last ones */
+};
+
 struct models {
 	struct tables tables;
 	struct bytemix literals, diffs, recipes;
@@ -82,9 +90,9 @@ struct models {
 	/* what went before */
 	uint32_t last4, last8; /* bytes of the new image */
 	uint32_t word;         /* hash of the letters inserted last */
-	uint8_t *history;      /* HISTORY */
-	uint32_t *guesses;     /* 1 << GUESS_LOG */
-	uint32_t history_n, guess_at, guess_length;
+	struct history history;
+	uint32_t *guesses; /* 1 << GUESS_LOG */
+	uint32_t guess_at, guess_length;
 	bitmodel is_plain[4], is_run[3];
 	unsigned last_plain;
 	/* inside an ADD */
@@ -100,5 +108,13 @@ static inline void models_passed(struct models *m, uint8_t b)
 	m->last8 = m->last8 << 8 | m->last4 >> 24;
 	m->last4 = m->last4 << 8 | b;
 }
+
+static inline uint8_t history_at(const struct history *h, uint32_t at)
+{
+	return h->bytes[at & h->mask];
+}
+
+/* Forgets what was inserted; from now on as much is remembered. */
+bool models_remember(struct models *m, uint32_t bytes, struct err *e) MUST_USE;
 
 #endif

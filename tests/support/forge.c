@@ -210,6 +210,7 @@ void forge_frame(struct forge *f, const struct forge_piece *pieces, size_t n)
 		left -= p[i].size;
 		streams += p[i].plain_size;
 	}
+	must(code_remember(m, f->format.n_old_streams, frame.ops, &e));
 	must(code_body_start(m, p, n, ops, frame.ops, &e));
 	streams = 0;
 	for (size_t i = 0; honest && i < n; i++) {

@@ -1192,9 +1192,45 @@ static struct buf make_most(void)
 	return forge_finish(&f);
 }
 
+/* What takes most where there are no streams: more new bytes than are remembered, a part of which is no noise, and
+ * as many commands as leave room for that. */
+enum {
+	NEWS_OPS = LIMIT_DELTA_OPS / 2,
+	NEWS_COPIES = NEWS_OPS - 1,
+	NEWS_TEXT = 1 << 20,
+	NEWS_ALL = CODE_HISTORY_WIDE + NEWS_TEXT,
+	NEWS_NEW = NEWS_COPIES * MOST_EACH + NEWS_ALL,
+};
+
+static struct buf make_news(void)
+{
+	static struct op ops[NEWS_OPS];
+	size_t at = 0;
+	struct forge f;
+
+	for (unsigned i = 0; i < NEWS_COPIES; i++, at += MOST_EACH) {
+		uint64_t from = i * UINT64_C(2654435761) % (MOST_OLD - MOST_EACH);
+
+		ops[i] = (struct op){ .kind = OP_COPY, .n = MOST_EACH, .from = from };
+		memcpy(most_new + at, most_space + from, MOST_EACH);
+	}
+	ops[NEWS_COPIES] = (struct op){ .kind = OP_INSERT, .n = NEWS_ALL };
+	for (uint32_t i = 0, seed = 1; i < NEWS_ALL; i++) {
+		seed = seed * 1664525 + 1013904223;
+		most_new[at + i] = (uint8_t)(seed >> 24 & (i < NEWS_TEXT ? 63 : 255));
+	}
+	const struct forge_piece p = { .piece = { .size = NEWS_NEW },
+				       .ops = ops,
+				       .n_ops = NEWS_OPS };
+	forge_init(&f, most_space, MOST_OLD, MOST_OLD, most_new, NEWS_NEW, 21);
+	forge_frame(&f, &p, 1);
+	return forge_finish(&f);
+}
+
 struct most {
 	int delta, old;
-	uint64_t next;
+	uint64_t next, size;
+	long most_kib; /* that it may take */
 };
 
 static bool take_most(void *ctx, uint64_t offset, const uint8_t *p, size_t n, struct err *e)
@@ -1215,25 +1251,38 @@ static bool apply_most(void *ctx, struct err *e)
 	if (!delta_open(&d, m->delta, m->old, e) || !delta_apply(d, 0, take_most, m, e))
 		return false;
 	getrusage(RUSAGE_SELF, &after);
-	return (after.ru_maxrss - before.ru_maxrss < 24 << 10 && m->next == MOST_NEW) ||
+	return (after.ru_maxrss - before.ru_maxrss < m->most_kib && m->next == m->size) ||
 	       err_set(e, E_TOO_BIG, "%ld KiB", after.ru_maxrss - before.ru_maxrss);
 }
 
-static void the_most_that_a_frame_may_hold_stays_within_24_mib(void **state UNUSED)
+static void check_most(struct buf *b, uint64_t size, long most_kib)
 {
 	static const struct sandbox_rule usage[] = { { .call = "getrusage" }, { 0 } };
 	const struct sandbox box = { .profile = SANDBOX_COMPUTE, .rules = usage };
 	struct err e;
 
-	if (ADDRESS_SANITIZED)
-		skip();
-	CLEANUP(buf_done) struct buf b = make_most();
-	CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
+	CLEANUP(fd_closep) int fd = forge_memfile(b->p, b->n);
 	CLEANUP(fd_closep) int old = forge_memfile(most_space, MOST_OLD);
-	struct most m = { .delta = fd, .old = old };
+	struct most m = { .delta = fd, .old = old, .size = size, .most_kib = most_kib };
 	const int keep[] = { fd, old };
 	malloc_trim(0); /* what is free already would not be counted */
 	assert_ok(sandbox_call(&box, apply_most, &m, keep, ARRAY_SIZE(keep), &e), &e);
+}
+
+static void the_most_that_a_frame_may_hold_stays_within_24_mib(void **state UNUSED)
+{
+	if (ADDRESS_SANITIZED)
+		skip();
+	CLEANUP(buf_done) struct buf b = make_most();
+	check_most(&b, MOST_NEW, 24 << 10);
+}
+
+static void the_most_that_is_new_stays_within_29_mib(void **state UNUSED)
+{
+	if (ADDRESS_SANITIZED)
+		skip();
+	CLEANUP(buf_done) struct buf b = make_news();
+	check_most(&b, NEWS_NEW, 29 << 10);
 }
 
 enum { BOMB_STOP = 64 << 20 };
@@ -1344,12 +1393,14 @@ static void bulk_without_memory_is_told(void **state UNUSED)
 		struct err e = { 0 };
 
 		coder_encode_start(&c, &b, &e);
-		bool ok = models_new(&m, &e) && code_bulk(&c, m, p, sizeof(p), &e) &&
+		bool ok = models_new(&m, &e) && code_remember(m, 0, 0, &e) &&
+			  code_bulk(&c, m, p, sizeof(p), &e) &&
 			  code_bulk(&c, m, p, sizeof(p), &e);
 		coder_encode_end(&c);
 		struct buf in = b;
 		coder_decode_start(&c, more_of, &in, &e);
-		ok = ok && models_new(&m2, &e) && code_bulk(&c, m2, to, sizeof(to), &e) &&
+		ok = ok && models_new(&m2, &e) && code_remember(m2, 0, 0, &e) &&
+		     code_bulk(&c, m2, to, sizeof(to), &e) &&
 		     code_bulk(&c, m2, to, sizeof(to), &e);
 		if (!ok)
 			assert_int_equal(e.code, E_NOMEM);
@@ -1440,6 +1491,56 @@ static void inserts_that_nothing_packs_hardly_grow(void **state UNUSED)
 	assert_true(inserted_bytes_take(p, N + 6000) < N + N / 500 + 300);
 }
 
+/* Codes news, 3 MiB of something else, and the news again, some of it in bulk; tells how many bytes the
+ * repetition took. */
+static size_t repetition_takes(bool wide, bool bulk)
+{
+	enum { NEWS = 65536, BETWEEN = 3 << 20, ALL = NEWS + BETWEEN + NEWS };
+	static uint8_t all[ALL], block[CODE_BULK_MIN];
+	CLEANUP(models_freep) struct models *m = NULL, *m2 = NULL;
+	CLEANUP(buf_done) struct buf b = BUF_INIT(2 * ALL);
+	size_t first = 0;
+	struct coder c;
+	struct err e;
+
+	for (uint32_t i = 0, seed = 77; i < NEWS + BETWEEN; i++)
+		all[i] = (uint8_t)((seed = seed * 1664525 + 1013904223) >> 24);
+	memcpy(all + NEWS + BETWEEN, all, NEWS);
+	assert_ok(models_new(&m, &e) && models_new(&m2, &e), &e);
+	for (unsigned decoding = 0; decoding < 2; decoding++) {
+		struct models *now = decoding ? m2 : m;
+		struct buf in = b;
+
+		assert_true(code_remember(now, wide ? 0 : 1, 1, &e));
+		if (decoding)
+			coder_decode_start(&c, more_of, &in, &e);
+		else
+			coder_encode_start(&c, &b, &e);
+		for (size_t at = 0; at < ALL; at += CODE_BLOCK) {
+			if (at == NEWS + BETWEEN && bulk)
+				assert_ok(code_bulk(&c, now, block, sizeof(block), &e), &e);
+			if (at == NEWS + BETWEEN && !decoding)
+				first = b.n;
+			memset(block, 0, CODE_BLOCK);
+			if (!decoding)
+				memcpy(block, all + at, CODE_BLOCK);
+			code_insert(&c, now, block, CODE_BLOCK);
+			assert_memory_equal(block, all + at, CODE_BLOCK);
+		}
+		if (!decoding)
+			coder_encode_end(&c);
+		assert_ok(coder_ok(&c, &e), &e);
+	}
+	return b.n - first;
+}
+
+static void what_repeats_from_afar_is_seen_where_much_is_remembered(void **state UNUSED)
+{
+	assert_true(repetition_takes(true, false) < 1000);
+	assert_true(repetition_takes(false, false) > 65000);
+	assert_true(repetition_takes(true, true) > 65000); /* bulk takes the memory */
+}
+
 static void inserts_with_a_period_cost_next_to_nothing(void **state UNUSED)
 {
 	static uint8_t p[200000];
@@ -1515,11 +1616,13 @@ int main(void)
 			old_streams_that_are_thrown_away_and_wanted_again_end_the_work),
 		cmocka_unit_test(a_larger_image_may_take_more),
 		cmocka_unit_test(the_most_that_a_frame_may_hold_stays_within_24_mib),
+		cmocka_unit_test(the_most_that_is_new_stays_within_29_mib),
 		cmocka_unit_test(a_bomb_of_a_tebibyte_needs_no_memory),
 		cmocka_unit_test(bulk_of_impossible_sizes_is_refused),
 		cmocka_unit_test(bulk_without_memory_is_told),
 		cmocka_unit_test(inserts_that_repeat_cost_next_to_nothing),
 		cmocka_unit_test(inserts_that_nothing_packs_hardly_grow),
+		cmocka_unit_test(what_repeats_from_afar_is_seen_where_much_is_remembered),
 		cmocka_unit_test(inserts_with_a_period_cost_next_to_nothing),
 		cmocka_unit_test(recipes_that_end_early_are_told),
 	};
