@@ -1334,7 +1334,6 @@ static void a_bomb_of_a_tebibyte_needs_no_memory(void **state UNUSED)
 		CLEANUP(delta_freep) struct delta *d = NULL;
 		struct rusage before, after;
 		uint64_t next = 0;
-		struct err e;
 
 		getrusage(RUSAGE_SELF, &before);
 		bool ok = delta_open(&d, fd, old, &e) &&
