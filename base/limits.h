@@ -89,7 +89,8 @@
 #define LIMIT_DELTA_WORK 34359738368 /* steps of packing (guess.h) in all streams of a delta */
 #define LIMIT_DELTA_UNPACK 34359738368 /* steps of unpacking old streams (space.h), and */
 #define LIMIT_DELTA_UNPACK_BYTE 64     /* for each byte of the new image */
-#define LIMIT_DELTA_CACHE 4194304      /* unpacked old streams kept while applying */
+#define LIMIT_DELTA_CACHE 4194304      /* unpacked old streams kept while applying; of these */
+#define LIMIT_DELTA_LENT 3145728       /* make room for the dictionary of inserts in bulk */
 #define LIMIT_DELTA_OPS 131072         /* commands of one frame: 3 MiB while applying */
 #define LIMIT_DELTA_FRAME 67108864     /* coded bytes of one frame; ours have about 4 MiB */
 #define LIMIT_DELTA_FRAMES 262144      /* 8 MiB while applying */

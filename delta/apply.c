@@ -42,6 +42,7 @@ struct delta {
 	uint64_t first; /* nothing before it goes out */
 	uint64_t work_left;
 	uint64_t kept_bytes;
+	bool in_bulk; /* of this frame's inserts, some came so */
 	delta_emit *emit;
 	void *ctx;
 	const struct piece *stream; /* whose plain bytes are made, or NULL */
@@ -252,11 +253,13 @@ static bool output(struct delta *d, const uint8_t *p, size_t n, struct err *e)
 	return true;
 }
 
-/* Bytes of streams that wait for their place; the cache of old ones has as much less. */
-static void keep(struct delta *d, uint64_t bytes)
+/* What else needs memory; the cache of old streams has as much less: bytes of new ones that wait for their place, and
+ * the dictionary of inserts in bulk. */
+static void keep(struct delta *d, uint64_t bytes, bool in_bulk)
 {
 	d->kept_bytes = bytes;
-	space_lend(&d->space, bytes);
+	d->in_bulk = in_bulk;
+	space_lend(&d->space, bytes + (in_bulk ? LIMIT_DELTA_LENT : 0));
 }
 
 /* ---- what it costs ---- */
@@ -329,7 +332,7 @@ static bool read_frame_head(struct delta *d, const struct format_frame *f, struc
 
 	d->n_pieces = d->n_ops = 0;
 	runs_reset(&d->runs);
-	keep(d, 0);
+	keep(d, 0, false);
 	while (at < end) {
 		struct piece p = { .offset = at };
 
@@ -481,7 +484,10 @@ static bool bulk_parts(struct delta *d, const struct op *op, uint8_t *bytes, str
 
 static bool do_bulk(struct delta *d, const struct op *op, struct err *e)
 {
-	uint8_t *bytes = malloc(CODE_BULK_MAX);
+	uint8_t *bytes = malloc(op->n < CODE_BULK_MAX ? op->n : CODE_BULK_MAX);
+
+	if (!d->in_bulk)
+		keep(d, d->kept_bytes, true);
 	bool ok = bytes ? bulk_parts(d, op, bytes, e) : err_nomem(e);
 
 	free(bytes);
@@ -523,7 +529,7 @@ static bool run_keep(struct delta *d, struct run *r, size_t at, const uint8_t *p
 		r->bytes = malloc(r->size);
 		if (!r->bytes)
 			return err_nomem(e);
-		keep(d, d->kept_bytes + r->size);
+		keep(d, d->kept_bytes + r->size, d->in_bulk);
 	}
 	memcpy(r->bytes + at, p, n);
 	return true;
@@ -667,7 +673,7 @@ static bool do_kept(struct delta *d, const struct piece *p, struct err *e)
 		return false;
 	free(r->bytes);
 	r->bytes = NULL;
-	keep(d, d->kept_bytes - r->size);
+	keep(d, d->kept_bytes - r->size, d->in_bulk);
 	return true;
 }
 

@@ -14,7 +14,7 @@
  *                      several: the sizes of all but the last, and which of them comes out here;
  *                      then commands until they fill the piece (a kept one has none)
  *   frame, body        for each piece: a stream's recipe; for each command what it needs:
- *                      INSERT its bytes, ADD its marks and differences; an INSERT of 64 KiB or more
+ *                      INSERT its bytes, ADD its marks and differences; an INSERT of 2 KiB or more
  *                      in a raw piece begins with a flag: 1 says that its bytes come in Zstandard frames of 1 MiB
  *                      (the last one shorter), each as its size and its bytes
  *
@@ -33,12 +33,17 @@
  * two parts, the stream is coded in both.  At most LIMIT_DELTA_KEPT bytes are kept at a time, counting only runs
  * that are taken.
  *
+ * BULK.  Of a frame's inserts in bulk, one behind the other, one stream of raw LZMA2 is made, with a dictionary of
+ * LZMA2_DICT bytes.  Before the first of them comes its filter (lzma2_filter).  Each is coded in parts of 1 MiB, the last
+ * one shorter: how many bytes of the stream follow, and these.  They, and those that are left, suffice to make the part.
+ *
  * "Expected" is the old byte, but where the old bytes look like an x86-64 or arm64 instruction with a relative
  * address (fields.h) it is the address corrected for how far instruction and target moved, as told by the
  * frame's commands, which is why they come first. */
 #ifndef VALISE_DELTA_CODE_H
 #define VALISE_DELTA_CODE_H
 
+#include "base/lzma2.h"
 #include "delta/coder.h"
 #include "delta/space.h"
 
@@ -83,7 +88,7 @@ static inline uint64_t piece_bytes(const struct piece *p)
 	return p->transform ? p->plain_size : p->is_kept ? 0 : p->size;
 }
 
-enum { CODE_BULK_MIN = 65536, CODE_BULK_MAX = 1 << 20 };
+enum { CODE_BULK_MIN = 2048, CODE_BULK_MAX = 1 << 20 };
 
 enum { CODE_BLOCK = 1024, CODE_GRANULE = 32, CODE_BEFORE = 16, CODE_AFTER = 16 };
 
@@ -121,10 +126,12 @@ bool code_recipe(struct coder *c, struct models *m, struct buf *recipe, struct e
 /* n <= CODE_BLOCK inserted bytes, cut alike on both sides: blocks that look packed are stored, what was inserted
  * before costs a bit for 32 bytes once enough of it came again. */
 void code_insert(struct coder *c, struct models *m, uint8_t *p, size_t n);
-/* Whether an INSERT of CODE_BULK_MIN bytes or more in a raw piece is packed in bulk: where there are
- * many, mixing predictions would take too long.  Smaller ones never are. */
+/* Whether an INSERT of CODE_BULK_MIN bytes or more in a raw piece comes in bulk: where there is much that is new, mixing
+ * predictions would take too long.  Smaller ones never do. */
 bool code_is_bulk(struct coder *c, struct models *m, const struct op *op, bool bulk);
-/* n <= CODE_BULK_MAX bytes as one Zstandard frame. */
+/* Making: the stream of all that code_bulk will get, before the first; takes *stream over. */
+void code_bulk_stream(struct models *m, enum lzma2_filter filter, struct buf *stream);
+/* n <= CODE_BULK_MAX bytes; all parts of an insert but the last one have as many. */
 bool code_bulk(struct coder *c, struct models *m, uint8_t *p, size_t n, struct err *e) MUST_USE;
 /* Begins an ADD. */
 void code_add_start(struct models *m, const struct op *op, uint64_t new_address);

@@ -249,6 +249,14 @@ void code_insert(struct coder *c, struct models *m, uint8_t *p, size_t n)
 
 /* ---- inserts in bulk ---- */
 
+/* Bytes of the stream.  An LZMA2 chunk has at most 64 KiB of them, and never more than it makes. */
+enum {
+	BULK_LEAST =
+		64, /* beyond those that our decoder needs: others may look further ahead */
+	BULK_AHEAD = 4096, /* that are sent when there are fewer */
+	BULK_PART_MAX = CODE_BULK_MAX + (1 << 18),
+};
+
 bool code_is_bulk(struct coder *c, struct models *m, const struct op *op, bool bulk)
 {
 	c->kind = DELTA_INSERTS;
@@ -256,45 +264,89 @@ bool code_is_bulk(struct coder *c, struct models *m, const struct op *op, bool b
 	       coder_bit(c, &m->is_bulk, bulk);
 }
 
-static bool bulk_encode(struct coder *c, struct models *m, const uint8_t *p, size_t n,
+void code_bulk_stream(struct models *m, enum lzma2_filter filter, struct buf *stream)
+{
+	m->bulk.chosen = filter;
+	buf_done(&m->bulk.stream);
+	m->bulk.stream = *stream;
+	*stream = (struct buf)BUF_INIT(0);
+}
+
+static bool bulk_start(struct coder *c, struct bulk *b, struct err *e)
+{
+	uint64_t filter = coder_number(c, &b->filter, b->chosen);
+
+	if (filter >= LZMA2_FILTERS)
+		return err_set(e, E_CORRUPT, "inserts in bulk with an unknown filter");
+	return lzma2_dec_new(&b->dec, (enum lzma2_filter)filter, e);
+}
+
+/* How much of the stream has to be there for the next part, and whether it makes p indeed. */
+static bool bulk_measure(struct bulk *b, const uint8_t *p, size_t n, struct err *e)
+{
+	uint8_t out[CODE_BLOCK];
+
+	for (size_t at = 0; at < n;) {
+		size_t part = n - at < sizeof(out) ? n - at : sizeof(out), used = 0;
+
+		if (!lzma2_decode(b->dec, out, part, b->stream.p + b->used,
+				  b->stream.n - b->used, &used, e))
+			return false;
+		if (memcmp(out, p + at, part) != 0)
+			return err_set(e, E_INTERNAL, "inserts in bulk come out wrong");
+		b->used += used;
+		at += part;
+	}
+	return true;
+}
+
+static bool bulk_encode(struct coder *c, struct bulk *b, const uint8_t *p, size_t n,
 			struct err *e)
 {
-	enum { LEVEL = 13 };
+	if (!bulk_measure(b, p, n, e))
+		return false;
+	size_t now = b->stream.n - b->sent;
+	if (b->sent >= b->used + BULK_LEAST)
+		now = 0;
+	else if (now > b->used + BULK_AHEAD - b->sent)
+		now = b->used + BULK_AHEAD - b->sent;
 
-	if (!m->bulk_enc && !zst_enc_new(&m->bulk_enc, LEVEL, e))
-		return false;
-	buf_reset(&m->bulk);
-	if (!zst_frame_encode(m->bulk_enc, &m->bulk, p, n, e))
-		return false;
-	coder_number(c, &m->bulk_size, m->bulk.n);
-	for (size_t i = 0; i < m->bulk.n; i++)
-		coder_plain(c, m->bulk.p[i]);
+	coder_number(c, &b->size, now);
+	for (size_t i = 0; i < now; i++)
+		coder_plain(c, b->stream.p[b->sent + i]);
+	b->sent += now;
 	return coder_ok(c, e);
 }
 
-static bool bulk_decode(struct coder *c, struct models *m, uint8_t *p, size_t n, struct err *e)
+static bool bulk_decode(struct coder *c, struct bulk *b, uint8_t *p, size_t n, struct err *e)
 {
-	uint64_t packed = coder_number(c, &m->bulk_size, 0);
+	uint64_t now = coder_number(c, &b->size, 0);
+	size_t used = 0;
 	uint8_t *to;
 
-	if (!m->bulk_dec && !zst_dec_new(&m->bulk_dec, e))
-		return false;
-	if (packed > m->bulk.max)
+	if (now > BULK_PART_MAX - b->stream.n)
 		return err_set(e, E_CORRUPT, "an insert packs to more than it is");
-	buf_reset(&m->bulk);
-	if (!buf_reserve(&m->bulk, (size_t)packed, &to, e))
+	if (!buf_reserve(&b->stream, (size_t)now, &to, e))
 		return false;
-	for (size_t i = 0; i < packed; i++)
+	for (size_t i = 0; i < now; i++)
 		to[i] = coder_plain(c, 0);
-	return coder_ok(c, e) && zst_frame_decode(m->bulk_dec, p, n, to, (size_t)packed, e);
+	buf_commit(&b->stream, (size_t)now);
+	if (!coder_ok(c, e) || !lzma2_decode(b->dec, p, n, b->stream.p, b->stream.n, &used, e))
+		return false;
+	b->stream.n -= used;
+	memmove(b->stream.p, b->stream.p + used, b->stream.n);
+	return true;
 }
 
 bool code_bulk(struct coder *c, struct models *m, uint8_t *p, size_t n, struct err *e)
 {
+	struct bulk *b = &m->bulk;
+
 	c->kind = DELTA_INSERTS;
 	if (m->history.mask >= CODE_HISTORY && !models_remember(m, CODE_HISTORY, e))
 		return false;
-	if (!(c->decoding ? bulk_decode(c, m, p, n, e) : bulk_encode(c, m, p, n, e)))
+	if ((!b->dec && !bulk_start(c, b, e)) ||
+	    !(c->decoding ? bulk_decode(c, b, p, n, e) : bulk_encode(c, b, p, n, e)))
 		return false;
 	code_passed(m, p, n);
 	return true;

@@ -17,8 +17,9 @@
 enum {
 	CHUNK = 4 << 20,      /* new bytes matched at a time */
 	DROP_AFTER = 8 << 20, /* bytes that were looked at */
-	CODE_THREADS = 8, /* a frame of noise takes 80 MiB: models, Zstandard, coded bytes */
-	SPENT_MIN = 4096, /* coded bytes */
+	CODE_THREADS = 8,     /* a frame of noise takes 50 MiB: models, coded bytes */
+	BULK_THREADS = 4,     /* or 160 MiB: LZMA's, and the bytes once more */
+	SPENT_MIN = 4096,     /* coded bytes */
 	MIXED_MAX = 32 << 20, /* inserted bytes up to which all are mixed: half a minute */
 };
 
@@ -208,6 +209,7 @@ static bool cut_frames(struct create *c, struct err *e)
 	};
 	if (!cutter_init(&c->cut, &c->sight, &c->spool, e))
 		return false;
+	c->cut.bulk = c->encoding.bulk;
 	for (size_t i = 0; i < c->sight.n_pieces; i++)
 		if (!cut_piece(c, i, &chunk, e))
 			return false;
@@ -355,8 +357,8 @@ static bool code_or_hash(void *ctx, size_t index, unsigned thread UNUSED, struct
 
 static bool code_all(struct create *c, struct err *e)
 {
-	struct tasks t = { .threads = c->job->threads < CODE_THREADS ? c->job->threads
-								     : CODE_THREADS,
+	unsigned most = c->encoding.bulk ? BULK_THREADS : CODE_THREADS;
+	struct tasks t = { .threads = c->job->threads < most ? c->job->threads : most,
 			   .run = code_or_hash,
 			   .progress = task_progress,
 			   .ctx = c };

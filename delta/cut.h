@@ -32,6 +32,7 @@ struct cutter {
 	size_t *sources;      /* heap; which of the sight's pieces each is, or is a part of */
 	size_t n_pieces, cap_pieces;
 	uint64_t copied_bytes, zero_bytes, inserted_bytes;
+	bool bulk; /* the caller's, behind cutter_init: long inserts take little time */
 	/* internal */
 	struct ops open; /* of the last frame */
 	uint64_t cost;   /* of the last frame's commands */

@@ -35,7 +35,8 @@ static bool see(void *ctx, const struct frame *f, struct op *v, struct err *e)
 	struct effort *t = ctx;
 	bool changed = false;
 
-	space_lend(&t->space, f->runs.cap ? LIMIT_DELTA_KEPT : 0);
+	space_lend(&t->space, (f->runs.cap ? LIMIT_DELTA_KEPT : 0) +
+				      (t->cut->bulk ? LIMIT_DELTA_LENT : 0));
 	for (uint32_t i = 0; i < f->n_ops; i++) {
 		uint64_t left = t->space.steps_left;
 

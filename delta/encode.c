@@ -1,4 +1,5 @@
 #include "delta/encode.h"
+#include "delta/bulk.h"
 #include "delta/fields.h"
 #include "delta/weigh.h"
 
@@ -213,6 +214,23 @@ static bool code_bodies(struct coding *k, struct err *e)
 	return true;
 }
 
+static void see_touched(void *ctx, uint64_t n)
+{
+	tell_touched(ctx, &n);
+}
+
+static bool pack_bulk(struct coding *k, struct err *e)
+{
+	const struct bulk_frame f = { .pieces = piece_of(k, 0),
+				      .n_pieces = k->f->n_pieces,
+				      .ops = k->ops,
+				      .image = k->c->sight->new,
+				      .touched = see_touched,
+				      .ctx = k->c };
+
+	return !k->c->bulk || bulk_pack(k->m, &f, e);
+}
+
 /* The frame as its commands are. */
 static bool encode(struct coding *k, struct buf *out, struct err *e)
 {
@@ -226,7 +244,7 @@ static bool encode(struct coding *k, struct buf *out, struct err *e)
 		  code_remember(k->m, k->c->sight->space.streams.n, f->n_ops, e) &&
 		  code_body_start(k->m, k->c->cut->pieces + f->first_piece, f->n_pieces, k->ops,
 				  f->n_ops, e) &&
-		  code_bodies(k, e);
+		  pack_bulk(k, e) && code_bodies(k, e);
 	models_free(TAKE(k->m));
 	if (!ok)
 		return false;
@@ -345,7 +363,9 @@ static bool encode_cheaper(struct coding *k, struct weigh *w, struct buf *out, s
 
 	if (!weigh_hopes(w, k->ops, k->coder.cost[DELTA_INSERTS], spent(&k->coder)))
 		return true;
-	if (!try_inserts(k, w, e))
+	if (k->c->bulk)
+		weigh_reckon(w);
+	else if (!try_inserts(k, w, e))
 		return false;
 	uint64_t more = weigh_choose(w, k->ops, k->f->n_ops);
 	bool ok = !more || chosen(k, w, &o, &n_ops, e);
@@ -361,12 +381,12 @@ bool encode_frame(struct encoding *c, struct frame *f, struct buf *out,
 		  uint64_t cost[static DELTA_KINDS], struct err *e)
 {
 	CLEANUP(weigh_done) struct weigh w = { 0 };
-	struct coding k = { .c = c, .f = f, .weigh = c->bulk ? NULL : &w };
+	struct coding k = { .c = c, .f = f, .weigh = &w };
 
 	if (!frame_ops(&k.ops, f, c->cut->spool, e))
 		return false;
 	bool ok = weigh_init(&w, f->n_ops, e) && encode(&k, out, e) &&
-		  (c->bulk || encode_cheaper(&k, &w, out, e));
+		  encode_cheaper(&k, &w, out, e);
 	free(k.ops);
 	runs_done(&f->runs);
 	for (unsigned i = 0; i < DELTA_KINDS; i++)

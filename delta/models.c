@@ -67,8 +67,9 @@ static bool models_init(struct models *m, struct err *e)
 	for (unsigned i = 0; i < 2; i++)
 		bits_init(&m->ways[i].is_habit[0][0],
 			  sizeof(m->ways[i].is_habit) / sizeof(bitmodel));
-	number_init(&m->bulk_size);
-	buf_init(&m->bulk, CODE_BULK_MAX + CODE_BULK_MAX / 64);
+	number_init(&m->bulk.filter);
+	number_init(&m->bulk.size);
+	buf_init(&m->bulk.stream, LIMIT_DELTA_FRAME);
 	number_init(&m->gap);
 	number_init(&m->packed_size);
 	number_init(&m->plain_gain);
@@ -111,9 +112,8 @@ void models_free(struct models *m)
 	nummix_done(&m->commands);
 	tables_done(&m->tables);
 	fields_done(&m->fields);
-	zst_enc_free(m->bulk_enc);
-	zst_dec_free(m->bulk_dec);
-	buf_done(&m->bulk);
+	lzma2_dec_free(m->bulk.dec);
+	buf_done(&m->bulk.stream);
 	free(m->flag_bits);
 	history_done(&m->history);
 	free(m->guesses);

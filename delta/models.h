@@ -4,7 +4,7 @@
 #ifndef VALISE_DELTA_MODELS_H
 #define VALISE_DELTA_MODELS_H
 
-#include "base/zst.h"
+#include "base/lzma2.h"
 #include "delta/code.h"
 #include "delta/fields.h"
 
@@ -68,6 +68,15 @@ struct history {
 	uint32_t n, far_hash; /* all that were inserted; of the last ones */
 };
 
+/* The one LZMA2 stream of a frame's inserts in bulk. */
+struct bulk {
+	struct number filter, size;
+	enum lzma2_filter chosen;
+	struct lzma2_dec *dec; /* NULL: nothing of it was coded yet */
+	struct buf stream;     /* making: all of it; applying: what is not used yet */
+	size_t used, sent;     /* making: of it */
+};
+
 struct models {
 	struct tables tables;
 	struct bytemix literals, diffs, recipes;
@@ -82,10 +91,7 @@ struct models {
 	struct number transform, parts, part_size, part_far, part_near;
 	struct number runs, run_size, run_out, run_depth;
 	bitmodel is_stream[4], is_kept, part_back, is_bulk;
-	struct number bulk_size;
-	struct zst_enc *bulk_enc;
-	struct zst_dec *bulk_dec;
-	struct buf bulk;
+	struct bulk bulk;
 	unsigned last_pieces;
 	/* what went before */
 	uint32_t last4, last8; /* bytes of the new image */

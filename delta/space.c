@@ -105,7 +105,7 @@ static struct space_cached *cache_room(struct space *s, uint32_t n)
 
 void space_lend(struct space *s, uint64_t bytes)
 {
-	s->lent = bytes;
+	s->lent = bytes < LIMIT_DELTA_CACHE ? bytes : LIMIT_DELTA_CACHE;
 	while (s->cached_bytes && s->cached_bytes > LIMIT_DELTA_CACHE - s->lent)
 		cache_drop(s, cache_oldest(s));
 }

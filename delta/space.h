@@ -69,7 +69,7 @@ bool space_init(struct space *s, int fd, uint64_t size, struct streams *streams,
 		struct err *e) MUST_USE;
 void space_done(struct space *s);
 
-/* The cache does without this much memory from now on, at most LIMIT_DELTA_KEPT, as its owner needs it. */
+/* The cache does without this much memory from now on, as its owner needs it; one chunk is kept in any case. */
 void space_lend(struct space *s, uint64_t bytes);
 
 /* n bytes at `at`; what lies outside the space reads as zeros (models look a little around). */

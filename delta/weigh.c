@@ -71,17 +71,23 @@ bool weigh_hopes(struct weigh *w, const struct op *v, uint64_t inserts, uint64_t
 
 	for (size_t i = 0; i < w->n; i++)
 		n += v[w->v[i].op].kind == OP_INSERT ? w->v[i].n : 0;
-	uint64_t each = n ? inserts / n : 8 * BIT;
+	w->each = n ? inserts / n : 8 * BIT;
 	for (size_t i = 0; i < w->n; i++) {
 		struct part *p = &w->v[i];
 		uint64_t takes = p->copied + (is_first(w, i) ? w->heads[p->op] : 0);
 		/* Bytes that the old image has alike are often those that are foreseen well. */
-		uint64_t would = p->n * each / 4 * 3;
+		uint64_t would = p->n * w->each / 4 * 3;
 
-		p->may = p->may && takes >= p->n * each / SHARE;
+		p->may = p->may && takes >= p->n * w->each / SHARE;
 		gain += p->may && takes > would ? takes - would : 0;
 	}
 	return gain > all / HOPE;
+}
+
+void weigh_reckon(struct weigh *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		w->v[i].inserted = w->v[i].may ? w->v[i].n * w->each : 0;
 }
 
 /* What going to a copy and going to an insert take on the average. */

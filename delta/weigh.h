@@ -7,7 +7,7 @@
  *	weigh_init    w->heads[i] = what coding command i took, without its bytes
  *	weigh_add     each command's bytes, all at once or in parts
  *	weigh_hopes   whether to go on
- *	              part->inserted of all that may be
+ *	              part->inserted of all that may be, or weigh_reckon
  *	weigh_choose  weigh_take
  *
  * Costs are in 1/65536 bit, as the coder's are. */
@@ -31,6 +31,7 @@ struct weigh {
 	struct part *v; /* heap; of all commands, one behind the other */
 	size_t n, cap;
 	uint64_t *heads; /* heap; one for each command */
+	uint64_t each;   /* what an inserted byte took on the average */
 };
 
 bool weigh_init(struct weigh *w, size_t n_ops, struct err *e) MUST_USE;
@@ -43,6 +44,9 @@ bool weigh_add(struct weigh *w, const struct op *v, uint32_t op, uint64_t n, uin
 /* Whether it looks as if enough could be saved.  Only parts that cost some share of what inserted bytes do on the
  * average may be inserted from now on.  inserts, all: what the inserted bytes took, and the frame. */
 bool weigh_hopes(struct weigh *w, const struct op *v, uint64_t inserts, uint64_t all);
+
+/* In place of trying, where that would take too long: part->inserted is what as many bytes took elsewhere. */
+void weigh_reckon(struct weigh *w);
 
 /* The cheapest way; the bytes that are inserted now and were not, 0 if there are none. */
 uint64_t weigh_choose(struct weigh *w, const struct op *v, size_t n_ops);

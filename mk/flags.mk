@@ -50,7 +50,7 @@ HARDEN_LINK := -pie -fprofile-instr-generate
 endif
 
 # On a machine that lacks the libraries this is empty; `need-packages` then says what to do.
-PKGS := sqlite3 libcrypto libssl jansson libsodium libzstd libcurl libseccomp libqrencode \
+PKGS := sqlite3 libcrypto libssl jansson libsodium libzstd liblzma libcurl libseccomp libqrencode \
 	libarchive libmicrohttpd gnutls
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)

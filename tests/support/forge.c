@@ -142,6 +142,30 @@ static void code_body(struct forge *f, struct coder *c, struct models *m, const 
 	}
 }
 
+/* What the inserts in bulk of all pieces become. */
+static void pack_bulk(const struct forge *f, struct models *m, const struct piece *p,
+		      const struct forge_piece *like, size_t n)
+{
+	CLEANUP(lzma2_enc_freep) struct lzma2_enc *z = NULL;
+	struct buf out = BUF_INIT(LIMIT_DELTA_FRAME);
+	struct err e;
+
+	must(lzma2_enc_new(&z, like->filter, 6, &e));
+	for (size_t i = 0; i < n; i++) {
+		const uint8_t *bytes = like[i].bytes ? like[i].bytes : f->new + p[i].offset;
+
+		for (size_t k = 0; like[i].bulk && k < like[i].n_ops; k++) {
+			const struct op *op = &like[i].ops[k];
+
+			if (op->kind == OP_INSERT && op->n >= CODE_BULK_MIN)
+				must(lzma2_encode(z, &out, bytes, op->n, &e));
+			bytes += op->n;
+		}
+	}
+	must(lzma2_encode_end(z, &out, &e));
+	code_bulk_stream(m, like->filter, &out);
+}
+
 static void add_frame(struct forge *f, const struct format_frame *frame)
 {
 	uint32_t n = f->format.n_frames++;
@@ -212,6 +236,8 @@ void forge_frame(struct forge *f, const struct forge_piece *pieces, size_t n)
 	}
 	must(code_remember(m, f->format.n_old_streams, frame.ops, &e));
 	must(code_body_start(m, p, n, ops, frame.ops, &e));
+	if (honest && pieces[0].bulk)
+		pack_bulk(f, m, p, pieces, n);
 	streams = 0;
 	for (size_t i = 0; honest && i < n; i++) {
 		code_body(f, &c, m, &p[i], &pieces[i], ops + p[i].first_op,

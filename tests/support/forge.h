@@ -22,10 +22,11 @@ struct forge_piece {
 	const uint8_t *bytes; /* what the commands make; NULL: what the new image has there */
 	const void *recipe;   /* of a stream */
 	size_t recipe_n;
-	const uint32_t *runs; /* of a stream in parts: piece.n_runs sizes */
-	uint32_t out;         /* which one is this piece's */
-	bool bulk;            /* long inserts in Zstandard frames */
-	bool head_only;       /* commands that need no bytes, and are too long to have them */
+	const uint32_t *runs;     /* of a stream in parts: piece.n_runs sizes */
+	uint32_t out;             /* which one is this piece's */
+	bool bulk;                /* long inserts in bulk */
+	enum lzma2_filter filter; /* of the first piece: the frame's */
+	bool head_only; /* commands that need no bytes, and are too long to have them */
 };
 
 struct forge {

@@ -533,7 +533,7 @@ static void old_streams_outside_the_image_are_refused(void **state UNUSED)
 
 static void inserts_in_bulk_that_do_not_unpack_are_refused(void **state UNUSED)
 {
-	enum { N = CODE_BULK_MIN };
+	enum { N = 65536 };
 	static const struct op op = { .kind = OP_INSERT, .n = N };
 	static uint8_t text[N];
 	const struct forge_piece p = {
@@ -1143,7 +1143,7 @@ enum {
 	MOST_SPACE = MOST_OLD + MOST_STREAMS * SPACE_CHUNK,
 	MOST_EACH = 16,
 	MOST_COPIES = LIMIT_DELTA_OPS - MOST_STREAMS - 1,
-	MOST_BULK = CODE_BULK_MAX,
+	MOST_BULK = LZMA2_DICT + (1 << 20),
 	MOST_FRAME = MOST_STREAMS * SPACE_CHUNK + MOST_COPIES * MOST_EACH + MOST_BULK,
 	MOST_NEW = 2 * MOST_FRAME, /* the second begins with what the first has unpacked */
 };
@@ -1358,21 +1358,41 @@ static bool more_of(void *ctx, const uint8_t **ret, size_t *ret_n, struct err *e
 	return true;
 }
 
-static void bulk_of_impossible_sizes_is_refused(void **state UNUSED)
+/* n bytes as code_bulk takes them: a stream with that filter. */
+static void give_bulk(struct models *m, const uint8_t *p, size_t n, enum lzma2_filter filter)
 {
-	static const uint64_t sizes[] = { 0, 20, CODE_BULK_MAX * 2, UINT64_C(1) << 60 };
+	CLEANUP(lzma2_enc_freep) struct lzma2_enc *z = NULL;
+	struct buf out = BUF_INIT(1 << 20);
+	struct err e;
+
+	assert_ok(lzma2_enc_new(&z, filter, 1, &e), &e);
+	assert_ok(lzma2_encode(z, &out, p, n, &e), &e);
+	assert_ok(lzma2_encode_end(z, &out, &e), &e);
+	code_bulk_stream(m, filter, &out);
+}
+
+static void bulk_of_impossible_sizes_and_filters_is_refused(void **state UNUSED)
+{
+	static const uint64_t heads[][2] = { { LZMA2_PLAIN, 0 },
+					     { LZMA2_X86, 20 },
+					     { LZMA2_ARM64, CODE_BULK_MAX * 2 },
+					     { LZMA2_PLAIN, UINT64_C(1) << 60 },
+					     { LZMA2_FILTERS, 20 },
+					     { UINT64_C(1) << 32, 20 } };
 	static uint8_t to[CODE_BULK_MIN];
 
-	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(heads); i++) {
 		CLEANUP(models_freep) struct models *m = NULL;
 		CLEANUP(buf_done) struct buf b = BUF_INIT(1 << 20);
-		struct number size;
+		struct number filter, size;
 		struct coder c;
 		struct err e;
 
+		number_init(&filter);
 		number_init(&size);
 		coder_encode_start(&c, &b, &e);
-		coder_number(&c, &size, sizes[i]);
+		coder_number(&c, &filter, heads[i][0]);
+		coder_number(&c, &size, heads[i][1]);
 		coder_encode_end(&c);
 		struct buf in = b;
 		assert_ok(models_new(&m, &e), &e);
@@ -1381,9 +1401,27 @@ static void bulk_of_impossible_sizes_is_refused(void **state UNUSED)
 	}
 }
 
+static void bulk_that_is_not_what_was_packed_is_never_coded(void **state UNUSED)
+{
+	static uint8_t p[CODE_BULK_MIN];
+	CLEANUP(models_freep) struct models *m = NULL;
+	CLEANUP(buf_done) struct buf b = BUF_INIT(1 << 20);
+	struct coder c;
+	struct err e;
+
+	assert_ok(models_new(&m, &e), &e);
+	give_bulk(m, p, sizeof(p), LZMA2_PLAIN);
+	coder_encode_start(&c, &b, &e);
+	p[sizeof(p) - 1] ^= 1;
+	assert_fails(code_bulk(&c, m, p, sizeof(p), &e), &e, E_INTERNAL);
+	p[sizeof(p) - 1] ^= 1;
+	assert_fails(code_bulk(&c, m, p, sizeof(p), &e), &e, E_CORRUPT); /* it has no more */
+	coder_encode_end(&c);
+}
+
 static void bulk_without_memory_is_told(void **state UNUSED)
 {
-	static uint8_t p[CODE_BULK_MIN], to[CODE_BULK_MIN];
+	static uint8_t p[2 * CODE_BULK_MIN], to[CODE_BULK_MIN];
 
 	FAULT_EACH(n, FAULT_ALLOC) {
 		CLEANUP(models_freep) struct models *m = NULL, *m2 = NULL;
@@ -1391,10 +1429,13 @@ static void bulk_without_memory_is_told(void **state UNUSED)
 		struct coder c;
 		struct err e = { 0 };
 
+		fault_disarm();
+		assert_ok(models_new(&m, &e) && code_remember(m, 0, 0, &e), &e);
+		give_bulk(m, p, sizeof(p), LZMA2_X86);
+		fault_arm(FAULT_ALLOC, n);
 		coder_encode_start(&c, &b, &e);
-		bool ok = models_new(&m, &e) && code_remember(m, 0, 0, &e) &&
-			  code_bulk(&c, m, p, sizeof(p), &e) &&
-			  code_bulk(&c, m, p, sizeof(p), &e);
+		bool ok = code_bulk(&c, m, p, CODE_BULK_MIN, &e) &&
+			  code_bulk(&c, m, p, CODE_BULK_MIN, &e);
 		coder_encode_end(&c);
 		struct buf in = b;
 		coder_decode_start(&c, more_of, &in, &e);
@@ -1495,7 +1536,7 @@ static void inserts_that_nothing_packs_hardly_grow(void **state UNUSED)
 static size_t repetition_takes(bool wide, bool bulk)
 {
 	enum { NEWS = 65536, BETWEEN = 3 << 20, ALL = NEWS + BETWEEN + NEWS };
-	static uint8_t all[ALL], block[CODE_BULK_MIN];
+	static uint8_t all[ALL], zeros[CODE_BULK_MIN], block[CODE_BLOCK];
 	CLEANUP(models_freep) struct models *m = NULL, *m2 = NULL;
 	CLEANUP(buf_done) struct buf b = BUF_INIT(2 * ALL);
 	size_t first = 0;
@@ -1506,6 +1547,8 @@ static size_t repetition_takes(bool wide, bool bulk)
 		all[i] = (uint8_t)((seed = seed * 1664525 + 1013904223) >> 24);
 	memcpy(all + NEWS + BETWEEN, all, NEWS);
 	assert_ok(models_new(&m, &e) && models_new(&m2, &e), &e);
+	if (bulk)
+		give_bulk(m, zeros, sizeof(zeros), LZMA2_PLAIN);
 	for (unsigned decoding = 0; decoding < 2; decoding++) {
 		struct models *now = decoding ? m2 : m;
 		struct buf in = b;
@@ -1517,7 +1560,7 @@ static size_t repetition_takes(bool wide, bool bulk)
 			coder_encode_start(&c, &b, &e);
 		for (size_t at = 0; at < ALL; at += CODE_BLOCK) {
 			if (at == NEWS + BETWEEN && bulk)
-				assert_ok(code_bulk(&c, now, block, sizeof(block), &e), &e);
+				assert_ok(code_bulk(&c, now, zeros, sizeof(zeros), &e), &e);
 			if (at == NEWS + BETWEEN && !decoding)
 				first = b.n;
 			memset(block, 0, CODE_BLOCK);
@@ -1617,7 +1660,8 @@ int main(void)
 		cmocka_unit_test(the_most_that_a_frame_may_hold_stays_within_24_mib),
 		cmocka_unit_test(the_most_that_is_new_stays_within_29_mib),
 		cmocka_unit_test(a_bomb_of_a_tebibyte_needs_no_memory),
-		cmocka_unit_test(bulk_of_impossible_sizes_is_refused),
+		cmocka_unit_test(bulk_of_impossible_sizes_and_filters_is_refused),
+		cmocka_unit_test(bulk_that_is_not_what_was_packed_is_never_coded),
 		cmocka_unit_test(bulk_without_memory_is_told),
 		cmocka_unit_test(inserts_that_repeat_cost_next_to_nothing),
 		cmocka_unit_test(inserts_that_nothing_packs_hardly_grow),
