@@ -87,7 +87,7 @@ bool weigh_hopes(struct weigh *w, const struct op *v, uint64_t inserts, uint64_t
 void weigh_reckon(struct weigh *w)
 {
 	for (size_t i = 0; i < w->n; i++)
-		w->v[i].inserted = w->v[i].may ? w->v[i].n * w->each : 0;
+		w->v[i].inserted = w->v[i].may ? w->v[i].n * w->each / 2 : 0;
 }
 
 /* What going to a copy and going to an insert take on the average. */

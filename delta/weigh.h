@@ -45,7 +45,8 @@ bool weigh_add(struct weigh *w, const struct op *v, uint32_t op, uint64_t n, uin
  * average may be inserted from now on.  inserts, all: what the inserted bytes took, and the frame. */
 bool weigh_hopes(struct weigh *w, const struct op *v, uint64_t inserts, uint64_t all);
 
-/* In place of trying, where that would take too long: part->inserted is what as many bytes took elsewhere. */
+/* In place of trying, where that would take too long: part->inserted is half of what as many bytes took elsewhere, as
+ * those that the old image has alike are foreseen better. */
 void weigh_reckon(struct weigh *w);
 
 /* The cheapest way; the bytes that are inserted now and were not, 0 if there are none. */

@@ -51,20 +51,26 @@ static void assert_op(const struct op *o, unsigned kind, uint64_t from, uint64_t
 
 static void what_is_dear_is_inserted_and_the_rest_is_copied(void **state UNUSED)
 {
-	CLEANUP(weigh_done) struct weigh w = { 0 };
-	CLEANUP(ops_done) struct ops o = { 0 };
+	for (unsigned reckoned = 0; reckoned < 2; reckoned++) {
+		CLEANUP(weigh_done) struct weigh w = { 0 };
+		CLEANUP(ops_done) struct ops o = { 0 };
 
-	weighed(&w, 4);
-	assert_true(weigh_hopes(&w, ops, 160 * BIT, 8492 * (uint64_t)BIT));
-	for (size_t i = 0; i < w.n; i++)
-		w.v[i].inserted = w.v[i].may ? w.v[i].n * BIT / 2 : 0;
-	chosen(&w, &o, 40 + 2048);
-	assert_int_equal(o.n, 5);
-	assert_op(&o.v[0], OP_INSERT, 0, 200);
-	assert_op(&o.v[1], OP_ADD, 0, 1024);
-	assert_op(&o.v[2], OP_INSERT, 0, 2048);
-	assert_op(&o.v[3], OP_ADD, 3072, 1024);
-	assert_op(&o.v[4], OP_ZERO, 0, 500);
+		weighed(&w, 4);
+		assert_true(weigh_hopes(&w, ops, 160 * BIT, 8492 * (uint64_t)BIT));
+		assert_int_equal(w.each, BIT);
+		for (size_t i = 0; i < w.n; i++)
+			w.v[i].inserted = w.v[i].may ? w.v[i].n * BIT / 3 : 0;
+		if (reckoned)
+			weigh_reckon(&w);
+		assert_int_equal(w.v[1].inserted, 40 * BIT / (reckoned ? 2 : 3));
+		chosen(&w, &o, 40 + 2048);
+		assert_int_equal(o.n, 5);
+		assert_op(&o.v[0], OP_INSERT, 0, 200);
+		assert_op(&o.v[1], OP_ADD, 0, 1024);
+		assert_op(&o.v[2], OP_INSERT, 0, 2048);
+		assert_op(&o.v[3], OP_ADD, 3072, 1024);
+		assert_op(&o.v[4], OP_ZERO, 0, 500);
+	}
 }
 
 static void what_would_cost_more_inserted_stays_a_copy(void **state UNUSED)
