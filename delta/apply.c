@@ -352,12 +352,12 @@ static bool read_frame_head(struct delta *d, const struct format_frame *f, struc
 
 /* ---- one frame's body ---- */
 
-static bool do_insert(struct delta *d, uint8_t *to, size_t n, struct err *e)
+static bool do_insert(struct delta *d, uint64_t address, uint8_t *to, size_t n, struct err *e)
 {
 	for (size_t at = 0; at < n; at += CODE_BLOCK) {
 		size_t part = n - at < CODE_BLOCK ? n - at : CODE_BLOCK;
 
-		code_insert(&d->coder, d->models, to + at, part);
+		code_insert(&d->coder, d->models, to + at, address + at, part);
 		account(d, at, part);
 	}
 	return coder_ok(&d->coder, e);
@@ -403,7 +403,7 @@ static bool do_part(struct delta *d, const struct op *op, uint64_t done, uint64_
 		    uint8_t *to, size_t n, struct err *e)
 {
 	if (op->kind == OP_INSERT)
-		return do_insert(d, to, n, e);
+		return do_insert(d, address + done, to, n, e);
 	if (op->kind == OP_COPY)
 		return do_copy(d, op->from + done, to, n, e);
 	if (op->kind == OP_ADD)

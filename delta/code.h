@@ -125,7 +125,7 @@ bool code_remember(struct models *m, size_t n_old_streams, size_t n_ops,
 bool code_recipe(struct coder *c, struct models *m, struct buf *recipe, struct err *e) MUST_USE;
 /* n <= CODE_BLOCK inserted bytes, cut alike on both sides: blocks that look packed are stored, what was inserted
  * before costs a bit for 32 bytes once enough of it came again. */
-void code_insert(struct coder *c, struct models *m, uint8_t *p, size_t n);
+void code_insert(struct coder *c, struct models *m, uint8_t *p, uint64_t address, size_t n);
 /* Whether an INSERT of CODE_BULK_MIN bytes or more in a raw piece comes in bulk: where there is much that is new, mixing
  * predictions would take too long.  Smaller ones never do. */
 bool code_is_bulk(struct coder *c, struct models *m, const struct op *op, bool bulk);

@@ -1,5 +1,6 @@
 /* Inserted bytes: mixed, as guessed, as they are, or in bulk. */
 #include "delta/models.h"
+#include "base/bytes.h"
 
 #include <string.h>
 
@@ -12,6 +13,10 @@ enum {
 	FAR_MIN = 16,    /* and at least, of a far one */
 	FAR_SHIFT = 14,  /* the highest bits of a hash know most */
 	SEEN = 4,        /* bytes that are no chance when they were inserted before */
+	TARGET_BITS = 28,
+	TARGET_TRUST =
+		65536 / 11, /* how much more often targets must come again than distances */
+	TARGET_GUESS = 16,  /* what a guess is still worth behind a target that was another */
 };
 
 static inline uint32_t guess_slot(uint32_t last4, uint32_t last8)
@@ -53,14 +58,11 @@ static void guess_near(struct models *m, uint32_t slot)
 /* What followed the last FAR_MIN bytes before, wherever that is; found at one of FAR_STEP bytes that repeat. */
 static void guess_far(struct models *m)
 {
-	struct history *h = &m->history;
-	uint32_t *slot = far_slot(h, h->far_hash), at = *slot, length;
+	uint32_t at = m->history.far_at, length;
 
-	if (h->n % FAR_STEP == 0)
-		*slot = h->n;
 	if (m->guess_length >= FAR_MIN || !at)
 		return;
-	length = agreement(h, at);
+	length = agreement(&m->history, at);
 	if (length < FAR_MIN)
 		return;
 	m->guess_at = at;
@@ -69,8 +71,14 @@ static void guess_far(struct models *m)
 
 static void history_add(struct history *h, uint8_t b)
 {
+	uint32_t *slot;
+
 	h->bytes[h->n++ & h->mask] = b;
 	h->far_hash = far_hash(h->far_hash, b);
+	slot = far_slot(h, h->far_hash);
+	h->far_at = *slot;
+	if (h->n % FAR_STEP == 0)
+		*slot = h->n;
 }
 
 static void guess_update(struct models *m, uint8_t b)
@@ -199,11 +207,15 @@ static bool code_plain(struct coder *c, struct models *m, uint8_t *p, size_t n)
 	return plain;
 }
 
-static uint8_t code_mixed(struct coder *c, struct models *m, uint8_t b)
+/* What a byte is predicted from besides the bytes before it. */
+struct hint {
+	unsigned guess, strength, set;
+	uint32_t wide, word; /* contexts */
+};
+
+static uint8_t mix(struct coder *c, struct models *m, const struct hint *hint, uint8_t b)
 {
 	uint32_t h = m->last4;
-	unsigned strength = guess_strength(m);
-	unsigned guess = strength ? history_at(&m->history, m->guess_at) : 0;
 	uint32_t contexts[LITERAL_INPUTS] = {
 		0,
 		h & 0xff,
@@ -211,23 +223,150 @@ static uint8_t code_mixed(struct coder *c, struct models *m, uint8_t b)
 		h & 0xffffff,
 		h,
 		context_hash(h, m->last8 & 0xffff),
-		context_hash(h & 0xff00ff00, m->last8 & 0xff00), /* records, wide text */
-		h & 0xffff00,                                    /* operands between */
-		context_hash(h & 0xf0f8ff, 1),                   /* kinds of instructions */
-		context_hash(guess | strength << 8, h & 0xff),
-		m->word,
+		hint->wide,
+		h & 0xffff00,                  /* operands between */
+		context_hash(h & 0xf0f8ff, 1), /* kinds of instructions */
+		context_hash(hint->guess | hint->strength << 8, h & 0xff),
+		hint->word,
 	};
 
-	b = (uint8_t)coder_byte(c, &m->literals,
-				strength == 0   ? 0
-				: strength < 10 ? 1
-						: 2,
-				(uint8_t)h, contexts, guess, strength, b);
+	return (uint8_t)coder_byte(c, &m->literals, hint->set, (uint8_t)h, contexts,
+				   hint->guess, hint->strength, b);
+}
+
+static uint8_t code_mixed(struct coder *c, struct models *m, uint8_t b)
+{
+	unsigned strength = guess_strength(m);
+	const struct hint hint = {
+		.guess = strength ? history_at(&m->history, m->guess_at) : 0,
+		.strength = strength,
+		.set = strength == 0   ? 0
+		       : strength < 10 ? 1
+				       : 2,
+		.wide = context_hash(m->last4 & 0xff00ff00,
+				     m->last8 & 0xff00), /* and records */
+		.word = m->word,
+	};
+
+	b = mix(c, m, &hint, b);
 	insert_passed(m, b);
 	return b;
 }
 
-void code_insert(struct coder *c, struct models *m, uint8_t *p, size_t n)
+/* ---- relative addresses in x86-64 code: coded as what they refer to, as that comes again ---- */
+
+/* The kind of address that four bytes are expected to be.  Opcodes below 80 are too often something else. */
+static enum field_class target_class(const struct models *m, unsigned *ret_behind)
+{
+	enum field_class class;
+
+	if (m->targets.is_behind)
+		return CLASS_NONE;
+	class = fields_x86(m->last4, ret_behind);
+	if (class == CLASS_DATA && !(m->last4 & 0x8000) && (m->last4 >> 16 & 255) != 0x0f)
+		return CLASS_NONE;
+	return class;
+}
+
+/* Both ways: addresses that are far stay as they are.  base: what is added. */
+static uint32_t target_moved(uint32_t v, uint32_t base)
+{
+	enum { UNUSED_BITS = 32 - TARGET_BITS };
+
+	if ((uint32_t)((int32_t)(v << UNUSED_BITS) >> UNUSED_BITS) != v)
+		return v;
+	return (uint32_t)((int32_t)((v + base) << UNUSED_BITS) >> UNUSED_BITS);
+}
+
+static bool was_seen(uint32_t *seen, uint32_t v)
+{
+	uint32_t *slot = &seen[context_hash(v, 0) >> (32 - TARGET_LOG)];
+	bool was = *slot == v;
+
+	*slot = v;
+	return was;
+}
+
+static void rate_update(uint16_t *rate, bool yes)
+{
+	enum { RATE = 5 };
+
+	*rate = (uint16_t)(yes ? *rate + ((65535 - *rate) >> RATE) : *rate - (*rate >> RATE));
+}
+
+static uint32_t target_guess(const struct models *m, uint32_t base)
+{
+	uint8_t p[4];
+
+	for (unsigned k = 0; k < 4; k++)
+		p[k] = history_at(&m->history, m->guess_at + k);
+	return target_moved(get_le32(p), base);
+}
+
+/* The highest byte first, which says most about the others. */
+static uint32_t mix_target(struct coder *c, struct models *m, enum field_class class,
+			   uint32_t base, uint32_t target)
+{
+	unsigned strength = guess_strength(m);
+	uint64_t got = 1, guess = UINT64_C(1) << 32 | target_guess(m, base);
+
+	for (unsigned k = 4; k-- > 0;) {
+		bool is_guessed = strength && guess >> (8 * k + 8) == got;
+		uint32_t so_far = context_hash((uint32_t)got, class * 4 + k);
+		const struct hint hint = {
+			.guess = is_guessed ? guess >> 8 * k & 255 : 0,
+			.strength = is_guessed ? strength : 0,
+			.set = LITERAL_SETS - 4 + k,
+			.wide = context_hash(so_far, m->targets.last[class]),
+			.word = so_far,
+		};
+		uint8_t b = mix(c, m, &hint, (uint8_t)(target >> 8 * k));
+
+		got = got << 8 | b;
+		models_passed(m, b);
+	}
+	m->word = 0;
+	m->targets.last[class] = (uint32_t)got;
+	return (uint32_t)got;
+}
+
+/* History has the bytes as they are; what was guessed goes on behind a target. */
+static void guess_pass_target(struct models *m, const uint8_t *p)
+{
+	bool right = true;
+
+	for (unsigned k = 0; k < 4; k++) {
+		right = right && history_at(&m->history, m->guess_at + k) == p[k];
+		history_add(&m->history, p[k]);
+	}
+	m->guess_at += 4;
+	if (!right && m->guess_length > TARGET_GUESS)
+		m->guess_length = TARGET_GUESS;
+}
+
+/* Four bytes that end `behind` bytes before their instruction does. */
+static void code_target(struct coder *c, struct models *m, enum field_class class, uint8_t *p,
+			uint64_t address, unsigned behind)
+{
+	struct targets *t = &m->targets;
+	uint32_t base = (uint32_t)address + 4 + behind;
+
+	if (t->absolute_again[class] > t->relative_again[class] + TARGET_TRUST) {
+		uint32_t target = target_moved(get_le32(p), base);
+
+		target = mix_target(c, m, class, base, target);
+		put_le32(p, target_moved(target, 0 - base));
+		guess_pass_target(m, p);
+	} else {
+		for (unsigned k = 0; k < 4; k++)
+			p[k] = code_mixed(c, m, p[k]);
+	}
+	t->is_behind = true;
+	rate_update(&t->absolute_again[class], was_seen(t->absolute, get_le32(p) + base));
+	rate_update(&t->relative_again[class], was_seen(t->relative, get_le32(p)));
+}
+
+void code_insert(struct coder *c, struct models *m, uint8_t *p, uint64_t new_address, size_t n)
 {
 	bool asked = false; /* and it was no run: one of its bytes is guessed wrong */
 
@@ -236,12 +375,21 @@ void code_insert(struct coder *c, struct models *m, uint8_t *p, size_t n)
 		return;
 	for (size_t i = 0; i < n;) {
 		bool may = m->guess_length >= RUN_AFTER && n - i >= RUN;
+		enum field_class class;
+		unsigned behind;
 
 		if (may && !asked && code_run(c, m, p + i)) {
 			i += RUN;
 			continue;
 		}
 		asked = may;
+		class = n - i >= 4 ? target_class(m, &behind) : CLASS_NONE;
+		if (class != CLASS_NONE) {
+			code_target(c, m, class, p + i, new_address + i, behind);
+			i += 4;
+			continue;
+		}
+		m->targets.is_behind = false;
 		p[i] = code_mixed(c, m, p[i]);
 		i++;
 	}

@@ -98,14 +98,15 @@ static bool code_bulks(struct coding *k, uint32_t index, const uint8_t *p, struc
 	return true;
 }
 
-static void code_inserts(struct coder *coder, struct models *m, const uint8_t *p, uint64_t n)
+static void code_inserts(struct coder *coder, struct models *m, const uint8_t *p,
+			 uint64_t address, uint64_t n)
 {
 	for (uint64_t at = 0; at < n; at += CODE_BLOCK) {
 		uint8_t block[CODE_BLOCK];
 		size_t part = n - at < CODE_BLOCK ? (size_t)(n - at) : CODE_BLOCK;
 
 		memcpy(block, p + at, part);
-		code_insert(coder, m, block, part);
+		code_insert(coder, m, block, address + at, part);
 	}
 }
 
@@ -126,7 +127,7 @@ static bool code_op_body(struct coding *k, uint32_t index, bool in_stream, const
 		if (!code_bulks(k, index, p, e))
 			return false;
 	} else if (op->kind == OP_INSERT) {
-		code_inserts(&k->coder, k->m, p, op->n);
+		code_inserts(&k->coder, k->m, p, address, op->n);
 	} else {
 		pass(k->m, p, op->n);
 	}
@@ -259,7 +260,7 @@ static bool try_inserts(struct coding *k, struct weigh *w, struct err *e)
 {
 	CLEANUP(models_freep) struct models *m = NULL;
 	CLEANUP(buf_done) struct buf sink = BUF_INIT(LIMIT_DELTA_FRAME);
-	uint64_t touched = 0;
+	uint64_t touched = 0, streams = 0;
 	size_t part = 0;
 	struct coder coder;
 
@@ -270,6 +271,7 @@ static bool try_inserts(struct coding *k, struct weigh *w, struct err *e)
 	for (size_t i = 0; i < k->f->n_pieces; i++) {
 		const struct piece *p = piece_of(k, i);
 		const uint8_t *bytes = new_bytes(k, i);
+		uint64_t address = fields_address(p, streams);
 
 		for (; part < w->n && w->v[part].op < p->first_op + p->ops; part++) {
 			struct part *t = &w->v[part];
@@ -277,7 +279,7 @@ static bool try_inserts(struct coding *k, struct weigh *w, struct err *e)
 			uint64_t before = spent(&coder);
 
 			if (insert)
-				code_inserts(&coder, m, bytes, t->n);
+				code_inserts(&coder, m, bytes, address, t->n);
 			else
 				pass(m, bytes, t->n);
 			t->inserted = t->may ? spent(&coder) - before : 0;
@@ -285,7 +287,9 @@ static bool try_inserts(struct coding *k, struct weigh *w, struct err *e)
 			touched += insert ? t->n : SIGHT_WINDOW;
 			tell_touched(k->c, &touched);
 			bytes += t->n;
+			address += t->n;
 		}
+		streams += p->plain_size;
 	}
 	return coder_ok(&coder, e);
 }

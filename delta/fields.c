@@ -14,20 +14,6 @@ enum {
 	TABLE_TRUST = 57000, /* of 65536: how often who tells of a change must be right */
 };
 
-/* Kinds of fields by what tells them. */
-enum field_class {
-	CLASS_NONE,
-	CLASS_CALL,
-	CLASS_JUMP,
-	CLASS_BRANCH,
-	CLASS_DATA,
-	CLASS_SELF,
-	CLASS_ARM_JUMP,   /* B, BL */
-	CLASS_ARM_BRANCH, /* B.cond, CBZ, CBNZ */
-	CLASS_ARM_PAGE,   /* ADRP */
-	CLASS_ARM_LOW,    /* ADD, LDR, STR: the low 12 bits of an address in that page */
-};
-
 /* What knows where a target went, best first at the beginning. */
 enum field_source { SOURCE_SEEN, SOURCE_MAP, SOURCE_NEAR, SOURCE_STAYS };
 
@@ -229,11 +215,9 @@ static bool plain_modrm(uint8_t op)
 	       (op >= 0xd0 && op <= 0xd3);
 }
 
-/* What kind of field begins at p (15 bytes before it are readable), and how many bytes follow it
- * in its instruction. */
-static enum field_class field_at(const uint8_t *p, uint64_t address, unsigned *ret_behind)
+enum field_class fields_x86(uint32_t before, unsigned *ret_behind)
 {
-	uint8_t a = p[-1], b = p[-2];
+	uint8_t a = (uint8_t)before, b = (uint8_t)(before >> 8);
 
 	*ret_behind = 0;
 	if (a == 0xe8)
@@ -243,7 +227,7 @@ static enum field_class field_at(const uint8_t *p, uint64_t address, unsigned *r
 	if (b == 0x0f && (a & 0xf0) == 0x80)
 		return CLASS_BRANCH;
 	if ((a & 0xc7) == 0x05) {
-		if (plain_modrm(b) || p[-3] == 0x0f)
+		if (plain_modrm(b) || (uint8_t)(before >> 16) == 0x0f)
 			return CLASS_DATA;
 		if (b == 0x80 || b == 0x83 || b == 0xc6 || b == 0xc0 || b == 0xc1 ||
 		    b == 0xf6) {
@@ -255,7 +239,16 @@ static enum field_class field_at(const uint8_t *p, uint64_t address, unsigned *r
 			return CLASS_DATA;
 		}
 	}
-	return address % 4 == 0 ? CLASS_SELF : CLASS_NONE;
+	return CLASS_NONE;
+}
+
+/* What kind of field begins at p (3 bytes before it are readable). */
+static enum field_class field_at(const uint8_t *p, uint64_t address, unsigned *ret_behind)
+{
+	enum field_class class =
+		fields_x86((uint32_t)p[-3] << 16 | (uint32_t)p[-2] << 8 | p[-1], ret_behind);
+
+	return class == CLASS_NONE && address % 4 == 0 ? CLASS_SELF : class;
 }
 
 static void score_update(uint16_t *score, bool right, unsigned rate)

@@ -29,6 +29,25 @@ enum {
 	FIELD_INDEX = 1 << 16,
 };
 
+/* Kinds of fields by what tells them. */
+enum field_class {
+	CLASS_NONE,
+	CLASS_CALL,
+	CLASS_JUMP,
+	CLASS_BRANCH,
+	CLASS_DATA,
+	CLASS_X86, /* how many are x86-64 instructions' */
+	CLASS_SELF = CLASS_X86,
+	CLASS_ARM_JUMP,   /* B, BL */
+	CLASS_ARM_BRANCH, /* B.cond, CBZ, CBNZ */
+	CLASS_ARM_PAGE,   /* ADRP */
+	CLASS_ARM_LOW,    /* ADD, LDR, STR: the low 12 bits of an address in that page */
+};
+
+/* Which field of an x86-64 instruction follows three bytes (the last one lowest), CLASS_NONE for none, and
+ * how many bytes of the instruction come behind it. */
+enum field_class fields_x86(uint32_t before, unsigned *ret_behind);
+
 struct field_range {             /* of the old space, used by a command */
 	uint64_t from, n, shift; /* new minus old, modulo 2^64 */
 };

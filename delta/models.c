@@ -47,7 +47,7 @@ static bool models_init(struct models *m, struct err *e)
 	if (!m->flag_bits || !m->guesses)
 		return err_nomem(e);
 	if (!models_remember(m, CODE_HISTORY, e) || !tables_init(&m->tables, TABLE_LOG, e) ||
-	    !bytemix_init(&m->literals, &m->tables, 3, LITERAL_INPUTS, 1, e) ||
+	    !bytemix_init(&m->literals, &m->tables, LITERAL_SETS, LITERAL_INPUTS, 1, e) ||
 	    !bytemix_init(&m->diffs, &m->tables, 16, DIFF_INPUTS, 2, e) ||
 	    !bytemix_init(&m->recipes, &m->tables, 1, 4, 3, e) ||
 	    !flagmix_init(&m->granules, 16, GRANULE_INPUTS, e) ||

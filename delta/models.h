@@ -20,6 +20,9 @@ enum {
 	RECENT = 5,       /* older distances between new and old that a command may return to */
 	GUESS_LOG = 18,
 	FAR_STEP = 32, /* inserted bytes between places that a far guess may come from */
+	TARGET_LOG = 12,
+	LITERAL_SETS =
+		7, /* nothing guessed, something, surely; the bytes of a target, lowest first */
 };
 
 /* A command as it is coded; what its kind does not need is 0. */
@@ -66,6 +69,7 @@ struct history {
 	uint32_t *far;  /* (mask + 1) / FAR_STEP, heap; 0: none */
 	uint32_t mask, far_mask;
 	uint32_t n, far_hash; /* all that were inserted; of the last ones */
+	uint32_t far_at;      /* the place before this one with that hash */
 };
 
 /* The one LZMA2 stream of a frame's inserts in bulk. */
@@ -75,6 +79,14 @@ struct bulk {
 	struct lzma2_dec *dec; /* NULL: nothing of it was coded yet */
 	struct buf stream;     /* making: all of it; applying: what is not used yet */
 	size_t used, sent;     /* making: of it */
+};
+
+/* What addresses in inserted x86-64 code were, by the kind of instruction (enum field_class). */
+struct targets {
+	uint32_t last[CLASS_X86];
+	uint16_t absolute_again[CLASS_X86], relative_again[CLASS_X86]; /* how often lately */
+	uint32_t absolute[1 << TARGET_LOG], relative[1 << TARGET_LOG];
+	bool is_behind; /* the last four bytes are one */
 };
 
 struct models {
@@ -99,6 +111,7 @@ struct models {
 	struct history history;
 	uint32_t *guesses; /* 1 << GUESS_LOG */
 	uint32_t guess_at, guess_length;
+	struct targets targets;
 	bitmodel is_plain[4], is_run[3];
 	unsigned last_plain;
 	/* inside an ADD */

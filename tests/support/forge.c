@@ -111,7 +111,7 @@ static void code_bytes(struct forge *f, struct coder *c, struct models *m, const
 		} else if (bulk) {
 			must(code_bulk(c, m, block, n, &e));
 		} else if (op->kind == OP_INSERT) {
-			code_insert(c, m, block, n);
+			code_insert(c, m, block, address + at, n);
 		} else {
 			code_passed(m, block, n);
 		}

@@ -1471,13 +1471,13 @@ static void inserts_that_repeat_cost_next_to_nothing(void **state UNUSED)
 		assert_ok(models_new(&m2, &e), &e);
 		coder_encode_start(&c, &b, &e);
 		memcpy(to, text, n);
-		code_insert(&c, m, to, n);
+		code_insert(&c, m, to, 0, n);
 		coder_encode_end(&c);
 		spent[k] = b.n;
 		struct buf in = b;
 		coder_decode_start(&c, more_of, &in, &e);
 		memset(to, 0, n);
-		code_insert(&c, m2, to, n);
+		code_insert(&c, m2, to, 0, n);
 		assert_memory_equal(to, text, n);
 	}
 	assert_true(spent[1] < 3 * spent[0]); /* two of five parts are new */
@@ -1506,7 +1506,7 @@ static size_t inserted_bytes_take(const uint8_t *p, size_t n)
 
 			if (!decoding)
 				memcpy(block, p + at, part);
-			code_insert(&c, decoding ? m2 : m, block, part);
+			code_insert(&c, decoding ? m2 : m, block, at, part);
 			assert_memory_equal(block, p + at, part);
 		}
 		if (!decoding)
@@ -1566,7 +1566,7 @@ static size_t repetition_takes(bool wide, bool bulk)
 			memset(block, 0, CODE_BLOCK);
 			if (!decoding)
 				memcpy(block, all + at, CODE_BLOCK);
-			code_insert(&c, now, block, CODE_BLOCK);
+			code_insert(&c, now, block, at, CODE_BLOCK);
 			assert_memory_equal(block, all + at, CODE_BLOCK);
 		}
 		if (!decoding)
@@ -1596,6 +1596,57 @@ static void inserts_with_a_period_cost_next_to_nothing(void **state UNUSED)
 	for (size_t i = 3000; i < sizeof(p); i += 3000) /* and where it is broken */
 		p[i] ^= 1;
 	assert_true(inserted_bytes_take(p, sizeof(p)) < 4801 + 8000);
+}
+
+/* Code that calls, jumps to and reads `targets` places below 2^bits from everywhere. */
+static void code_that_refers_to(uint8_t *p, size_t n, uint32_t targets, unsigned bits)
+{
+	static const uint8_t opcodes[][3] = {
+		{ 1, 0xe8 },       { 1, 0xe9 },       { 2, 0x0f, 0x85 },
+		{ 2, 0x8b, 0x05 }, { 2, 0x80, 0x3d },
+	};
+	uint32_t seed = 9;
+
+	for (size_t i = 0; i + 32 <= n; i += 32) {
+		const uint8_t *op = opcodes[(seed = seed * 1664525 + 1013904223) >> 24 & 3];
+
+		op = seed >> 28 ? op : opcodes[4];
+		uint32_t to = context_hash(seed >> 8 & (targets - 1), 0) >> (32 - bits);
+
+		memcpy(p + i, space, 32 - 8);
+		memcpy(p + i + 23, op + 1, op[0]);
+		put_le32(p + i + 23 + op[0],
+			 to - (uint32_t)(i + 23 + op[0] + 4 + (op == opcodes[4])));
+	}
+}
+
+static void calls_of_the_same_places_are_known_wherever_they_are_from(void **state UNUSED)
+{
+	static uint8_t p[1 << 17];
+	enum { CALLS = sizeof(p) / 32 };
+
+	code_that_refers_to(p, sizeof(p), 4, 24);
+	assert_true(inserted_bytes_take(p, sizeof(p)) <
+		    5 * CALLS / 4); /* relative ones take two bytes */
+	/* Code that comes again is known though its calls go elsewhere. */
+	memcpy(p + sizeof(p) / 2, p, sizeof(p) / 2);
+	assert_true(inserted_bytes_take(p, sizeof(p)) < 3 * CALLS / 4);
+	code_that_refers_to(p, sizeof(p), 1 << 20, 31);
+	assert_true(inserted_bytes_take(p, sizeof(p)) < 5 * CALLS);
+}
+
+static void what_only_looks_like_calls_is_not_taken_for_them(void **state UNUSED)
+{
+	static uint8_t p[1 << 16];
+
+	for (size_t i = 0; i + 16 <= sizeof(p); i += 16) {
+		memcpy(p + i, space, 16);
+		p[i + 3] = 0xe8;
+		put_le32(p + i + 4,
+			 (uint32_t)(context_hash((uint32_t)(i >> 4), 0) >> 30) * 1000);
+	}
+	assert_true(inserted_bytes_take(p, sizeof(p)) <
+		    sizeof(p) / 16); /* two bits are new in 16 bytes */
 }
 
 static void recipes_that_end_early_are_told(void **state UNUSED)
@@ -1666,6 +1717,8 @@ int main(void)
 		cmocka_unit_test(inserts_that_repeat_cost_next_to_nothing),
 		cmocka_unit_test(inserts_that_nothing_packs_hardly_grow),
 		cmocka_unit_test(what_repeats_from_afar_is_seen_where_much_is_remembered),
+		cmocka_unit_test(calls_of_the_same_places_are_known_wherever_they_are_from),
+		cmocka_unit_test(what_only_looks_like_calls_is_not_taken_for_them),
 		cmocka_unit_test(inserts_with_a_period_cost_next_to_nothing),
 		cmocka_unit_test(recipes_that_end_early_are_told),
 	};
