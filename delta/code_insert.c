@@ -154,7 +154,7 @@ static bool is_even(const uint8_t *p, size_t n, size_t back)
 		sum += (uint64_t)counts[i] * counts[i];
 	n -= back;
 	uint64_t most = n * (n - 1) / 256, over = sum > n + most ? sum - n - most : 0;
-	return over * over <= 9 * 2 * most; /* three times that */
+	return over * over <= 16 * 2 * most; /* four times that */
 }
 
 static bool goes_on(const struct history *h, uint32_t at, const uint8_t *p)
