@@ -1,8 +1,8 @@
 /* delta/encode.h - codes one frame: what apply.c decodes, in the same order.
  *
  * Frames are independent of each other, so any number of threads may code one each.  A frame takes the models
- * (at most 23 MiB), its commands (at most 2 MiB, twice), what they cost (at most 25 MiB) and its coded bytes, twice; with inserts in bulk also
- * these once more, packed, and 80 MiB for LZMA. */
+ * (at most 23 MiB), its commands (at most 2 MiB, twice), what they cost (at most 25 MiB) and its coded bytes, twice;
+ * with inserts in bulk also these once more, packed, and 80 MiB for LZMA. */
 #ifndef VALISE_DELTA_ENCODE_H
 #define VALISE_DELTA_ENCODE_H
 
