@@ -492,10 +492,9 @@ static void streams_in_parts_come_out_of_any_frame(void **state UNUSED)
 	p.old_fd = memfile(&p.old);
 	p.new_fd = memfile(&p.new);
 	p.delta = memfd_create("delta", MFD_CLOEXEC);
-	struct delta_job job = { .old_fd = p.old_fd,
-				 .new_fd = p.new_fd,
-				 .out_fd = p.delta,
-				 .scratch_fd = -1 };
+	struct delta_job job = {
+		.old_fd = p.old_fd, .new_fd = p.new_fd, .out_fd = p.delta, .scratch_fd = -1
+	};
 	assert_ok(delta_create(&job, &p.info, &e), &e);
 	assert_true(p.info.frames > 1);
 	assert_int_equal(p.info.streams_old, 12);
