@@ -65,8 +65,11 @@ fuzz: ## fuzz one parser: T=name, SECONDS=60
 	$(Q)$(MAKE) CC=clang SAN=fuzzer-no-link,address,undefined \
 		build/san-fuzzer-no-link-address-undefined-clang/tests/fuzz/$(T)
 	$(Q)build/san-fuzzer-no-link-address-undefined-clang/tests/fuzz/$(T) \
-		-max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=1024 \
+		-max_total_time=$(SECONDS) -timeout=60 -rss_limit_mb=1024 \
 		-artifact_prefix=build/fuzz/$(T)/ build/fuzz/$(T) tests/corpus/$(T)
+
+seeds: $(B)/tests/tools/delta_seeds ## make the named seeds of tests/corpus/delta anew, when the coding of deltas changed
+	$(Q)$< tests/corpus/delta
 
 torture: $(B)/tests/unit/delta/test_delta ## run the unit tests again and again with the n-th allocation, write, ... failing
 	$(Q)$(MAKE) $(SANITIZED) torture-run
@@ -120,5 +123,5 @@ mcdc-run: $(VERIFIER_UNITS) $(VERIFIER_REPLAYS)
 		$(firstword $(VERIFIER_UNITS)) $(patsubst %,--object=%,$(wordlist 2,99,$(VERIFIER_UNITS)) $(VERIFIER_REPLAYS)) \
 		$(VERIFIERS)
 
-.PHONY: unit replay scenario fuzz torture torture-run cover cover-run verifiers \
+.PHONY: unit replay scenario fuzz seeds torture torture-run cover cover-run verifiers \
 	verifiers-run mcdc mcdc-run

@@ -1,75 +1,17 @@
-/* A delta of any bytes, applied to a small old image, which has a deflate stream: output stays within what the
- * header says, memory within 32 MiB, and resuming at the second segment gives the same bytes.  So that
- * fuzzing gets past the hash of the index, the harness puts the right one there. */
+/* A delta of any bytes, applied to a small old image, which has a little of all (delta_old.h): output stays within what
+ * the header says, memory within 32 MiB, and resuming at the second segment gives the same bytes.  So that
+ * fuzzing gets past the hash of the index, the harness puts the right one there.  Seeds: tests/support/delta_seeds.h. */
 #include "base/io.h"
 #include "base/sha256.h"
-#include "delta/deflate.h"
-#include "delta/delta.h"
-#include "delta/format.h"
+#include "tests/support/delta_draft.h"
 #include "tests/support/fault.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
-enum { OLD = 65536, STREAM_AT = 40000, TEXT = 20000, NEW_MAX = 1 << 22, HEAP_MAX = 32 << 20 };
-
-static int memfile(const void *p, size_t n)
-{
-	int fd = memfd_create("fuzz", MFD_CLOEXEC);
-	struct err e;
-
-	if (fd < 0 || !pwrite_all(fd, p, n, 0, &e))
-		abort();
-	return fd;
-}
-
-struct place {
-	uint8_t *p;
-	size_t left;
-};
-
-static bool put(void *ctx, const uint8_t *p, size_t n, struct err *e UNUSED)
-{
-	struct place *to = ctx;
-
-	if (n > to->left)
-		abort();
-	memcpy(to->p, p, n);
-	to->p += n;
-	to->left -= n;
-	return true;
-}
-
-/* Numbers as zlib packs them at level 6. */
-static void put_stream(uint8_t *p, size_t room)
-{
-	static const uint8_t recipe[] = { 0, 6 };
-	static uint8_t text[TEXT];
-	struct place to = { .p = p, .left = room };
-	struct packer packer = { .put = put, .ctx = &to };
-	struct plain_memory m;
-	struct err e;
-
-	for (unsigned i = 0, v = 1; i < TEXT; i++, v = v * 75 % 65537)
-		text[i] = i % 5 ? (uint8_t)('0' + v % 10) : ' ';
-	if (!transform_deflate.pack(&packer, recipe, sizeof(recipe), plain_of(&m, text, TEXT),
-				    &e))
-		abort();
-}
-
-static int old_image(uint64_t size)
-{
-	static uint8_t old[OLD];
-
-	for (unsigned i = 0; i < OLD; i++)
-		old[i] = i % 7 ? (uint8_t)(i * i >> 7) : 0xe8;
-	put_stream(old + STREAM_AT, OLD - STREAM_AT);
-	return memfile(old, size < OLD ? (size_t)size : OLD);
-}
+enum { HEAP_MAX = 32 << 20 };
 
 struct seen {
 	uint64_t next, size;
@@ -105,11 +47,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	uint8_t hash[SHA256_SIZE];
 	sha256(hash, copy, (size_t)head - FORMAT_CHECK);
 	memcpy(copy + head - FORMAT_CHECK, hash, FORMAT_CHECK);
-	CLEANUP(fd_closep) int fd = memfile(copy, n);
+	CLEANUP(fd_closep) int fd = forge_memfile(copy, n);
 	free(copy);
-	if (!delta_look(&info, fd, &e) || info.new_size > NEW_MAX)
+	if (!delta_look(&info, fd, &e) || info.new_size > DRAFT_IMAGE)
 		return 0;
-	CLEANUP(fd_closep) int old = old_image(info.old_size);
+	CLEANUP(fd_closep) int old = delta_old_file(info.old_size);
 	usage_start();
 	if (!delta_open(&d, fd, old, &e))
 		return 0;

@@ -3,6 +3,7 @@
 #include "base/io.h"
 #include "base/sha256.h"
 #include "delta/fields.h"
+#include "delta/models.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -119,6 +120,16 @@ static void code_bytes(struct forge *f, struct coder *c, struct models *m, const
 	free(block);
 }
 
+static void code_packed(struct coder *c, struct models *m, const struct forge_piece *like)
+{
+	const uint8_t *p = like->packed;
+
+	coder_number(c, &m->bulk.filter, like->filter);
+	coder_number(c, &m->bulk.size, like->packed_said);
+	for (size_t i = 0; i < like->packed_n; i++)
+		coder_plain(c, p[i]);
+}
+
 static void code_body(struct forge *f, struct coder *c, struct models *m, const struct piece *p,
 		      const struct forge_piece *like, const struct op *ops, uint64_t address)
 {
@@ -136,6 +147,10 @@ static void code_body(struct forge *f, struct coder *c, struct models *m, const 
 	for (size_t i = 0; i < like->n_ops; i++) {
 		bool bulk = !p->transform && code_is_bulk(c, m, &ops[i], like->bulk);
 
+		if (bulk && like->packed) {
+			code_packed(c, m, like);
+			return;
+		}
 		code_bytes(f, c, m, &ops[i], bytes, address, bulk);
 		bytes += ops[i].n;
 		address += ops[i].n;
@@ -236,7 +251,7 @@ void forge_frame(struct forge *f, const struct forge_piece *pieces, size_t n)
 	}
 	must(code_remember(m, f->format.n_old_streams, frame.ops, &e));
 	must(code_body_start(m, p, n, ops, frame.ops, &e));
-	if (honest && pieces[0].bulk)
+	if (honest && pieces[0].bulk && !pieces[0].packed)
 		pack_bulk(f, m, p, pieces, n);
 	streams = 0;
 	for (size_t i = 0; honest && i < n; i++) {

@@ -26,6 +26,11 @@ struct forge_piece {
 	uint32_t out;             /* which one is this piece's */
 	bool bulk;                /* long inserts in bulk */
 	enum lzma2_filter filter; /* of the first piece: the frame's */
+	/* Instead of what its first insert in bulk packs to: these bytes, of which it is said that there are so many,
+	 * and then no more. */
+	const void *packed;
+	size_t packed_n;
+	uint64_t packed_said;
 	bool head_only; /* commands that need no bytes, and are too long to have them */
 };
 
