@@ -1,4 +1,5 @@
-/* Two images of any bytes: the delta between them gives the second. */
+/* Two images of any bytes: the delta between them gives the second.  First the old one's size; the bit behind it says that
+ * what is new comes in bulk. */
 #include "base/bytes.h"
 #include "base/io.h"
 #include "delta/delta.h"
@@ -8,6 +9,8 @@
 #include <sys/mman.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
+
+enum { SIZE = 0x7fff, BULK = 0x8000 };
 
 static int memfile(const void *p, size_t n)
 {
@@ -42,12 +45,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 
 	if (n < 2)
 		return 0;
-	old_n = get_le16(p) % (n - 1);
+	old_n = (get_le16(p) & SIZE) % (n - 1);
 	struct want want = { p + 2 + old_n, n - 2 - old_n };
 	CLEANUP(fd_closep) int old = memfile(p + 2, old_n);
 	CLEANUP(fd_closep) int new = memfile(want.p, want.n);
 	CLEANUP(fd_closep) int out = memfile("", 0);
-	struct delta_job job = { .old_fd = old, .new_fd = new, .out_fd = out, .scratch_fd = -1 };
+	const struct delta_job job = { .old_fd = old,
+				       .new_fd = new,
+				       .out_fd = out,
+				       .scratch_fd = -1,
+				       .mixed_max = get_le16(p) & BULK ? 1 : 0 };
 	if (!delta_create(&job, &info, &e) || !delta_open(&d, out, old, &e) ||
 	    !delta_apply(d, 0, compare, &want, &e))
 		abort();
