@@ -63,7 +63,7 @@ static uint8_t *op_new(struct draft *d, enum op_kind kind, uint64_t from, size_t
 	struct draft_piece *p = piece_now(d);
 	struct buf *b = d->in_stream ? &d->plain : &d->image;
 	struct err e;
-	uint8_t *to;
+	uint8_t *to = NULL;
 
 	must(d->n_ops < DRAFT_OPS && buf_reserve(b, n, &to, &e));
 	buf_commit(b, n);
@@ -244,7 +244,7 @@ struct buf draft_encode(struct draft *d, uint64_t old_size, uint64_t mixed_max)
 	struct buf delta = BUF_INIT(LIMIT_DELTA_FRAME);
 	struct delta_info info;
 	struct err e;
-	uint8_t *to;
+	uint8_t *to = NULL;
 
 	must(delta_create(&job, &info, &e) &&
 	     buf_reserve(&delta, (size_t)info.delta_size, &to, &e) &&
