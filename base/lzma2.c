@@ -47,7 +47,7 @@ bool lzma2_enc_new(struct lzma2_enc **ret, enum lzma2_filter filter, unsigned le
 		   struct err *e)
 {
 	CLEANUP(lzma2_enc_freep) struct lzma2_enc *z = calloc(1, sizeof(*z));
-	struct chain c;
+	struct chain c = { 0 };
 	lzma_ret r;
 
 	if (!z)
@@ -105,7 +105,7 @@ bool lzma2_encode_end(struct lzma2_enc *z, struct buf *out, struct err *e)
 bool lzma2_dec_new(struct lzma2_dec **ret, enum lzma2_filter filter, struct err *e)
 {
 	CLEANUP(lzma2_dec_freep) struct lzma2_dec *z = calloc(1, sizeof(*z));
-	struct chain c;
+	struct chain c = { 0 };
 	lzma_ret r;
 
 	if (!z)
