@@ -8,6 +8,12 @@ bench-delta: programs ## deltas against rivals on real pairs (PAIRS=folder, NAME
 	$(Q)tests/bench/delta/pairs.sh '$(PAIRS)' $(NAMES)
 	$(Q)tests/bench/delta/run.sh '$(PAIRS)' $(NAMES)
 
+PACKAGES ?= build/packages
+
+bench-packages: programs ## the same on single packages (PACKAGES=folder, NAMES="libssl3 git@erofs", TOOLS="valise hdiffpatch")
+	$(Q)tests/bench/delta/packages.sh '$(PACKAGES)' $(NAMES)
+	$(Q)tests/bench/delta/run.sh '$(PACKAGES)' $(NAMES)
+
 PATTERNS ?= build/patterns
 
 bench-patterns: programs ## the same on patterns that are awkward (PATTERNS=folder, NAMES="sqlite tiny", TOOLS="valise hdiffpatch")
@@ -23,4 +29,4 @@ GIB ?= 8
 bench-huge: programs ## deltas of images of 8 GiB: time, memory below 1 GiB (HUGE=folder, GIB=8; needs 5 times GIB)
 	$(Q)tests/bench/delta/huge.sh '$(HUGE)' $(GIB)
 
-.PHONY: bench-delta bench-patterns bench-streams bench-huge
+.PHONY: bench-delta bench-packages bench-patterns bench-streams bench-huge
