@@ -42,7 +42,8 @@ struct delta {
 	uint64_t first; /* nothing before it goes out */
 	uint64_t work_left;
 	uint64_t kept_bytes;
-	bool in_bulk; /* of this frame's inserts, some came so */
+	bool in_bulk;    /* of this frame's inserts, some came so */
+	bool is_summing; /* the image is made for its hashes */
 	delta_emit *emit;
 	void *ctx;
 	const struct piece *stream; /* whose plain bytes are made, or NULL */
@@ -128,6 +129,22 @@ static bool open_all(struct delta *d, struct err *e)
 	return read_table(d, e);
 }
 
+static bool make(struct delta *d, struct err *e);
+
+/* What the delta has only the sum of. */
+static bool bring_hashes(struct delta *d, struct err *e)
+{
+	uint8_t sum[DELTA_HASH_SIZE];
+
+	d->is_summing = true;
+	if (!make(d, e))
+		return false;
+	d->is_summing = false;
+	format_sum(sum, &d->format);
+	return memcmp(sum, d->format.sum, sizeof(sum)) == 0 ||
+	       err_set(e, E_CORRUPT, "the image comes out wrong: another old image, or damage");
+}
+
 bool delta_open(struct delta **ret, int delta_fd, int old_fd, struct err *e)
 {
 	CLEANUP(delta_freep) struct delta *d = calloc(1, sizeof(*d));
@@ -137,7 +154,7 @@ bool delta_open(struct delta **ret, int delta_fd, int old_fd, struct err *e)
 	d->fd = delta_fd;
 	d->old_fd = old_fd;
 	buf_init(&d->recipe, LIMIT_DELTA_RECIPE);
-	if (!open_all(d, e))
+	if (!open_all(d, e) || (d->format.is_summed && !bring_hashes(d, e)))
 		return false;
 	*ret = TAKE(d);
 	return true;
@@ -194,13 +211,26 @@ bool delta_look(struct delta_info *ret, int delta_fd, struct err *e)
 
 /* ---- output ---- */
 
+/* As the delta has it, or will have. */
+static uint8_t *hash_of(const struct delta *d, uint64_t offset)
+{
+	return d->format.hashes[offset >> d->format.segment_log];
+}
+
 bool delta_has(const struct delta *d, uint64_t offset, const uint8_t *p, size_t n)
 {
 	uint8_t hash[SHA256_SIZE];
 
 	sha256(hash, p, n);
-	return memcmp(hash, d->format.hashes[offset >> d->format.segment_log],
-		      DELTA_HASH_SIZE) == 0;
+	return memcmp(hash, hash_of(d, offset), DELTA_HASH_SIZE) == 0;
+}
+
+static void segment_sum(struct delta *d, uint64_t offset, const uint8_t *p, size_t n)
+{
+	uint8_t hash[SHA256_SIZE];
+
+	sha256(hash, p, n);
+	memcpy(hash_of(d, offset), hash, DELTA_HASH_SIZE);
 }
 
 static bool segment_out(struct delta *d, size_t n, struct err *e)
@@ -209,6 +239,10 @@ static bool segment_out(struct delta *d, size_t n, struct err *e)
 
 	if (begin < d->first)
 		return true;
+	if (d->is_summing) {
+		segment_sum(d, begin, d->segment, n);
+		return true;
+	}
 	if (!delta_has(d, begin, d->segment, n))
 		return err_set(e, E_CORRUPT,
 			       "segment %" PRIu64
@@ -710,28 +744,33 @@ static bool do_frame(struct delta *d, const struct format_frame *f, struct err *
 
 /* The segment in which wanted output begins may begin in an earlier frame; `first` is a
  * segment's beginning, so the frame that holds it is the first that counts. */
-bool delta_apply(struct delta *d, uint64_t first_offset, delta_emit *emit, void *ctx,
-		 struct err *e)
+static bool make(struct delta *d, struct err *e)
 {
 	const struct format *f = &d->format;
 
-	if (first_offset % d->segment_size || first_offset > f->new_size)
-		return err_set(e, E_USAGE, "segments begin at multiples of %zu",
-			       d->segment_size);
-	d->first = first_offset;
 	d->work_left = LIMIT_DELTA_WORK;
 	d->space.steps_left = space_steps(f->new_size);
-	d->emit = emit;
-	d->ctx = ctx;
 	for (uint32_t i = 0; i < f->n_frames; i++) {
 		const struct format_frame *frame = &f->frames[i];
 
-		if (frame->first + frame->bytes <= first_offset)
+		if (frame->first + frame->bytes <= d->first)
 			continue;
 		if (!do_frame(d, frame, e))
 			return err_wrap(e, "frame %" PRIu32, i);
 	}
 	return true;
+}
+
+bool delta_apply(struct delta *d, uint64_t first_offset, delta_emit *emit, void *ctx,
+		 struct err *e)
+{
+	if (first_offset % d->segment_size || first_offset > d->format.new_size)
+		return err_set(e, E_USAGE, "segments begin at multiples of %zu",
+			       d->segment_size);
+	d->first = first_offset;
+	d->emit = emit;
+	d->ctx = ctx;
+	return make(d, e);
 }
 
 static bool emit_to_file(void *ctx, uint64_t offset, const uint8_t *p, size_t n, struct err *e)

@@ -391,6 +391,14 @@ static void tell_spent(struct format *f, const uint64_t cost[static DELTA_KINDS]
 			(uint32_t)((bytes[i] + FORMAT_SPENT_UNIT / 2) / FORMAT_SPENT_UNIT);
 }
 
+/* Hashes that are more than an eighth of the rest. */
+static void sum_hashes(struct create *c)
+{
+	uint64_t n = format_segments(&c->format);
+
+	c->format.is_summed = n > 1 && n * DELTA_HASH_SIZE > (c->output.end + c->table.n) / 8;
+}
+
 /* What comes before the frames is known last, and its size. */
 static bool write_head(struct create *c, struct err *e)
 {
@@ -398,6 +406,7 @@ static bool write_head(struct create *c, struct err *e)
 	CLEANUP(buf_done) struct buf head = BUF_INIT((size_t)2 * LIMIT_DELTA_HEAD);
 
 	tell_spent(f, c->cost);
+	sum_hashes(c);
 	if (!format_encode(&head, f, e) || !buf_add(&head, c->table.p, c->table.n, e) ||
 	    !output_move(&c->output, head.n, e))
 		return false;

@@ -145,8 +145,9 @@ bool delta_create(const struct delta_job *job, struct delta_info *ret, struct er
 
 struct delta;
 
-/* Reads and checks header, index and tables.  E_FORMAT: not a delta; E_UNSUPPORTED: a later
- * version; E_CORRUPT: damaged, or the old image has another size. */
+/* Reads and checks header, index and tables.  A delta that is small for its image has one hash for all of it
+ * (format.h): the image is made here once, to learn those of its segments, and nothing is kept of it.
+ * E_FORMAT: not a delta; E_UNSUPPORTED: another version; E_CORRUPT: damaged, or another old image. */
 bool delta_open(struct delta **ret, int delta_fd, int old_fd, struct err *e) MUST_USE;
 void delta_free(struct delta *d);
 DEFINE_CLEANUP(struct delta, delta_free);

@@ -13,7 +13,7 @@ enum {
 	HAS_STREAMS = 16,
 	HAS_SPENT = 32,
 	HAS_FRAMES = 64,
-	UNUSED_FLAG = 128
+	IS_SUMMED = 128
 };
 
 /* Commands, bytes, coded bytes: less than 2^21, 2^42, 2^28. */
@@ -24,6 +24,20 @@ uint64_t format_segments(const struct format *f)
 	uint64_t size = UINT64_C(1) << f->segment_log;
 
 	return f->new_size / size + (f->new_size % size != 0);
+}
+
+/* In the file. */
+static uint64_t hash_bytes(const struct format *f)
+{
+	return (f->is_summed ? 1 : format_segments(f)) * DELTA_HASH_SIZE;
+}
+
+void format_sum(uint8_t ret[static DELTA_HASH_SIZE], const struct format *f)
+{
+	uint8_t hash[SHA256_SIZE];
+
+	sha256(hash, f->hashes, (size_t)format_segments(f) * DELTA_HASH_SIZE);
+	memcpy(ret, hash, DELTA_HASH_SIZE);
 }
 
 uint64_t format_head_max(const struct format *f)
@@ -45,6 +59,8 @@ static uint8_t flags_of(const struct format *f)
 {
 	unsigned flags = f->segment_log - FORMAT_SEGMENT_LOG_MIN;
 
+	if (f->is_summed)
+		flags |= IS_SUMMED;
 	if (f->n_frames > 1)
 		flags |= HAS_FRAMES;
 	if (f->n_old_streams || f->n_new_streams)
@@ -107,9 +123,12 @@ bool format_encode(struct buf *out, struct format *f, struct err *e)
 	uint8_t hash[SHA256_SIZE];
 	size_t start = out->n;
 
+	if (f->is_summed)
+		format_sum(f->sum, f);
 	if (!encode_rows(&rows, f, e) || !encode_counts(out, f, rows.n, e) ||
 	    !buf_add(out, rows.p, rows.n, e) ||
-	    !buf_add(out, f->hashes, (size_t)format_segments(f) * DELTA_HASH_SIZE, e))
+	    !buf_add(out, f->is_summed ? f->sum : (const uint8_t *)f->hashes,
+		     (size_t)hash_bytes(f), e))
 		return false;
 	sha256(hash, out->p + start, out->n - start);
 	if (!buf_add(out, hash, FORMAT_CHECK, e))
@@ -152,6 +171,7 @@ static void read_counts(struct counts *c, struct rd *r, unsigned flags, const ui
 	uint64_t rows_n = 0;
 
 	f->segment_log = (flags & LOG_MASK) + FORMAT_SEGMENT_LOG_MIN;
+	f->is_summed = flags & IS_SUMMED;
 	f->old_size = rd_varint(r);
 	f->new_size = rd_varint(r);
 	f->n_frames = f->new_size != 0;
@@ -172,7 +192,7 @@ static void read_counts(struct counts *c, struct rd *r, unsigned flags, const ui
 
 static bool check_counts(const struct format *f, unsigned flags, struct err *e)
 {
-	if (flags & UNUSED_FLAG || f->segment_log > FORMAT_SEGMENT_LOG_MAX)
+	if (f->segment_log > FORMAT_SEGMENT_LOG_MAX)
 		return err_set(e, E_FORMAT, "a segment size of 2^%u", f->segment_log);
 	if (f->old_size > LIMIT_DELTA_IMAGE || f->new_size > LIMIT_DELTA_IMAGE)
 		return err_set(e, E_TOO_BIG, "images larger than 2^40 bytes");
@@ -186,6 +206,12 @@ static bool check_counts(const struct format *f, unsigned flags, struct err *e)
 			       f->n_frames, f->new_size);
 	if (f->n_frames > LIMIT_DELTA_FRAMES)
 		return err_set(e, E_TOO_BIG, "%" PRIu32 " frames", f->n_frames);
+	if (f->is_summed && format_segments(f) < 2)
+		return err_set(e, E_FORMAT, "a sum of the hashes of %" PRIu64 " segments",
+			       format_segments(f));
+	if (format_segments(f) * DELTA_HASH_SIZE > LIMIT_DELTA_HEAD)
+		return err_set(e, E_TOO_BIG, "an index of %" PRIu64 " hashes",
+			       format_segments(f));
 	return true;
 }
 
@@ -206,8 +232,7 @@ static bool parse_counts(struct counts *ret, const uint8_t *p, size_t n, uint64_
 		return err_set(e, E_CORRUPT, "the index of the delta is damaged");
 	if (!check_counts(&c.format, fixed[4], e))
 		return false;
-	size = c.rows_at + (uint64_t)c.rows_n + format_segments(&c.format) * DELTA_HASH_SIZE +
-	       FORMAT_CHECK;
+	size = c.rows_at + (uint64_t)c.rows_n + hash_bytes(&c.format) + FORMAT_CHECK;
 	if (size > LIMIT_DELTA_HEAD)
 		return err_set(e, E_TOO_BIG, "an index of %" PRIu64 " bytes", size);
 	if (size + c.format.table_coded > delta_size)
@@ -284,7 +309,7 @@ bool format_parse(struct format *ret, const uint8_t *p, size_t n, uint64_t delta
 	if (!parse_rows(&f, rd_init(p + c.rows_at, c.rows_n), delta_size, e))
 		return false;
 	hashes_at = c.rows_at + c.rows_n;
-	memcpy(f.hashes, p + hashes_at, segments * DELTA_HASH_SIZE);
+	memcpy(f.is_summed ? f.sum : f.hashes[0], p + hashes_at, (size_t)hash_bytes(&f));
 	*ret = f;
 	f = (struct format){ 0 };
 	return true;

@@ -212,6 +212,7 @@ void draft_forge(struct draft *d, struct forge *ret)
 
 	forge_init(ret, delta_old()->space, OLD_SPACE_N, OLD_N, d->image.p, d->image.n,
 		   d->segment_log);
+	ret->format.is_summed = d->is_summed;
 	if (!d->n_streams)
 		ret->space_n = OLD_BASE;
 	else

@@ -43,6 +43,7 @@ struct draft {
 	uint32_t runs[DRAFT_RUNS];
 	/* what may be said otherwise */
 	unsigned segment_log;
+	bool is_summed; /* the hashes of segments as one */
 	struct stream streams[OLD_STREAMS];
 	struct extent more[1];
 	size_t n_streams; /* of the table; none at first */

@@ -615,6 +615,12 @@ static struct buf frames(struct draft *d, unsigned segment_log)
 	return draft_finish(d);
 }
 
+static struct buf frames_summed(struct draft *d, unsigned which UNUSED)
+{
+	d->is_summed = true;
+	return frames(d, FORMAT_SEGMENT_LOG_MIN);
+}
+
 /* A segment begins in a command, in a stream, in one of its parts. */
 static struct buf segments_of_4_kib(struct draft *d, unsigned which UNUSED)
 {
@@ -703,6 +709,7 @@ const struct delta_seed delta_seeds_honest[] = {
 	{ "old-stream-of-chunks-and-bulk", old_stream_of_chunks, 1, E_NONE, NULL },
 	{ "frames-three", frames, DRAFT_WHOLE, E_NONE, NULL },
 	{ "frames-resumed", frames, FORMAT_SEGMENT_LOG_MIN, E_NONE, NULL },
+	{ "frames-summed", frames_summed, 0, E_NONE, NULL },
 	{ "resumed-behind-much", resumed_behind_much, 0, E_NONE, NULL },
 	{ "segments-resumed", segments_of_4_kib, 0, E_NONE, NULL },
 };

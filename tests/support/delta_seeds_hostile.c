@@ -27,7 +27,7 @@ static void usual(struct draft *d)
 
 /* ---- heads ---- */
 
-enum { HEAD_MAGIC, HEAD_VERSION, HEAD_FLAG, HEAD_LOG, HEAD_CUT, HEAD_INDEX_CUT };
+enum { HEAD_MAGIC, HEAD_VERSION, HEAD_SUM, HEAD_LOG, HEAD_CUT, HEAD_INDEX_CUT };
 
 static struct buf head_changed(struct draft *d, unsigned which)
 {
@@ -38,7 +38,7 @@ static struct buf head_changed(struct draft *d, unsigned which)
 		b.p[2] ^= 1;
 	else if (which == HEAD_VERSION)
 		b.p[3] = 255;
-	else if (which == HEAD_FLAG)
+	else if (which == HEAD_SUM)
 		b.p[4] |= 128;
 	else if (which == HEAD_LOG)
 		b.p[4] = 11;
@@ -490,10 +490,28 @@ static struct buf bulk(struct draft *d, unsigned which)
 	return draft_finish(d);
 }
 
+/* All segments are right, but not their sum. */
+static struct buf sum_of_others(struct draft *d, unsigned which UNUSED)
+{
+	uint64_t head = 0;
+	struct err e;
+
+	d->is_summed = true;
+	d->segment_log = FORMAT_SEGMENT_LOG_MIN;
+	usual(d);
+	draft_zero(d, 9000);
+	struct buf b = draft_finish(d);
+
+	must(format_peek(&head, b.p, b.n, b.n, &e));
+	b.p[head - FORMAT_CHECK - 1] ^= 1;
+	forge_rehash(&b);
+	return b;
+}
+
 const struct delta_seed delta_seeds_hostile[] = {
 	{ "head-no-delta", head_changed, HEAD_MAGIC, E_FORMAT, "not a delta" },
 	{ "head-of-a-later-version", head_changed, HEAD_VERSION, E_UNSUPPORTED, "of version" },
-	{ "head-unknown-flag", head_changed, HEAD_FLAG, E_FORMAT, "segment size" },
+	{ "head-sum-of-one-segment", head_changed, HEAD_SUM, E_FORMAT, "a sum of the hashes" },
 	{ "head-segments-too-large", head_changed, HEAD_LOG, E_FORMAT, "segment size" },
 	{ "head-cut", head_changed, HEAD_CUT, E_FORMAT, "not a delta" },
 	{ "head-index-cut", head_changed, HEAD_INDEX_CUT, E_CORRUPT, "ends early" },
@@ -534,6 +552,7 @@ const struct delta_seed delta_seeds_hostile[] = {
 	{ "zeros-without-end", command_outside, MOST, E_CORRUPT, "longer than its piece" },
 	{ "piece-longer-than-its-frame", piece_longer_than_frame, 0, E_CORRUPT,
 	  "longer than its frame" },
+	{ "sum-of-another-image", sum_of_others, 0, E_CORRUPT, "the image comes out wrong" },
 	{ "bytes-of-another-image", other_bytes, 0, E_CORRUPT, "comes out wrong" },
 	{ "coded-bytes-missing", coded, 0, E_CORRUPT, "coded bytes end early" },
 	{ "coded-bytes-left-over", coded, 1, E_CORRUPT, "left over" },

@@ -79,38 +79,101 @@ static bool apply(struct buf *delta, struct err *e)
 }
 
 /* One raw piece of these commands. */
-static struct buf of_ops(const struct op *ops, size_t n_ops, uint64_t size)
+static struct buf of_ops_with(const struct op *ops, size_t n_ops, uint64_t size, bool is_summed)
 {
 	const struct forge_piece p = { .piece = { .size = size }, .ops = ops, .n_ops = n_ops };
 	struct forge f;
 
 	forge_init(&f, space, SPACE_N, OLD_N, new, NEW_N, 12);
+	f.format.is_summed = is_summed;
 	forge_frame(&f, &p, 1);
 	return forge_finish(&f);
 }
 
+static struct buf of_ops(const struct op *ops, size_t n_ops, uint64_t size)
+{
+	return of_ops_with(ops, n_ops, size, false);
+}
+
 /* ---- commands ---- */
+
+static const struct op honest_ops[] = {
+	{ .kind = OP_COPY, .n = 4000, .from = 0 },
+	{ .kind = OP_ADD, .n = 2000, .from = 3996 },
+	{ .kind = OP_ADD, .n = 4000, .from = 6000 },
+	{ .kind = OP_INSERT, .n = 100 },
+	{ .kind = OP_COPY, .n = 5, .from = 100 },
+	{ .kind = OP_ADD, .n = 9895, .from = 105 },
+};
 
 static void honest_commands_of_each_kind_come_out(void **state UNUSED)
 {
-	static const struct op ops[] = {
-		{ .kind = OP_COPY, .n = 4000, .from = 0 },
-		{ .kind = OP_ADD, .n = 2000, .from = 3996 },
-		{ .kind = OP_ADD, .n = 4000, .from = 6000 },
-		{ .kind = OP_INSERT, .n = 100 },
-		{ .kind = OP_COPY, .n = 5, .from = 100 },
-		{ .kind = OP_ADD, .n = 9895, .from = 105 },
-	};
-	CLEANUP(buf_done) struct buf b = of_ops(ops, ARRAY_SIZE(ops), NEW_N);
+	for (unsigned is_summed = 0; is_summed < 2; is_summed++) {
+		CLEANUP(buf_done)
+		struct buf b =
+			of_ops_with(honest_ops, ARRAY_SIZE(honest_ops), NEW_N, is_summed);
+		struct err e;
+
+		assert_ok(apply(&b, &e), &e);
+		for (uint64_t first = 0; first <= NEW_N; first += 4096) {
+			struct sink s = { .next = 0 };
+
+			assert_ok(apply_from(&b, first, &s, &e), &e);
+			assert_int_equal(s.next, NEW_N);
+		}
+	}
+}
+
+/* ---- the hashes as one ---- */
+
+/* The last segment may be wrong, or the sum: the first one, which is right, does not leave. */
+static void nothing_leaves_before_the_sum_of_all_was_right(void **state UNUSED)
+{
+	CLEANUP(buf_done)
+	struct buf b = of_ops_with(honest_ops, ARRAY_SIZE(honest_ops), NEW_N, true);
+	struct sink s = { .next = 0 };
+	uint64_t head = 0;
 	struct err e;
 
-	assert_ok(apply(&b, &e), &e);
-	for (uint64_t first = 0; first <= NEW_N; first += 4096) {
-		struct sink s = { .next = 0 };
-
-		assert_ok(apply_from(&b, first, &s, &e), &e);
-		assert_int_equal(s.next, NEW_N);
+	space[OLD_N - 1] ^= 1;
+	assert_fails(apply_from(&b, 0, &s, &e), &e, E_CORRUPT);
+	assert_int_equal(s.next, 0);
+	space[OLD_N - 1] ^= 1;
+	assert_ok(format_peek(&head, b.p, b.n, b.n, &e), &e);
+	for (size_t at = b.n; at-- > head - FORMAT_CHECK - DELTA_HASH_SIZE;) {
+		b.p[at] ^= 16;
+		forge_rehash(&b);
+		bool ok = apply_from(&b, 0, &s, &e);
+		assert_int_equal(s.next, ok ? NEW_N : 0);
+		assert_false(ok && at < head - FORMAT_CHECK);
+		b.p[at] ^= 16;
 	}
+	forge_rehash(&b);
+	assert_ok(apply_from(&b, 0, &s, &e), &e);
+}
+
+/* An old image that changes while it is read: what was right the first time is looked at again. */
+static void segments_are_held_against_what_the_sum_was_made_of(void **state UNUSED)
+{
+	CLEANUP(buf_done)
+	struct buf b = of_ops_with(honest_ops, ARRAY_SIZE(honest_ops), NEW_N, true);
+	CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
+	CLEANUP(fd_closep) int old = forge_memfile(space, OLD_N);
+	CLEANUP(delta_freep) struct delta *d = NULL;
+	struct sink s = { .next = 0 };
+	uint8_t other = (uint8_t)~space[OLD_N - 1];
+	struct err e;
+
+	assert_ok(delta_open(&d, fd, old, &e), &e);
+	for (uint64_t at = 0; at < NEW_N; at += 4096) {
+		size_t part = NEW_N - at < 4096 ? (size_t)(NEW_N - at) : 4096;
+
+		assert_true(delta_has(d, at, new + at, part));
+		assert_false(delta_has(d, at, space + 1, part));
+	}
+	assert_ok(pwrite_all(old, &other, 1, OLD_N - 1, &e), &e);
+	assert_fails(delta_apply(d, 0, sink_emit, &s, &e), &e, E_CORRUPT);
+	assert_int_equal(s.next, 8192); /* the third segment has it */
 }
 
 /* Copies of 64 bytes from two places in turn; where it is broken, another place or another kind. */
@@ -1675,6 +1738,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(honest_commands_of_each_kind_come_out),
+		cmocka_unit_test(nothing_leaves_before_the_sum_of_all_was_right),
+		cmocka_unit_test(segments_are_held_against_what_the_sum_was_made_of),
 		cmocka_unit_test(commands_that_go_on_as_before_cost_hardly_anything),
 		cmocka_unit_test(going_on_reads_the_frame_and_what_its_adds_compare_with),
 		cmocka_unit_test(cve_2014_9862_commands_that_read_or_write_outside_are_refused),

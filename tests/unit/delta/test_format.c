@@ -8,7 +8,7 @@
 enum { OFF_VERSION = 3, OFF_FLAGS = 4, NUMBERS_AT = 5, BOTH = 10000, EACH = BOTH / 2 };
 
 /* Two frames of 5000 zeros each, three segments of 4 KiB. */
-static struct buf sample(void)
+static struct buf sample_with(bool is_summed)
 {
 	static const uint8_t zeros[BOTH];
 	static const struct op op = { .kind = OP_ZERO, .n = EACH };
@@ -16,9 +16,15 @@ static struct buf sample(void)
 	struct forge f;
 
 	forge_init(&f, "old", 3, 3, zeros, sizeof(zeros), 12);
+	f.format.is_summed = is_summed;
 	forge_frame(&f, &piece, 1);
 	forge_frame(&f, &piece, 1);
 	return forge_finish(&f);
+}
+
+static struct buf sample(void)
+{
+	return sample_with(false);
 }
 
 /* The least: one frame, one segment. */
@@ -73,6 +79,25 @@ static void what_was_written_reads_the_same(void **state UNUSED)
 	assert_int_equal(f.frames[1].bytes, EACH);
 	assert_int_equal(f.frames[0].coded_offset, f.table_offset);
 	assert_int_equal(f.frames[1].coded_offset + f.frames[1].coded, b.n);
+	assert_same_again(&b, &f);
+}
+
+static void the_hashes_of_segments_may_come_as_one(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf b = sample_with(true), whole = sample();
+	CLEANUP(format_done) struct format f = { 0 }, all = { 0 };
+	static const uint8_t none[3 * DELTA_HASH_SIZE];
+	uint8_t sum[DELTA_HASH_SIZE];
+	struct err e;
+
+	assert_ok(parse(&f, &b, &e) && parse(&all, &whole, &e), &e);
+	assert_true(f.is_summed && !all.is_summed);
+	assert_int_equal(f.table_offset, all.table_offset - 2 * DELTA_HASH_SIZE);
+	assert_int_equal(f.frames[1].coded_offset, b.n - f.frames[1].coded);
+	format_sum(sum, &all);
+	assert_memory_equal(f.sum, sum, sizeof(sum));
+	assert_memory_equal(f.hashes, none, sizeof(none)); /* not known yet */
+	memcpy(f.hashes, all.hashes, sizeof(none));
 	assert_same_again(&b, &f);
 }
 
@@ -194,14 +219,16 @@ static void put_lie(struct buf *b, const struct lie *lie)
 	assert_ok(buf_add(b, hashes, sizeof(hashes), &e), &e);
 }
 
-enum { STREAMS = 16, SPENT = 32, FRAMES = 64 };
+enum { STREAMS = 16, SPENT = 32, FRAMES = 64, SUMMED = 128 };
 
 static void a_head_that_lies_is_refused(void **state UNUSED)
 {
 	static const struct lie rows[] = {
 		{ 11, { 1, 1, 1 }, 3, E_FORMAT }, /* segments of 2^23 */
 		{ 15, { 1, 1, 1 }, 3, E_FORMAT },
-		{ 128, { 1, 1, 1 }, 3, E_FORMAT },
+		{ SUMMED, { 1, 0 }, 2, E_FORMAT }, /* of no hash, of one */
+		{ SUMMED, { 1, 4096, 1 }, 3, E_FORMAT },
+		{ SUMMED, { 1, LIMIT_DELTA_IMAGE, 1 }, 3, E_TOO_BIG }, /* 4 GiB in memory */
 		{ 0, { LIMIT_DELTA_IMAGE + 1, 1, 1 }, 3, E_TOO_BIG },
 		{ 0, { (UINT64_C(1) << 56) - 1, 1, 1 }, 3, E_TOO_BIG },
 		{ 0, { UINT64_MAX, 1, 1 }, 3, E_CORRUPT }, /* of more than eight bytes */
@@ -339,11 +366,11 @@ static void the_only_frame_has_its_number_of_commands(void **state UNUSED)
 	}
 }
 
-/* Each bit of the head, of a delta with one frame and of one with two. */
+/* Each bit of the head, of a delta with one frame and of those with two. */
 static void a_damaged_or_cut_index_is_told(void **state UNUSED)
 {
-	for (unsigned one = 0; one < 2; one++) {
-		CLEANUP(buf_done) struct buf b = one ? least() : sample();
+	for (unsigned kind = 0; kind < 3; kind++) {
+		CLEANUP(buf_done) struct buf b = kind == 2 ? least() : sample_with(kind);
 		CLEANUP(format_done) struct format f = { 0 };
 		uint64_t n = 0;
 		struct err e;
@@ -391,6 +418,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_written_reads_the_same),
+		cmocka_unit_test(the_hashes_of_segments_may_come_as_one),
 		cmocka_unit_test(a_delta_of_one_frame_needs_little),
 		cmocka_unit_test(an_empty_image_has_neither_frames_nor_segments),
 		cmocka_unit_test(all_that_may_be_told_reads_the_same),
