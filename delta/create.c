@@ -17,8 +17,7 @@
 enum {
 	CHUNK = 4 << 20,      /* new bytes matched at a time */
 	DROP_AFTER = 8 << 20, /* bytes that were looked at */
-	CODE_THREADS = 8,     /* a frame of noise takes 50 MiB: models, coded bytes */
-	BULK_THREADS = 4,     /* or 160 MiB: LZMA's, and the bytes once more */
+	BULK_THREADS = 4,     /* a frame takes 160 MiB: LZMA's, and the bytes once more */
 	SPENT_MIN = 4096,     /* coded bytes */
 	MIXED_MAX = 32 << 20, /* inserted bytes up to which all are mixed: half a minute */
 };
@@ -357,7 +356,7 @@ static bool code_or_hash(void *ctx, size_t index, unsigned thread UNUSED, struct
 
 static bool code_all(struct create *c, struct err *e)
 {
-	unsigned most = c->encoding.bulk ? BULK_THREADS : CODE_THREADS;
+	unsigned most = c->encoding.bulk ? BULK_THREADS : TASKS_THREADS_MAX;
 	struct tasks t = { .threads = c->job->threads < most ? c->job->threads : most,
 			   .run = code_or_hash,
 			   .progress = task_progress,

@@ -129,7 +129,7 @@ struct delta_job {
 	/* An unlinked file, emptied, for unpacked streams, commands and frames that wait for others: at most
 	 * some GiB.  -1: in memory (memfd), for small images only. */
 	int scratch_fd;
-	unsigned threads;    /* 0 is 1; at most 16 are used, 8 of them for coding: memory */
+	unsigned threads;    /* 0 is 1; at most 8 are used: memory */
 	uint64_t output_max; /* give up (E_TOO_BIG) when the delta would be larger; 0: never */
 	/* Above this many inserted bytes (0: 32 MiB) long inserts are packed faster and worse. */
 	uint64_t mixed_max;

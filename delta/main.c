@@ -260,16 +260,12 @@ static int scratch_beside(const char *path)
 	return open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 }
 
-static bool threads(unsigned *ret, struct err *e)
+static unsigned threads(void)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t n = opt_threads ? opt_threads : (uint64_t)cores;
 
-	if (opt_threads > TASKS_THREADS_MAX)
-		return err_set(e, E_USAGE, "--threads: at most %d", TASKS_THREADS_MAX);
-	*ret = opt_threads                 ? (unsigned)opt_threads
-	       : cores > TASKS_THREADS_MAX ? TASKS_THREADS_MAX
-					   : (unsigned)cores;
-	return true;
+	return n < TASKS_THREADS_MAX ? (unsigned)n : TASKS_THREADS_MAX;
 }
 
 static bool create_files(const char *old, const char *new, const char *out,
@@ -278,11 +274,10 @@ static bool create_files(const char *old, const char *new, const char *out,
 	CLEANUP(fd_closep) int old_fd = -1, new_fd = -1, out_fd = -1;
 	CLEANUP(fd_closep) int scratch = scratch_beside(out);
 	struct telling t = { .begun = false };
-	unsigned n = 1;
 
-	if (!threads(&n, e) || !open_file(&old_fd, old, O_RDONLY, e) ||
-	    !open_file(&new_fd, new, O_RDONLY, e) || !is_another(out, old, old_fd, e) ||
-	    !is_another(out, new, new_fd, e) || !open_file(&out_fd, out, O_RDWR | O_CREAT, e))
+	if (!open_file(&old_fd, old, O_RDONLY, e) || !open_file(&new_fd, new, O_RDONLY, e) ||
+	    !is_another(out, old, old_fd, e) || !is_another(out, new, new_fd, e) ||
+	    !open_file(&out_fd, out, O_RDWR | O_CREAT, e))
 		return false;
 	if (ftruncate(out_fd, 0) != 0)
 		return err_sys(e, errno, "%s", out);
@@ -290,7 +285,7 @@ static bool create_files(const char *old, const char *new, const char *out,
 				 .new_fd = new_fd,
 				 .out_fd = out_fd,
 				 .scratch_fd = scratch,
-				 .threads = n,
+				 .threads = threads(),
 				 .progress = tell_create,
 				 .ctx = &t };
 	bool ok = delta_create(&job, ret, e);
@@ -583,7 +578,7 @@ static const struct cli_opt common_opts[] = {
 };
 
 static const struct cli_opt create_opts[] = {
-	{ "threads", 't', "N", "threads to use (default: one per core, at most 16)", CLI_UINT,
+	{ "threads", 't', "N", "threads (default: one per core); at most 8 are used", CLI_UINT,
 	  &opt_threads },
 	{ "quiet", 'q', NULL, "no progress bar", CLI_FLAG, &opt_quiet },
 	{ 0 },

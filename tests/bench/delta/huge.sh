@@ -1,5 +1,5 @@
 #!/bin/bash
-# Images of many GiB: making a delta takes time linear in their size and at most 1 GiB of memory, with sixteen
+# Images of many GiB: making a delta takes time linear in their size and at most 1 GiB of memory, with eight
 # threads, and applying it 32 MiB.  Sparse ones (a phone's disk that is mostly empty), full ones, some that were
 # edited all over, some that have nothing in common, some full of streams, and a quarter of each to compare times with.
 #   huge.sh DIR [GIB]        8 GiB by default; DIR needs three times that, and for the unlike pair five times
@@ -83,7 +83,7 @@ step() {
 
 measure() { # KIND GIB
 	"$1" "$2"
-	step "$1 $2 GiB, create" 1048576 "$ours" create -q -t 16 "$dir/huge.old" "$dir/huge.new" "$dir/huge.delta"
+	step "$1 $2 GiB, create" 1048576 "$ours" create -q -t 8 "$dir/huge.old" "$dir/huge.new" "$dir/huge.delta"
 	step "$1 $2 GiB, apply" 32768 "$ours" apply -q "$dir/huge.old" "$dir/huge.delta" "$dir/huge.out"
 	cmp "$dir/huge.new" "$dir/huge.out" || { echo "another file comes out"; exit 1; }
 	echo "$1 $2 GiB, delta of $(stat -c %s "$dir/huge.delta") bytes"
