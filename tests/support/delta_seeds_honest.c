@@ -70,7 +70,7 @@ static struct buf from_nothing(struct draft *d, unsigned which UNUSED)
 	return draft_encode(d, 0, 0);
 }
 
-/* The old streams with other plain bytes, and a picture. */
+/* One of the old streams with other plain bytes. */
 static struct buf streams_edited(struct draft *d, unsigned which)
 {
 	static const uint8_t heads[][10] = { { 0x78, 0x9c },
@@ -118,7 +118,7 @@ static struct buf in_png_chunks(struct draft *d, unsigned which UNUSED)
 	return encode(d);
 }
 
-/* Every match cut in two by another encoder: there is no recipe worth it, and it stays raw. */
+/* Literals where every encoder has matches: there is no recipe worth it, and it stays raw. */
 static struct buf not_explained(struct draft *d, unsigned which UNUSED)
 {
 	enum { PLAIN = 3000 };
@@ -181,7 +181,7 @@ static struct buf commands_by_habit(struct draft *d, unsigned which UNUSED)
 /* Lengths and places of all sizes, forwards and back, and back to where it was before. */
 static struct buf commands_from_everywhere(struct draft *d, unsigned which UNUSED)
 {
-	static const uint32_t distances[] = { 30000, 5, 20000, 11111, 200 };
+	static const uint32_t distances[4] = { 30000, 5, 20000, 11111 };
 
 	for (uint32_t i = 0, seed = 1; i < 250; i++) {
 		uint32_t n = 1 + (seed >> 20) % (i % 9 ? 40 : 900);
