@@ -654,6 +654,35 @@ static void a_hostile_delta_can_only_fail(void **state)
 	pair_done(&p);
 }
 
+/* A tebibyte of zeros, with one hash for all: opening it would make it. */
+static void a_delta_of_another_size_is_not_begun(void **state)
+{
+	const uint64_t tebibyte = UINT64_C(1) << 40;
+	const struct op zeros = { .kind = OP_ZERO, .n = tebibyte };
+	const struct forge_piece piece = {
+		.piece = { .size = tebibyte }, .ops = &zeros, .n_ops = 1, .head_only = true
+	};
+	enum { SLOT_BYTES = (DISK_BYTES + 4095) / 4096 * 4096 };
+	struct forge f;
+	struct pair p;
+	struct err e;
+
+	pair_make(&p, state);
+	forge_init(&f, NULL, 0, SLOT_BYTES, NULL, 0, FORMAT_SEGMENT_LOG_MAX);
+	forge_frame(&f, &piece, 1);
+	f.format.new_size = tebibyte;
+	f.format.is_summed = true;
+	CLEANUP(buf_done) struct buf delta = forge_finish(&f);
+	buf_reset(&p.delta->b);
+	assert_ok(buf_add(&p.delta->b, delta.p, delta.n, &e), &e);
+	offer_it(&p);
+	assert_ok(stage_run(&p.new->stage, &e), &e);
+	assert_slot_whole(p.new, p.new->slot);
+	assert_int_equal(p.why.code, E_CORRUPT);
+	assert_non_null(strstr(p.why.text, "instead of"));
+	pair_done(&p);
+}
+
 static void a_delta_that_takes_too_long_is_given_up(void **state)
 {
 	enum { SLOT_BYTES = (DISK_BYTES + 4095) / 4096 * 4096 };
@@ -1009,6 +1038,7 @@ int main(void)
 		TMPDIR_TEST(half_a_delta_of_before_an_upgrade_of_the_coding_is_left),
 		TMPDIR_TEST(a_delta_with_a_flipped_bit_is_not_even_opened),
 		TMPDIR_TEST(a_hostile_delta_can_only_fail),
+		TMPDIR_TEST(a_delta_of_another_size_is_not_begun),
 		TMPDIR_TEST(a_delta_that_takes_too_long_is_given_up),
 		TMPDIR_TEST(a_damaged_old_image_costs_what_it_touches),
 		TMPDIR_TEST(cancelling_ends_the_child_that_applies),
