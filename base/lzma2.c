@@ -17,8 +17,7 @@ struct chain {
 	lzma_filter filters[3];
 };
 
-static bool chain_init(struct chain *c, enum lzma2_filter filter, uint32_t preset,
-		       struct err *e)
+static void chain_init(struct chain *c, enum lzma2_filter filter)
 {
 	static const lzma_vli ids[LZMA2_FILTERS] = {
 		[LZMA2_X86] = LZMA_FILTER_X86,
@@ -26,19 +25,38 @@ static bool chain_init(struct chain *c, enum lzma2_filter filter, uint32_t prese
 	};
 	lzma_filter *next = c->filters;
 
-	if (lzma_lzma_preset(&c->options, preset))
-		return err_set(e, E_INTERNAL, "lzma: no such preset");
 	c->options.dict_size = LZMA2_DICT;
 	if (filter != LZMA2_PLAIN)
 		*next++ = (lzma_filter){ .id = ids[filter] };
 	*next++ = (lzma_filter){ .id = LZMA_FILTER_LZMA2, .options = &c->options };
 	*next = (lzma_filter){ .id = LZMA_VLI_UNKNOWN };
-	return true;
 }
 
 static bool failed(lzma_ret r, enum err_code code, struct err *e)
 {
 	return r == LZMA_MEM_ERROR ? err_nomem(e) : err_set(e, code, "lzma: error %d", (int)r);
+}
+
+/* Its memory is counted, and fails, as all of ours. */
+static void *take(void *opaque UNUSED, size_t k, size_t n)
+{
+	return reallocarray(NULL, k, n);
+}
+
+static void give(void *opaque UNUSED, void *p)
+{
+	free(p);
+}
+
+static bool start(lzma_stream *s, lzma_ret (*start_coder)(lzma_stream *, const lzma_filter *),
+		  const struct chain *c, struct err *e)
+{
+	static const lzma_allocator ours = { .alloc = take, .free = give };
+	lzma_ret r;
+
+	s->allocator = &ours;
+	r = start_coder(s, c->filters);
+	return r == LZMA_OK ? true : failed(r, E_INTERNAL, e);
 }
 
 /* ---- writing ---- */
@@ -48,15 +66,14 @@ bool lzma2_enc_new(struct lzma2_enc **ret, enum lzma2_filter filter, unsigned le
 {
 	CLEANUP(lzma2_enc_freep) struct lzma2_enc *z = calloc(1, sizeof(*z));
 	struct chain c = { 0 };
-	lzma_ret r;
 
 	if (!z)
 		return err_nomem(e);
-	if (!chain_init(&c, filter, level == 9 ? level | LZMA_PRESET_EXTREME : level, e))
+	if (lzma_lzma_preset(&c.options, level == 9 ? level | LZMA_PRESET_EXTREME : level))
+		return err_set(e, E_INTERNAL, "lzma: no level %u", level);
+	chain_init(&c, filter);
+	if (!start(&z->stream, lzma_raw_encoder, &c, e))
 		return false;
-	r = lzma_raw_encoder(&z->stream, c.filters);
-	if (r != LZMA_OK)
-		return failed(r, E_INTERNAL, e);
 	*ret = TAKE(z);
 	return true;
 }
@@ -83,7 +100,9 @@ static bool encode(struct lzma2_enc *z, struct buf *out, lzma_action action, str
 		r = lzma_code(&z->stream, action);
 		buf_commit(out, ROOM - z->stream.avail_out);
 	} while (r == LZMA_OK && (action == LZMA_FINISH || z->stream.avail_in));
-	return r == LZMA_OK || r == LZMA_STREAM_END || failed(r, E_INTERNAL, e);
+	if (r != (action == LZMA_RUN ? LZMA_OK : LZMA_STREAM_END))
+		return failed(r, E_INTERNAL, e);
+	return true;
 }
 
 bool lzma2_encode(struct lzma2_enc *z, struct buf *out, const uint8_t *p, size_t n,
@@ -106,15 +125,12 @@ bool lzma2_dec_new(struct lzma2_dec **ret, enum lzma2_filter filter, struct err 
 {
 	CLEANUP(lzma2_dec_freep) struct lzma2_dec *z = calloc(1, sizeof(*z));
 	struct chain c = { 0 };
-	lzma_ret r;
 
 	if (!z)
 		return err_nomem(e);
-	if (!chain_init(&c, filter, 0, e))
+	chain_init(&c, filter);
+	if (!start(&z->stream, lzma_raw_decoder, &c, e))
 		return false;
-	r = lzma_raw_decoder(&z->stream, c.filters);
-	if (r != LZMA_OK)
-		return failed(r, E_INTERNAL, e);
 	*ret = TAKE(z);
 	return true;
 }
@@ -140,6 +156,8 @@ bool lzma2_decode(struct lzma2_dec *z, uint8_t *out, size_t out_n, const uint8_t
 	*ret_used = n - z->stream.avail_in;
 	if (r != LZMA_OK && r != LZMA_STREAM_END && r != LZMA_BUF_ERROR)
 		return failed(r, E_CORRUPT, e);
-	return z->stream.avail_out == 0 || err_set(e, E_CORRUPT, "lzma: %zu bytes are missing",
-						   (size_t)z->stream.avail_out);
+	if (z->stream.avail_out)
+		return err_set(e, E_CORRUPT, "lzma: %zu bytes are missing",
+			       z->stream.avail_out);
+	return true;
 }

@@ -15,8 +15,7 @@
  *                      then commands until they fill the piece (a kept one has none)
  *   frame, body        for each piece: a stream's recipe; for each command what it needs:
  *                      INSERT its bytes, ADD its marks and differences; an INSERT of 2 KiB or more
- *                      in a raw piece begins with a flag: 1 says that its bytes come in Zstandard frames of 1 MiB
- *                      (the last one shorter), each as its size and its bytes
+ *                      in a raw piece begins with a flag: 1 says that its bytes come in bulk
  *
  *   command  INSERT n       n new bytes
  *            COPY n, from   n bytes of the old space as they are

@@ -41,7 +41,9 @@ static struct buf pack(enum lzma2_filter filter, size_t n, size_t portion)
 
 static void streams_go_there_and_back_in_any_portions(void **state UNUSED)
 {
-	static const size_t sizes[] = { 1, 5, 4096, N }, portions[] = { 1000, 1 << 20 };
+	/* Of 140000 bytes of noise more come with the end than fit at once. */
+	static const size_t sizes[] = { 1, 5, 4096, 140000, N };
+	static const size_t portions[] = { 1000, 1 << 20 };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes) * ARRAY_SIZE(portions) * LZMA2_FILTERS;
 	     i++) {
@@ -52,6 +54,7 @@ static void streams_go_there_and_back_in_any_portions(void **state UNUSED)
 		CLEANUP(lzma2_dec_freep) struct lzma2_dec *z = NULL;
 		struct err e;
 
+		usage_start();
 		assert_ok(lzma2_dec_new(&z, filter, &e), &e);
 		memset(back, 0xee, N);
 		for (size_t at = 0; at < n; at += 777, from += used)
@@ -60,6 +63,7 @@ static void streams_go_there_and_back_in_any_portions(void **state UNUSED)
 				  &e);
 		assert_memory_equal(back, plain, n);
 		assert_in_range(from, b.n - 1, b.n); /* all but the end */
+		assert_in_range(usage_heap_peak(), LZMA2_DICT, LZMA2_DICT + (1 << 17));
 	}
 }
 
@@ -93,6 +97,72 @@ static void what_is_cut_or_damaged_is_refused(void **state UNUSED)
 	}
 }
 
+/* All bytes are there before the chunk turns out to be longer than they need. */
+static void a_chunk_that_lies_about_its_length_is_refused(void **state UNUSED)
+{
+	enum { ZEROS = 1000, PACKED_SIZE_LOW = 4 };
+	static const uint8_t zeros[ZEROS];
+	CLEANUP(lzma2_enc_freep) struct lzma2_enc *enc = NULL;
+	CLEANUP(buf_done) struct buf b = BUF_INIT(1 << 20);
+	size_t used;
+	struct err e;
+
+	assert_ok(lzma2_enc_new(&enc, LZMA2_PLAIN, 1, &e), &e);
+	assert_ok(lzma2_encode(enc, &b, zeros, ZEROS, &e), &e);
+	assert_ok(lzma2_encode_end(enc, &b, &e), &e);
+	for (int more = -1; more <= 1; more++) {
+		CLEANUP(lzma2_dec_freep) struct lzma2_dec *z = NULL;
+
+		assert_ok(lzma2_dec_new(&z, LZMA2_PLAIN, &e), &e);
+		b.p[PACKED_SIZE_LOW] = (uint8_t)(b.p[PACKED_SIZE_LOW] + more);
+		bool ok = lzma2_decode(z, back, ZEROS, b.p, b.n, &used, &e);
+		b.p[PACKED_SIZE_LOW] = (uint8_t)(b.p[PACKED_SIZE_LOW] - more);
+		assert_int_equal(ok, more == 0);
+		if (!ok)
+			assert_int_equal(e.code, E_CORRUPT);
+	}
+}
+
+static void no_bytes_change_nothing(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf b = pack(LZMA2_X86, N, N), again = BUF_INIT(1 << 20);
+	CLEANUP(lzma2_enc_freep) struct lzma2_enc *z = NULL;
+	struct err e;
+
+	assert_ok(lzma2_enc_new(&z, LZMA2_X86, 1, &e), &e);
+	for (unsigned i = 0; i < 3; i++)
+		assert_ok(lzma2_encode(z, &again, NULL, 0, &e), &e);
+	assert_ok(lzma2_encode(z, &again, plain, N, &e), &e);
+	for (unsigned i = 0; i < 3; i++)
+		assert_ok(lzma2_encode(z, &again, NULL, 0, &e), &e);
+	assert_ok(lzma2_encode_end(z, &again, &e), &e);
+	assert_int_equal(again.n, b.n);
+	assert_memory_equal(again.p, b.p, b.n);
+}
+
+/* And not thrown away. */
+static void bytes_behind_the_end_are_refused(void **state UNUSED)
+{
+	CLEANUP(lzma2_enc_freep) struct lzma2_enc *z = NULL;
+	CLEANUP(buf_done) struct buf b = BUF_INIT(1 << 20);
+	struct err e;
+
+	assert_ok(lzma2_enc_new(&z, LZMA2_PLAIN, 1, &e), &e);
+	assert_ok(lzma2_encode(z, &b, plain, 100, &e), &e);
+	assert_ok(lzma2_encode_end(z, &b, &e), &e);
+	assert_fails(lzma2_encode(z, &b, plain + 100, 100, &e), &e, E_INTERNAL);
+}
+
+static void there_is_no_level_above_nine(void **state UNUSED)
+{
+	CLEANUP(lzma2_enc_freep) struct lzma2_enc *z = NULL;
+	struct err e;
+
+	assert_ok(lzma2_enc_new(&z, LZMA2_PLAIN, 9, &e), &e);
+	lzma2_enc_free(TAKE(z));
+	assert_fails(lzma2_enc_new(&z, LZMA2_PLAIN, 10, &e), &e, E_INTERNAL);
+}
+
 static void a_full_buffer_and_missing_memory_are_told(void **state UNUSED)
 {
 	struct err e;
@@ -120,6 +190,10 @@ int main(void)
 		cmocka_unit_test(streams_go_there_and_back_in_any_portions),
 		cmocka_unit_test(calls_of_one_function_look_alike_behind_the_filter),
 		cmocka_unit_test(what_is_cut_or_damaged_is_refused),
+		cmocka_unit_test(a_chunk_that_lies_about_its_length_is_refused),
+		cmocka_unit_test(no_bytes_change_nothing),
+		cmocka_unit_test(bytes_behind_the_end_are_refused),
+		cmocka_unit_test(there_is_no_level_above_nine),
 		cmocka_unit_test(a_full_buffer_and_missing_memory_are_told),
 	};
 

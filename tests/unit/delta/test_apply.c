@@ -50,8 +50,7 @@ static bool sink_emit(void *ctx, uint64_t offset, const uint8_t *p, size_t n, st
 	return true;
 }
 
-/* Whatever a delta of this file says, little memory is used for it (but for Zstandard's own, of a
- * frame of 1 MiB). */
+/* Whatever a delta of this file says, little memory is used for it. */
 static bool apply_fds(int delta, int old, uint64_t first, struct sink *s, struct err *e)
 {
 	CLEANUP(delta_freep) struct delta *d = NULL;
