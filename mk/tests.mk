@@ -84,7 +84,7 @@ VERIFIERS := $(patsubst %,proto/%.c,cjson httpsig keyfile rotation seal sig tuf 
 	$(patsubst %,delta/%.c,apply checksum code_add code_insert code_ops code_pieces coder deflate fields format \
 	guess huffman inflate models pack recipe space transform)
 VERIFIER_UNITS := $(filter $(B)/tests/unit/proto/% %/test_limits %/test_lzma2 \
-	$(patsubst %,$(B)/tests/unit/delta/test_%,account apply checksum coder deflate fields \
+	$(patsubst %,$(B)/tests/unit/delta/test_%,account apply checksum code coder deflate fields \
 	format parts recipe space),$(UNITS))
 VERIFIER_REPLAYS := $(filter %/cjson %/httpsig %/keyfile %/json %/rotation %/tuf %/tuf_repo,$(REPLAYS))
 GCOVR := gcovr -r . --object-directory $(B) -e tests/ --exclude-unreachable-branches --branches
