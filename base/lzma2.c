@@ -56,7 +56,9 @@ static bool start(lzma_stream *s, lzma_ret (*start_coder)(lzma_stream *, const l
 
 	s->allocator = &ours;
 	r = start_coder(s, c->filters);
-	return r == LZMA_OK ? true : failed(r, E_INTERNAL, e);
+	if (r != LZMA_OK)
+		return failed(r, E_INTERNAL, e);
+	return true;
 }
 
 /* ---- writing ---- */

@@ -67,6 +67,32 @@ static void streams_go_there_and_back_in_any_portions(void **state UNUSED)
 	}
 }
 
+/* At once: what comes of it is more than waits in the stream. */
+static void much_noise_comes_back(void **state UNUSED)
+{
+	enum { MUCH = 14 << 20 };
+	CLEANUP(lzma2_enc_freep) struct lzma2_enc *enc = NULL;
+	CLEANUP(lzma2_dec_freep) struct lzma2_dec *dec = NULL;
+	CLEANUP(buf_done) struct buf b = BUF_INIT(MUCH + (1 << 16));
+	uint8_t *noise = malloc(MUCH), *got = malloc(MUCH);
+	struct rng_fake r;
+	size_t used;
+	struct err e;
+
+	assert_true(noise && got);
+	rng_fake_init(&r, 2);
+	rng_fill(&r.base, noise, MUCH);
+	assert_ok(lzma2_enc_new(&enc, LZMA2_PLAIN, 0, &e), &e);
+	assert_ok(lzma2_encode(enc, &b, noise, MUCH, &e), &e);
+	assert_in_range(b.n, 1 << 20, MUCH);
+	assert_ok(lzma2_encode_end(enc, &b, &e), &e);
+	assert_ok(lzma2_dec_new(&dec, LZMA2_PLAIN, &e), &e);
+	assert_ok(lzma2_decode(dec, got, MUCH, b.p, b.n, &used, &e), &e);
+	assert_memory_equal(got, noise, MUCH);
+	free(noise);
+	free(got);
+}
+
 static void calls_of_one_function_look_alike_behind_the_filter(void **state UNUSED)
 {
 	CLEANUP(buf_done) struct buf b = pack(LZMA2_PLAIN, N, N), x = pack(LZMA2_X86, N, N);
@@ -188,6 +214,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(streams_go_there_and_back_in_any_portions),
+		cmocka_unit_test(much_noise_comes_back),
 		cmocka_unit_test(calls_of_one_function_look_alike_behind_the_filter),
 		cmocka_unit_test(what_is_cut_or_damaged_is_refused),
 		cmocka_unit_test(a_chunk_that_lies_about_its_length_is_refused),

@@ -170,8 +170,9 @@ static void segments_are_held_against_what_the_sum_was_made_of(void **state UNUS
 	assert_int_equal(s.next, 8192); /* the third segment has it */
 }
 
-/* Copies of 64 bytes from two places in turn; where it is broken, another place or another kind. */
-static uint64_t bytes_of_rhythm(unsigned broken_every)
+/* Copies of 64 bytes from two places in turn, or of zeros every other time; where it is broken, another place or
+ * another kind. */
+static uint64_t bytes_of_rhythm(bool zeros, unsigned broken_every)
 {
 	enum { N = 64, OPS = 150 };
 	static uint8_t image[N * OPS];
@@ -189,6 +190,10 @@ static uint64_t bytes_of_rhythm(unsigned broken_every)
 				      .from = (i & 1) * (OLD_N / 2) + i / 2 * N +
 					      (broken && !(i & 1) ? 16 : 0) };
 		memcpy(image + i * N, space + ops[i].from, N);
+		if (zeros && i & 1) {
+			ops[i] = (struct op){ .kind = OP_ZERO, .n = N };
+			memset(image + i * N, 0, N);
+		}
 	}
 	forge_init(&f, space, SPACE_N, OLD_N, image, sizeof(image), 12);
 	forge_frame(&f, &p, 1);
@@ -201,11 +206,12 @@ static uint64_t bytes_of_rhythm(unsigned broken_every)
 static void commands_that_go_on_as_before_cost_hardly_anything(void **state UNUSED)
 {
 	enum { AROUND = 12 + 3 * 16 };
-	uint64_t whole = bytes_of_rhythm(0);
+	uint64_t whole = bytes_of_rhythm(false, 0);
 
 	assert_in_range(whole, AROUND, AROUND + 30);
+	assert_in_range(bytes_of_rhythm(true, 0), AROUND, AROUND + 30);
 	for (unsigned every = 7; every < 100; every += 9)
-		assert_in_range(bytes_of_rhythm(every), whole + 1,
+		assert_in_range(bytes_of_rhythm(false, every), whole + 1,
 				whole + 10 + 150 / every * 6);
 }
 
@@ -640,6 +646,32 @@ static void long_inserts_come_out_in_bulk_and_one_by_one(void **state UNUSED)
 			if (!apply_to(space, &b, image, &e))
 				assert_int_equal(e.code, E_NOMEM);
 		}
+	}
+}
+
+static void bulk_that_comes_out_wrong_or_that_nobody_takes_ends_the_work(void **state UNUSED)
+{
+	enum { N = 65536 };
+	static const struct op op = { .kind = OP_INSERT, .n = N };
+	static uint8_t image[N], other[N];
+
+	memcpy(other, image, N);
+	other[30000] = 1;
+	for (unsigned wrong = 0; wrong < 2; wrong++) {
+		const struct forge_piece p = { .piece = { .size = N },
+					       .ops = &op,
+					       .n_ops = 1,
+					       .bytes = wrong ? other : image,
+					       .bulk = true };
+		struct sink s = { .want = image, .stop = wrong ? 0 : 8192 };
+		struct forge f;
+		struct err e;
+
+		forge_init(&f, space, SPACE_N, OLD_N, image, N, 12);
+		forge_frame(&f, &p, 1);
+		CLEANUP(buf_done) struct buf b = forge_finish(&f);
+		assert_fails(apply_from(&b, 0, &s, &e), &e, wrong ? E_CORRUPT : E_CANCELLED);
+		assert_int_equal(s.next, wrong ? 30000 / 4096 * 4096 : 8192);
 	}
 }
 
@@ -1165,6 +1197,7 @@ int main(void)
 		cmocka_unit_test(old_streams_outside_the_image_are_refused),
 		cmocka_unit_test(inserts_in_bulk_that_do_not_unpack_are_refused),
 		cmocka_unit_test(long_inserts_come_out_in_bulk_and_one_by_one),
+		cmocka_unit_test(bulk_that_comes_out_wrong_or_that_nobody_takes_ends_the_work),
 		cmocka_unit_test(files_that_are_not_there_are_told),
 		cmocka_unit_test(what_is_no_delta_or_for_another_image_is_refused),
 		cmocka_unit_test(files_that_shrink_meanwhile_are_told),

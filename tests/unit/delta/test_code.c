@@ -89,6 +89,38 @@ static void bulk_that_is_not_what_was_packed_is_never_coded(void **state UNUSED)
 	coder_encode_end(&c);
 }
 
+/* Noise in short parts: of the stream comes what the next part needs, and some more, but not all. */
+static void bulk_comes_a_little_ahead_of_what_is_made(void **state UNUSED)
+{
+	enum { PARTS = 16, AHEAD = 4096, AROUND = 200 };
+	static uint8_t p[PARTS * CODE_BULK_MIN], to[PARTS * CODE_BULK_MIN];
+	CLEANUP(models_freep) struct models *m = NULL, *m2 = NULL;
+	CLEANUP(buf_done) struct buf b = BUF_INIT(1 << 20);
+	unsigned nothing = 0;
+	struct coder c;
+	struct err e;
+
+	for (uint32_t i = 0, seed = 5; i < sizeof(p); i++)
+		p[i] = (uint8_t)((seed = seed * 1664525 + 1013904223) >> 24);
+	assert_ok(models_new(&m, &e) && models_new(&m2, &e), &e);
+	give_bulk(m, p, sizeof(p), LZMA2_PLAIN);
+	coder_encode_start(&c, &b, &e);
+	for (unsigned i = 0; i < PARTS; i++) {
+		size_t before = b.n, made = (i + 1) * CODE_BULK_MIN;
+
+		assert_ok(code_bulk(&c, m, p + i * CODE_BULK_MIN, CODE_BULK_MIN, &e), &e);
+		assert_in_range(b.n, made, made + AHEAD + AROUND);
+		nothing += b.n - before < 8;
+	}
+	assert_in_range(nothing, PARTS / 2, PARTS - 1);
+	coder_encode_end(&c);
+	struct buf in = b;
+	coder_decode_start(&c, more_of, &in, &e);
+	for (unsigned i = 0; i < PARTS; i++)
+		assert_ok(code_bulk(&c, m2, to + i * CODE_BULK_MIN, CODE_BULK_MIN, &e), &e);
+	assert_memory_equal(to, p, sizeof(p));
+}
+
 static void bulk_without_memory_is_told(void **state UNUSED)
 {
 	static uint8_t p[2 * CODE_BULK_MIN], to[CODE_BULK_MIN];
@@ -203,7 +235,7 @@ static void inserts_that_nothing_packs_hardly_grow(void **state UNUSED)
 
 /* Codes news, 3 MiB of something else, and the news again, some of it in bulk; tells how many bytes the
  * repetition took. */
-static size_t repetition_takes(bool wide, bool bulk)
+static size_t repetition_takes(size_t n_old_streams, size_t n_ops, bool bulk)
 {
 	enum { NEWS = 65536, BETWEEN = 3 << 20, ALL = NEWS + BETWEEN + NEWS };
 	static uint8_t all[ALL], zeros[CODE_BULK_MIN], block[CODE_BLOCK];
@@ -223,7 +255,7 @@ static size_t repetition_takes(bool wide, bool bulk)
 		struct models *now = decoding ? m2 : m;
 		struct buf in = b;
 
-		assert_true(code_remember(now, wide ? 0 : 1, 1, &e));
+		assert_true(code_remember(now, n_old_streams, n_ops, &e));
 		if (decoding)
 			coder_decode_start(&c, more_of, &in, &e);
 		else
@@ -248,9 +280,13 @@ static size_t repetition_takes(bool wide, bool bulk)
 
 static void what_repeats_from_afar_is_seen_where_much_is_remembered(void **state UNUSED)
 {
-	assert_true(repetition_takes(true, false) < 1000);
-	assert_true(repetition_takes(false, false) > 65000);
-	assert_true(repetition_takes(true, true) > 65000); /* bulk takes the memory */
+	enum { HALF = LIMIT_DELTA_OPS / 2 };
+
+	assert_true(repetition_takes(0, HALF, false) < 1000);
+	/* Old streams, commands and bulk take the memory. */
+	assert_true(repetition_takes(1, HALF, false) > 65000);
+	assert_true(repetition_takes(0, HALF + 1, false) > 65000);
+	assert_true(repetition_takes(0, HALF, true) > 65000);
 }
 
 static void inserts_with_a_period_cost_next_to_nothing(void **state UNUSED)
@@ -268,25 +304,33 @@ static void inserts_with_a_period_cost_next_to_nothing(void **state UNUSED)
 	assert_true(inserted_bytes_take(p, sizeof(p)) < 4801 + 8000);
 }
 
-/* Code that calls, jumps to and reads `targets` places below 2^bits from everywhere. */
-static void code_that_refers_to(uint8_t *p, size_t n, uint32_t targets, unsigned bits)
+/* Code that calls, jumps to and reads `targets` places below 2^bits from everywhere; every far_every-th time, if not
+ * 0, 2^30 farther. */
+static void code_that_refers_to(uint8_t *p, size_t n, uint32_t targets, unsigned bits,
+				unsigned far_every)
 {
-	static const uint8_t opcodes[][3] = {
-		{ 1, 0xe8 },       { 1, 0xe9 },       { 2, 0x0f, 0x85 },
-		{ 2, 0x8b, 0x05 }, { 2, 0x80, 0x3d },
+	enum { IMMEDIATE = 5 }; /* a byte behind the address */
+	static const uint8_t opcodes[][4] = {
+		{ 1, 0xe8 },
+		{ 1, 0xe9 },
+		{ 2, 0x0f, 0x85 },
+		{ 2, 0x8b, 0x05 },
+		{ 3, 0x0f, 0x10, 0x05 },
+		{ 2, 0x80, 0x3d },
 	};
 	uint32_t seed = 9;
 
 	for (size_t i = 0; i + 32 <= n; i += 32) {
-		const uint8_t *op = opcodes[(seed = seed * 1664525 + 1013904223) >> 24 & 3];
-
-		op = seed >> 28 ? op : opcodes[4];
+		seed = seed * 1664525 + 1013904223;
+		unsigned k = (seed >> 24) % ARRAY_SIZE(opcodes);
 		uint32_t to = context_hash(seed >> 8 & (targets - 1), 0) >> (32 - bits);
 
+		if (far_every && i / 32 % far_every == 0)
+			to += 1 << 30;
 		memcpy(p + i, noise, 32 - 8);
-		memcpy(p + i + 23, op + 1, op[0]);
-		put_le32(p + i + 23 + op[0],
-			 to - (uint32_t)(i + 23 + op[0] + 4 + (op == opcodes[4])));
+		memcpy(p + i + 22, opcodes[k] + 1, opcodes[k][0]);
+		put_le32(p + i + 22 + opcodes[k][0],
+			 to - (uint32_t)(i + 22 + opcodes[k][0] + 4 + (k == IMMEDIATE)));
 	}
 }
 
@@ -295,14 +339,28 @@ static void calls_of_the_same_places_are_known_wherever_they_are_from(void **sta
 	static uint8_t p[1 << 17];
 	enum { CALLS = sizeof(p) / 32 };
 
-	code_that_refers_to(p, sizeof(p), 4, 24);
+	code_that_refers_to(p, sizeof(p), 4, 24, 0);
 	assert_true(inserted_bytes_take(p, sizeof(p)) <
 		    5 * CALLS / 4); /* relative ones take two bytes */
 	/* Code that comes again is known though its calls go elsewhere. */
 	memcpy(p + sizeof(p) / 2, p, sizeof(p) / 2);
 	assert_true(inserted_bytes_take(p, sizeof(p)) < 3 * CALLS / 4);
-	code_that_refers_to(p, sizeof(p), 1 << 20, 31);
+	code_that_refers_to(p, sizeof(p), 1 << 20, 31, 0);
 	assert_true(inserted_bytes_take(p, sizeof(p)) < 5 * CALLS);
+}
+
+static void calls_from_noise_and_to_far_away_come_back(void **state UNUSED)
+{
+	static uint8_t p[1 << 17];
+	enum { CALLS = sizeof(p) / 32, NOISE = 20 };
+	uint32_t seed = 3;
+
+	code_that_refers_to(p, sizeof(p), 4, 24, 8);
+	assert_true(inserted_bytes_take(p, sizeof(p)) < 7 * CALLS / 4);
+	for (size_t i = 0; i < sizeof(p); i += 32)
+		for (unsigned k = 0; k < NOISE; k++)
+			p[i + k] = (uint8_t)((seed = seed * 1664525 + 1013904223) >> 24);
+	assert_in_range(inserted_bytes_take(p, sizeof(p)), NOISE * CALLS, (NOISE + 3) * CALLS);
 }
 
 static void what_only_looks_like_calls_is_not_taken_for_them(void **state UNUSED)
@@ -346,11 +404,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bulk_of_impossible_sizes_and_filters_is_refused),
 		cmocka_unit_test(bulk_that_is_not_what_was_packed_is_never_coded),
+		cmocka_unit_test(bulk_comes_a_little_ahead_of_what_is_made),
 		cmocka_unit_test(bulk_without_memory_is_told),
 		cmocka_unit_test(inserts_that_repeat_cost_next_to_nothing),
 		cmocka_unit_test(inserts_that_nothing_packs_hardly_grow),
 		cmocka_unit_test(what_repeats_from_afar_is_seen_where_much_is_remembered),
 		cmocka_unit_test(calls_of_the_same_places_are_known_wherever_they_are_from),
+		cmocka_unit_test(calls_from_noise_and_to_far_away_come_back),
 		cmocka_unit_test(what_only_looks_like_calls_is_not_taken_for_them),
 		cmocka_unit_test(inserts_with_a_period_cost_next_to_nothing),
 		cmocka_unit_test(recipes_that_end_early_are_told),

@@ -315,6 +315,35 @@ static void an_estimate_is_what_reading_takes_and_a_little(void **state UNUSED)
 	space_done(&estimate);
 }
 
+/* Its packed bytes, which are fewer than are read at a time, are reckoned once. */
+static void a_short_stream_is_estimated_by_all_of_its_bytes(void **state UNUSED)
+{
+	enum { N = 5000 };
+	CLEANUP(streams_done) struct streams t = { 0 };
+	struct space s = { 0 };
+	uint8_t packed[1000];
+	z_stream z = { .next_in = plain[0],
+		       .avail_in = N,
+		       .next_out = packed,
+		       .avail_out = sizeof(packed) };
+	struct err e;
+
+	assert_int_equal(deflateInit2(&z, 1, Z_DEFLATED, -15, 8, 0), Z_OK);
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	const struct stream v = { .size = (uint32_t)z.total_out,
+				  .plain_size = N,
+				  .transform = TRANSFORM_DEFLATE };
+	deflateEnd(&z);
+	assert_ok(streams_add(&t, &v, &e), &e);
+	assert_ok(space_init(&s, -1, v.size, &t, &e), &e);
+	s.is_estimate = true;
+	assert_ok(space_visit(&s, s.starts[0], N, &e), &e);
+	assert_int_equal(space_steps(0) - s.steps_left, SPACE_STEPS_BEGIN + N +
+								SPACE_STEPS_READ +
+								v.size * SPACE_STEPS_PACKED);
+	space_done(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -327,6 +356,7 @@ int main(void)
 		cmocka_unit_test(lying_and_damaged_streams_are_refused),
 		cmocka_unit_test(unpacking_takes_no_more_than_its_steps),
 		cmocka_unit_test(an_estimate_is_what_reading_takes_and_a_little),
+		cmocka_unit_test(a_short_stream_is_estimated_by_all_of_its_bytes),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
