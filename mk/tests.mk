@@ -80,10 +80,10 @@ torture-run: $(UNITS)
 
 # What decides whether something is believed: every branch of it is taken by a test, or `make cover` fails.
 VERIFIERS := $(patsubst %,proto/%.c,cjson httpsig keyfile rotation seal sig tuf tuf_client tuf_make tuf_path \
-	tuf_sign tuf_verify uptane) server/nonces.c base/lzma2.c \
+	tuf_sign tuf_verify uptane) server/nonces.c base/bytes.h base/lzma2.c delta/code.h \
 	$(patsubst %,delta/%.c,apply checksum code_add code_insert code_ops code_pieces coder deflate fields format \
 	guess huffman inflate models pack recipe space transform)
-VERIFIER_UNITS := $(filter $(B)/tests/unit/proto/% %/test_limits %/test_lzma2 \
+VERIFIER_UNITS := $(filter $(B)/tests/unit/proto/% %/test_limits %/test_bytes %/test_lzma2 \
 	$(patsubst %,$(B)/tests/unit/delta/test_%,account apply checksum code coder deflate fields \
 	format parts recipe space),$(UNITS))
 VERIFIER_REPLAYS := $(filter %/cjson %/httpsig %/keyfile %/json %/rotation %/tuf %/tuf_repo,$(REPLAYS))

@@ -39,6 +39,8 @@ static void bytes_left_over_are_not_fine(void **state)
 	assert_true(rd_le64(&r) == 0);
 	assert_false(rd_ok_at_end(&r));
 	assert_int_equal(rd_left(&r), 1);
+	r = rd_init(raw, 7);
+	assert_true(rd_le64(&r) == 0 && r.bad);
 }
 
 static void a_length_near_the_end_of_memory_does_not_wrap(void **state)

@@ -233,8 +233,9 @@ static void a_head_that_lies_is_refused(void **state UNUSED)
 		{ 0, { (UINT64_C(1) << 56) - 1, 1, 1 }, 3, E_TOO_BIG },
 		{ 0, { UINT64_MAX, 1, 1 }, 3, E_CORRUPT }, /* of more than eight bytes */
 		{ 0, { 1, LIMIT_DELTA_IMAGE + 1, 1 }, 3, E_TOO_BIG },
-		{ 0, { 1, LIMIT_DELTA_IMAGE, 1 }, 3, E_TOO_BIG }, /* 4 GiB of hashes */
-		{ 0, { 1, 1 << 20, 1 }, 3, E_CORRUPT },           /* 4 KiB */
+		{ 10, { 1, LIMIT_DELTA_IMAGE + 1, 1 }, 3, E_TOO_BIG }, /* of few segments */
+		{ 0, { 1, LIMIT_DELTA_IMAGE, 1 }, 3, E_TOO_BIG },      /* 4 GiB of hashes */
+		{ 0, { 1, 1 << 20, 1 }, 3, E_CORRUPT },                /* 4 KiB */
 		{ FRAMES, { 1, 9000, 0, 5 }, 4, E_FORMAT },
 		{ FRAMES, { 1, 9000, 1, 5 }, 4, E_FORMAT },
 		{ FRAMES, { 1, 0, 2, 5 }, 4, E_FORMAT }, /* frames without an image */
@@ -348,6 +349,44 @@ static void frames_out_of_place_are_refused(void **state UNUSED)
 	}
 }
 
+/* And not the next one, which would begin behind the end. */
+static void a_frame_longer_than_the_delta_is_told_of_itself(void **state UNUSED)
+{
+	enum { ALL_CODED = 80 };
+	const struct lie head = { FRAMES, { 3, BOTH, 2, 5, 1, EACH, ALL_CODED + 1, 1 }, 8, 0 };
+	CLEANUP(buf_done) struct buf b = BUF_INIT(1000);
+	CLEANUP(format_done) struct format f = { 0 };
+	uint64_t n = 0;
+	struct err e;
+
+	put_lie(&b, &head);
+	assert_ok(format_peek(&n, b.p, b.n, UINT32_MAX, &e), &e);
+	forge_rehash(&b);
+	assert_fails(format_parse(&f, b.p, (size_t)n, n + ALL_CODED, &e), &e, E_FORMAT);
+	assert_non_null(strstr(e.text, "frame 0 lies outside"));
+}
+
+/* With a check that is right for what is there. */
+static void a_head_shorter_than_it_says_is_never_read_beyond(void **state UNUSED)
+{
+	CLEANUP(buf_done) struct buf b = sample();
+	CLEANUP(format_done) struct format f = { 0 };
+	uint64_t head = 0;
+	struct err e;
+
+	assert_ok(format_peek(&head, b.p, b.n, b.n, &e), &e);
+	for (size_t n = (size_t)head - 1; n >= NUMBERS_AT + 5; n--) {
+		uint8_t *part = malloc(n), hash[SHA256_SIZE];
+
+		assert_non_null(part);
+		memcpy(part, b.p, n - FORMAT_CHECK);
+		sha256(hash, part, n - FORMAT_CHECK);
+		memcpy(part + n - FORMAT_CHECK, hash, FORMAT_CHECK);
+		assert_false(format_parse(&f, part, n, b.n, &e));
+		free(part);
+	}
+}
+
 static void the_only_frame_has_its_number_of_commands(void **state UNUSED)
 {
 	static const uint64_t rows[] = { 0, LIMIT_DELTA_OPS + 1, UINT64_MAX };
@@ -425,6 +464,8 @@ int main(void)
 		cmocka_unit_test(streams_are_told_of_either_side),
 		cmocka_unit_test(a_head_that_lies_is_refused),
 		cmocka_unit_test(what_is_no_delta_or_of_another_version_is_told),
+		cmocka_unit_test(a_frame_longer_than_the_delta_is_told_of_itself),
+		cmocka_unit_test(a_head_shorter_than_it_says_is_never_read_beyond),
 		cmocka_unit_test(the_only_frame_has_its_number_of_commands),
 		cmocka_unit_test(frames_out_of_place_are_refused),
 		cmocka_unit_test(a_damaged_or_cut_index_is_told),
