@@ -675,6 +675,30 @@ static void bulk_that_comes_out_wrong_or_that_nobody_takes_ends_the_work(void **
 	}
 }
 
+/* Not as damage: what is missing unpacks to nothing. */
+static void reads_that_fail_in_bulk_are_told(void **state UNUSED)
+{
+	enum { N = 150000 };
+	static const struct op op = { .kind = OP_INSERT, .n = N };
+	static uint8_t image[N];
+	const struct forge_piece p = {
+		.piece = { .size = N }, .ops = &op, .n_ops = 1, .bulk = true
+	};
+	struct forge f;
+
+	for (uint32_t i = 0, seed = 11; i < N; i++)
+		image[i] = (uint8_t)((seed = seed * 1664525 + 1013904223) >> 24);
+	forge_init(&f, space, SPACE_N, OLD_N, image, N, 16);
+	forge_frame(&f, &p, 1);
+	CLEANUP(buf_done) struct buf b = forge_finish(&f);
+	FAULT_EACH(k, FAULT_READ) {
+		struct err e = { 0 };
+
+		if (!apply_to(space, &b, image, &e))
+			assert_int_equal(e.code, E_SYSTEM);
+	}
+}
+
 /* ---- the world around ---- */
 
 static struct buf usual(void)
@@ -1198,6 +1222,7 @@ int main(void)
 		cmocka_unit_test(inserts_in_bulk_that_do_not_unpack_are_refused),
 		cmocka_unit_test(long_inserts_come_out_in_bulk_and_one_by_one),
 		cmocka_unit_test(bulk_that_comes_out_wrong_or_that_nobody_takes_ends_the_work),
+		cmocka_unit_test(reads_that_fail_in_bulk_are_told),
 		cmocka_unit_test(files_that_are_not_there_are_told),
 		cmocka_unit_test(what_is_no_delta_or_for_another_image_is_refused),
 		cmocka_unit_test(files_that_shrink_meanwhile_are_told),

@@ -71,6 +71,40 @@ static void bulk_of_impossible_sizes_and_filters_is_refused(void **state UNUSED)
 	}
 }
 
+/* Each part is small enough by itself, but nothing uses up what came before. */
+static void bulk_that_is_sent_far_ahead_is_refused(void **state UNUSED)
+{
+	enum { SENT = CODE_BULK_MAX * 2 / 3, ZEROS = 2 * CODE_BULK_MIN };
+	static uint8_t zeros[ZEROS], to[CODE_BULK_MIN];
+	CLEANUP(lzma2_enc_freep) struct lzma2_enc *z = NULL;
+	CLEANUP(models_freep) struct models *m = NULL;
+	CLEANUP(buf_done) struct buf stream = BUF_INIT(1 << 20), b = BUF_INIT(1 << 22);
+	struct number filter, size;
+	struct coder c;
+	struct err e;
+
+	assert_ok(lzma2_enc_new(&z, LZMA2_PLAIN, 1, &e), &e);
+	assert_ok(lzma2_encode(z, &stream, zeros, ZEROS, &e), &e);
+	assert_ok(lzma2_encode_end(z, &stream, &e), &e);
+	number_init(&filter);
+	number_init(&size);
+	coder_encode_start(&c, &b, &e);
+	coder_number(&c, &filter, LZMA2_PLAIN);
+	for (unsigned part = 0; part < 2; part++) {
+		coder_number(&c, &size, SENT);
+		for (size_t i = 0; i < SENT; i++)
+			coder_plain(&c, part == 0 && i < stream.n ? stream.p[i] : 0);
+	}
+	coder_encode_end(&c);
+	struct buf in = b;
+	assert_ok(models_new(&m, &e), &e);
+	coder_decode_start(&c, more_of, &in, &e);
+	assert_ok(code_bulk(&c, m, to, sizeof(to), &e), &e);
+	assert_memory_equal(to, zeros, sizeof(to));
+	assert_fails(code_bulk(&c, m, to, sizeof(to), &e), &e, E_CORRUPT);
+	assert_non_null(strstr(e.text, "packs to more"));
+}
+
 static void bulk_that_is_not_what_was_packed_is_never_coded(void **state UNUSED)
 {
 	static uint8_t p[CODE_BULK_MIN];
@@ -403,6 +437,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bulk_of_impossible_sizes_and_filters_is_refused),
+		cmocka_unit_test(bulk_that_is_sent_far_ahead_is_refused),
 		cmocka_unit_test(bulk_that_is_not_what_was_packed_is_never_coded),
 		cmocka_unit_test(bulk_comes_a_little_ahead_of_what_is_made),
 		cmocka_unit_test(bulk_without_memory_is_told),
