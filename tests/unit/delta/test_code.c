@@ -267,21 +267,23 @@ static void inserts_that_nothing_packs_hardly_grow(void **state UNUSED)
 	assert_true(inserted_bytes_take(p, N + 6000) < N + N / 500 + 300);
 }
 
-/* Codes news, 3 MiB of something else, and the news again, some of it in bulk; tells how many bytes the
+/* Codes news, so many MiB of something else, and the news again, some of it in bulk; tells how many bytes the
  * repetition took. */
-static size_t repetition_takes(size_t n_old_streams, size_t n_ops, bool bulk)
+static size_t repetition_takes(unsigned mib, size_t n_old_streams, size_t n_ops, bool bulk)
 {
-	enum { NEWS = 65536, BETWEEN = 3 << 20, ALL = NEWS + BETWEEN + NEWS };
-	static uint8_t all[ALL], zeros[CODE_BULK_MIN], block[CODE_BLOCK];
+	enum { NEWS = 65536, MIB_MAX = 3 };
+	const size_t again = NEWS + ((size_t)mib << 20), n = again + NEWS;
+	static uint8_t all[NEWS + (MIB_MAX << 20) + NEWS], zeros[CODE_BULK_MIN],
+		block[CODE_BLOCK];
 	CLEANUP(models_freep) struct models *m = NULL, *m2 = NULL;
-	CLEANUP(buf_done) struct buf b = BUF_INIT(2 * ALL);
+	CLEANUP(buf_done) struct buf b = BUF_INIT(2 * sizeof(all));
 	size_t first = 0;
 	struct coder c;
 	struct err e;
 
-	for (uint32_t i = 0, seed = 77; i < NEWS + BETWEEN; i++)
+	for (uint32_t i = 0, seed = 77; i < again; i++)
 		all[i] = (uint8_t)((seed = seed * 1664525 + 1013904223) >> 24);
-	memcpy(all + NEWS + BETWEEN, all, NEWS);
+	memcpy(all + again, all, NEWS);
 	assert_ok(models_new(&m, &e) && models_new(&m2, &e), &e);
 	if (bulk)
 		give_bulk(m, zeros, sizeof(zeros), LZMA2_PLAIN);
@@ -294,10 +296,10 @@ static size_t repetition_takes(size_t n_old_streams, size_t n_ops, bool bulk)
 			coder_decode_start(&c, more_of, &in, &e);
 		else
 			coder_encode_start(&c, &b, &e);
-		for (size_t at = 0; at < ALL; at += CODE_BLOCK) {
-			if (at == NEWS + BETWEEN && bulk)
+		for (size_t at = 0; at < n; at += CODE_BLOCK) {
+			if (at == again && bulk)
 				assert_ok(code_bulk(&c, now, zeros, sizeof(zeros), &e), &e);
-			if (at == NEWS + BETWEEN && !decoding)
+			if (at == again && !decoding)
 				first = b.n;
 			memset(block, 0, CODE_BLOCK);
 			if (!decoding)
@@ -316,11 +318,14 @@ static void what_repeats_from_afar_is_seen_where_much_is_remembered(void **state
 {
 	enum { HALF = LIMIT_DELTA_OPS / 2 };
 
-	assert_true(repetition_takes(0, HALF, false) < 1000);
+	assert_true(repetition_takes(3, 0, HALF, false) < 1000);
 	/* Old streams, commands and bulk take the memory. */
-	assert_true(repetition_takes(1, HALF, false) > 65000);
-	assert_true(repetition_takes(0, HALF + 1, false) > 65000);
-	assert_true(repetition_takes(0, HALF, true) > 65000);
+	assert_true(repetition_takes(3, 1, HALF, false) > 65000);
+	assert_true(repetition_takes(3, 0, HALF + 1, false) > 65000);
+	assert_true(repetition_takes(3, 0, HALF, true) > 65000);
+	/* What is remembered anyway is not forgotten for bulk, but where its memory was larger. */
+	assert_true(repetition_takes(1, 1, HALF, true) < 1000);
+	assert_true(repetition_takes(1, 0, HALF, true) > 65000);
 }
 
 static void inserts_with_a_period_cost_next_to_nothing(void **state UNUSED)
