@@ -402,6 +402,41 @@ static void calls_from_noise_and_to_far_away_come_back(void **state UNUSED)
 	assert_in_range(inserted_bytes_take(p, sizeof(p)), NOISE * CALLS, (NOISE + 3) * CALLS);
 }
 
+/* Runs and addresses that would go on are asked for only where all of one fits. */
+static void nothing_is_written_behind_the_last_byte(void **state UNUSED)
+{
+	enum { BEFORE = 8 * CODE_BLOCK, GUARD = 64 };
+	static const size_t sizes[] = { 1, 2, 3, 4, 20, 29, 30, 31, 32, 33 };
+	static uint8_t from[BEFORE + GUARD], to[BEFORE + GUARD];
+
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(sizes); i++) {
+		CLEANUP(models_freep) struct models *m = NULL, *m2 = NULL;
+		CLEANUP(buf_done) struct buf b = BUF_INIT(1 << 20);
+		size_t n = sizes[i / 2];
+		struct coder c;
+		struct err e;
+
+		memset(from, 0, sizeof(from));
+		if (i & 1)
+			code_that_refers_to(from, sizeof(from), 4, 24, 0);
+		memset(to, 0xee, sizeof(to));
+		assert_ok(models_new(&m, &e) && models_new(&m2, &e), &e);
+		coder_encode_start(&c, &b, &e);
+		for (size_t at = 0; at < BEFORE; at += CODE_BLOCK)
+			code_insert(&c, m, from + at, at, CODE_BLOCK);
+		code_insert(&c, m, from + BEFORE, BEFORE, n);
+		coder_encode_end(&c);
+		struct buf in = b;
+		coder_decode_start(&c, more_of, &in, &e);
+		for (size_t at = 0; at < BEFORE; at += CODE_BLOCK)
+			code_insert(&c, m2, to + at, at, CODE_BLOCK);
+		code_insert(&c, m2, to + BEFORE, BEFORE, n);
+		assert_memory_equal(to, from, BEFORE + n);
+		for (size_t at = BEFORE + n; at < sizeof(to); at++)
+			assert_int_equal(to[at], 0xee);
+	}
+}
+
 static void what_only_looks_like_calls_is_not_taken_for_them(void **state UNUSED)
 {
 	static uint8_t p[1 << 16];
@@ -451,6 +486,7 @@ int main(void)
 		cmocka_unit_test(what_repeats_from_afar_is_seen_where_much_is_remembered),
 		cmocka_unit_test(calls_of_the_same_places_are_known_wherever_they_are_from),
 		cmocka_unit_test(calls_from_noise_and_to_far_away_come_back),
+		cmocka_unit_test(nothing_is_written_behind_the_last_byte),
 		cmocka_unit_test(what_only_looks_like_calls_is_not_taken_for_them),
 		cmocka_unit_test(inserts_with_a_period_cost_next_to_nothing),
 		cmocka_unit_test(recipes_that_end_early_are_told),
