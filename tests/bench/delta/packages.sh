@@ -1,6 +1,6 @@
 #!/bin/bash
-# Builds pairs for run.sh of single Debian 12 packages: DIR/NAME/{old,new}, as the last point release has them and with
-# all updates since.  A package that had no update gives a pair of the same bytes.
+# Builds pairs for run.sh of single Debian 12 packages: DIR/NAME/{old,new}, the oldest version that the archives have and
+# the newest.  A package that they have once gives a pair of the same bytes.
 #   packages.sh DIR [PACKAGE[@FORM]...]     a FORM is what its files are packed in; without one, a tar
 # Needs network, and the tools of the forms; keeps what is there already.
 set -euo pipefail
@@ -52,15 +52,23 @@ pack() {
 	esac
 }
 
-# build PACKAGE FORM SUITES OUT; in a shell of its own, as an archive that is open changes what apt reads
-build() (
-	archive_open "$3"
-	deb=$(archive_get "$1")
+# version PACKAGE old|new
+version() {
+	apt-cache madison "$1" | awk -F '|' '{ gsub(/ /, "", $2); print $2 }' | sort -V |
+		if [ "$2" = old ]; then head -n 1; else tail -n 1; fi
+}
+
+# build PACKAGE FORM old|new OUT
+build() {
+	local deb
+	deb=$(archive_get "$1=$(version "$1" "$3")")
 	rm -rf "$WORK/tree"
 	dpkg-deb -x "$deb" "$WORK/tree"
 	find "$WORK/tree" -exec touch -h -d @$seconds {} +
 	if [ "$2" = deb ]; then cp "$deb" "$4"; else pack "$WORK/tree" "$2" "$4"; fi
-)
+}
+
+archive_open 'bookworm bookworm-updates bookworm-security'
 
 for name in $names; do
 	form=${name#*@}
@@ -69,9 +77,8 @@ for name in $names; do
 	for side in old new; do
 		out=$dir/$name/$side
 		[ -e "$out" ] && continue
-		rm -rf "$WORK/apt" "$out.tmp"
-		build "${name%@*}" "$form" "$([ $side = old ] && echo bookworm ||
-			echo 'bookworm bookworm-updates bookworm-security')" "$out.tmp"
+		rm -rf "$out.tmp"
+		build "${name%@*}" "$form" $side "$out.tmp"
 		mv "$out.tmp" "$out"
 	done
 done
