@@ -204,8 +204,7 @@ static bool send_piece(void *ctx, uint64_t offset, const uint8_t *p, size_t n, s
 	return !k->pipe_failed;
 }
 
-/* A segment that does not come out right is left out.  A delta that takes too long is not tried again.  Opening one may
- * make all of its image (delta.h), so its size is looked at before. */
+/* A segment that does not come out right is left out.  A delta that takes too long is not tried again. */
 static bool make_in_child(void *ctx, struct err *e)
 {
 	CLEANUP(delta_freep) struct delta *d = NULL;
@@ -218,7 +217,8 @@ static bool make_in_child(void *ctx, struct err *e)
 	if (info.new_size != k->size || info.segment_bytes == 0)
 		return err_set(e, E_CORRUPT, "it makes %" PRIu64 " bytes instead of %" PRIu64,
 			       info.new_size, k->size);
-	if (!delta_open(&d, k->delta_fd, k->old_fd, e))
+	/* The parent holds all of it against the hash tree. */
+	if (!delta_open_unverified(&d, k->delta_fd, k->old_fd, e))
 		return false;
 	k->next = k->first / info.segment_bytes * info.segment_bytes;
 	for (int tries = 0; k->next < k->size; tries++) {

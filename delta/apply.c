@@ -44,6 +44,7 @@ struct delta {
 	uint64_t kept_bytes;
 	bool in_bulk;    /* of this frame's inserts, some came so */
 	bool is_summing; /* the image is made for its hashes */
+	bool is_blind;   /* it is not, and they are not known */
 	delta_emit *emit;
 	void *ctx;
 	const struct piece *stream; /* whose plain bytes are made, or NULL */
@@ -145,7 +146,7 @@ static bool bring_hashes(struct delta *d, struct err *e)
 	       err_set(e, E_CORRUPT, "the image comes out wrong: another old image, or damage");
 }
 
-bool delta_open(struct delta **ret, int delta_fd, int old_fd, struct err *e)
+static bool open_as(struct delta **ret, int delta_fd, int old_fd, bool blindly, struct err *e)
 {
 	CLEANUP(delta_freep) struct delta *d = calloc(1, sizeof(*d));
 
@@ -154,10 +155,23 @@ bool delta_open(struct delta **ret, int delta_fd, int old_fd, struct err *e)
 	d->fd = delta_fd;
 	d->old_fd = old_fd;
 	buf_init(&d->recipe, LIMIT_DELTA_RECIPE);
-	if (!open_all(d, e) || (d->format.is_summed && !bring_hashes(d, e)))
+	if (!open_all(d, e))
+		return false;
+	d->is_blind = d->format.is_summed && blindly;
+	if (d->format.is_summed && !blindly && !bring_hashes(d, e))
 		return false;
 	*ret = TAKE(d);
 	return true;
+}
+
+bool delta_open(struct delta **ret, int delta_fd, int old_fd, struct err *e)
+{
+	return open_as(ret, delta_fd, old_fd, false, e);
+}
+
+bool delta_open_unverified(struct delta **ret, int delta_fd, int old_fd, struct err *e)
+{
+	return open_as(ret, delta_fd, old_fd, true, e);
 }
 
 void delta_free(struct delta *d)
@@ -243,7 +257,7 @@ static bool segment_out(struct delta *d, size_t n, struct err *e)
 		segment_sum(d, begin, d->segment, n);
 		return true;
 	}
-	if (!delta_has(d, begin, d->segment, n))
+	if (!d->is_blind && !delta_has(d, begin, d->segment, n))
 		return err_set(e, E_CORRUPT,
 			       "segment %" PRIu64
 			       " comes out wrong: another old image, or damage",

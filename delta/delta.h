@@ -149,6 +149,12 @@ struct delta;
  * (format.h): the image is made here once, to learn those of its segments, and nothing is kept of it.
  * E_FORMAT: not a delta; E_UNSUPPORTED: another version; E_CORRUPT: damaged, or another old image. */
 bool delta_open(struct delta **ret, int delta_fd, int old_fd, struct err *e) MUST_USE;
+
+/* The same for who holds every byte against hashes of his own, as the agent does: of a delta with one hash the image
+ * is not made first, and its segments come without having been verified, so a damaged place in the old image costs
+ * only what comes from it. */
+bool delta_open_unverified(struct delta **ret, int delta_fd, int old_fd,
+			   struct err *e) MUST_USE;
 void delta_free(struct delta *d);
 DEFINE_CLEANUP(struct delta, delta_free);
 

@@ -146,6 +146,42 @@ static void nothing_leaves_before_the_sum_of_all_was_right(void **state UNUSED)
 	assert_ok(apply_from(&b, 0, &s, &e), &e);
 }
 
+static bool count_wrong(void *ctx, uint64_t offset, const uint8_t *p, size_t n,
+			struct err *e UNUSED)
+{
+	unsigned *wrong = ctx;
+
+	for (size_t i = 0; i < n; i++)
+		*wrong += p[i] != new[offset + i];
+	return true;
+}
+
+/* A byte that is only copied is wrong: who verifies by himself gets it, and all the others. */
+static void who_verifies_by_himself_gets_all_that_is_right(void **state UNUSED)
+{
+	for (unsigned is_summed = 0; is_summed < 2; is_summed++) {
+		CLEANUP(buf_done)
+		struct buf b =
+			of_ops_with(honest_ops, ARRAY_SIZE(honest_ops), NEW_N, is_summed);
+		CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
+		space[50] ^= 1;
+		CLEANUP(fd_closep) int old = forge_memfile(space, OLD_N);
+		space[50] ^= 1;
+		CLEANUP(delta_freep) struct delta *d = NULL;
+		unsigned wrong = 0;
+		struct err e;
+
+		assert_ok(delta_open_unverified(&d, fd, old, &e), &e);
+		if (is_summed) {
+			assert_ok(delta_apply(d, 0, count_wrong, &wrong, &e), &e);
+			assert_int_equal(wrong, 1);
+		} else {
+			assert_fails(delta_apply(d, 0, count_wrong, &wrong, &e), &e, E_CORRUPT);
+			assert_int_equal(wrong, 0);
+		}
+	}
+}
+
 /* An old image that changes while it is read: what was right the first time is looked at again. */
 static void segments_are_held_against_what_the_sum_was_made_of(void **state UNUSED)
 {
@@ -1204,6 +1240,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(honest_commands_of_each_kind_come_out),
 		cmocka_unit_test(nothing_leaves_before_the_sum_of_all_was_right),
+		cmocka_unit_test(who_verifies_by_himself_gets_all_that_is_right),
 		cmocka_unit_test(segments_are_held_against_what_the_sum_was_made_of),
 		cmocka_unit_test(commands_that_go_on_as_before_cost_hardly_anything),
 		cmocka_unit_test(going_on_reads_the_frame_and_what_its_adds_compare_with),
