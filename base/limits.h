@@ -85,8 +85,9 @@
 	65536 /* further parts of all old streams; parts of a frame's new ones */
 #define LIMIT_DELTA_KEPT \
 	2097152 /* parts that wait for their place while applying; taken from the cache below */
-#define LIMIT_DELTA_RECIPE 1048576   /* how one stream is packed again */
-#define LIMIT_DELTA_WORK 34359738368 /* steps of packing (guess.h) in all streams of a delta */
+#define LIMIT_DELTA_RECIPE 1048576 /* how one stream is packed again */
+#define LIMIT_DELTA_WORK \
+	34359738368 /* steps of packing (guess.h) and of reading recipes (code.h) in a delta */
 #define LIMIT_DELTA_UNPACK 34359738368 /* steps of unpacking old streams (space.h), and */
 #define LIMIT_DELTA_UNPACK_BYTE 64     /* for each byte of the new image */
 #define LIMIT_DELTA_CACHE 4194304      /* unpacked old streams kept while applying; of these */

@@ -687,7 +687,7 @@ static bool do_stream(struct delta *d, const struct piece *p, uint64_t address, 
 	uint64_t begin = coded_at(d);
 
 	buf_reset(&d->recipe);
-	if (!code_recipe(&d->coder, d->models, &d->recipe, e))
+	if (!code_recipe(&d->coder, d->models, &d->recipe, &d->work_left, e))
 		return false;
 	if (d->account)
 		account_add(d->account, SPENT_RECIPE, stream_begin(d, p), 0, coded_at(d));

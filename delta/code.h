@@ -120,8 +120,11 @@ bool code_body_start(struct models *m, const struct piece *pieces, size_t n_piec
  * insert in bulk takes it back, and what was inserted before is forgotten. */
 bool code_remember(struct models *m, size_t n_old_streams, size_t n_ops,
 		   struct err *e) MUST_USE;
-/* A recipe; decoding: at most LIMIT_DELTA_RECIPE bytes are added to it. */
-bool code_recipe(struct coder *c, struct models *m, struct buf *recipe, struct err *e) MUST_USE;
+/* A recipe; decoding: at most LIMIT_DELTA_RECIPE bytes are added to it, each of which takes CODE_RECIPE_STEPS from *work
+ * (LIMIT_DELTA_WORK; E_TOO_BIG), as the coded bytes of a long one may be few.  Making: work is NULL. */
+enum { CODE_RECIPE_STEPS = 16 };
+bool code_recipe(struct coder *c, struct models *m, struct buf *recipe, uint64_t *work,
+		 struct err *e) MUST_USE;
 /* n <= CODE_BLOCK inserted bytes, cut alike on both sides: blocks that look packed are stored, what was inserted
  * before costs a bit for 32 bytes once enough of it came again. */
 void code_insert(struct coder *c, struct models *m, uint8_t *p, uint64_t address, size_t n);

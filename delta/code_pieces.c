@@ -271,7 +271,16 @@ bool code_piece(struct coder *c, struct models *m, struct piece *p, uint32_t ind
 
 /* ---- recipes ---- */
 
-bool code_recipe(struct coder *c, struct models *m, struct buf *recipe, struct err *e)
+static bool take_work(uint64_t *work, uint64_t steps, struct err *e)
+{
+	if (steps > *work)
+		return err_set(e, E_TOO_BIG, "recipes take too long to read");
+	*work -= steps;
+	return true;
+}
+
+bool code_recipe(struct coder *c, struct models *m, struct buf *recipe, uint64_t *work,
+		 struct err *e)
 {
 	uint64_t n;
 	uint32_t before = 0;
@@ -280,6 +289,8 @@ bool code_recipe(struct coder *c, struct models *m, struct buf *recipe, struct e
 	n = coder_number(c, &m->recipe_size, recipe->n);
 	if (n > LIMIT_DELTA_RECIPE)
 		return err_set(e, E_CORRUPT, "a recipe of %llu bytes", (unsigned long long)n);
+	if (c->decoding && !take_work(work, n * CODE_RECIPE_STEPS, e))
+		return false;
 	for (uint64_t i = 0; i < n; i++) {
 		uint32_t place = i < 64 ? (uint32_t)i : 64;
 		uint32_t contexts[4] = { place, context_hash(before & 255, place),

@@ -198,7 +198,7 @@ static bool code_bodies(struct coding *k, struct err *e)
 		const uint8_t *bytes = new_bytes(k, i);
 
 		if (p->transform &&
-		    !code_recipe(&k->coder, k->m, &k->c->sight->pieces[source].recipe, e))
+		    !code_recipe(&k->coder, k->m, &k->c->sight->pieces[source].recipe, NULL, e))
 			return false;
 		for (uint32_t o = p->first_op; o < p->first_op + p->ops; o++) {
 			const struct op *op = &k->ops[o];

@@ -551,6 +551,7 @@ static bool explain(struct side *s, size_t i, const uint8_t *packed, const uint8
 					       v->size, plain, v->plain_size, e) &&
 	    e->code != E_TOO_BIG)
 		return false;
+	s->work[i] += s->recipes[i].n * CODE_RECIPE_STEPS;
 	s->open[i] = ok;
 	return true;
 }

@@ -61,7 +61,7 @@ static void look_at_stream(struct sums *s, uint8_t *image, const struct streams 
 		s->exact += recipe.n <= 4;
 		s->packed_explained += v->size;
 		s->recipes += recipe.n;
-		must(code_recipe(&s->coder, s->models, &recipe, &e), &e);
+		must(code_recipe(&s->coder, s->models, &recipe, NULL, &e), &e);
 	}
 	buf_done(&recipe);
 	free(packed);

@@ -142,7 +142,7 @@ static void code_body(struct forge *f, struct coder *c, struct models *m, const 
 		struct buf recipe = { .p = (uint8_t *)(uintptr_t)like->recipe,
 				      .n = like->recipe_n };
 
-		(void)!code_recipe(c, m, &recipe, &e);
+		(void)!code_recipe(c, m, &recipe, NULL, &e);
 	}
 	for (size_t i = 0; i < like->n_ops; i++) {
 		bool bulk = !p->transform && code_is_bulk(c, m, &ops[i], like->bulk);

@@ -457,6 +457,7 @@ static void recipes_that_end_early_are_told(void **state UNUSED)
 	CLEANUP(models_freep) struct models *m = NULL, *m2 = NULL;
 	CLEANUP(buf_done) struct buf b = BUF_INIT(1 << 20), back = BUF_INIT(LIMIT_DELTA_RECIPE);
 	struct buf recipe = { .p = text, .n = sizeof(text) };
+	uint64_t work = LIMIT_DELTA_WORK;
 	struct coder c;
 	struct err e;
 
@@ -464,13 +465,44 @@ static void recipes_that_end_early_are_told(void **state UNUSED)
 		text[i] = (uint8_t)(i * i >> 5);
 	assert_ok(models_new(&m, &e), &e);
 	coder_encode_start(&c, &b, &e);
-	assert_ok(code_recipe(&c, m, &recipe, &e), &e);
+	assert_ok(code_recipe(&c, m, &recipe, NULL, &e), &e);
 	coder_encode_end(&c);
 	struct buf in = { .p = b.p, .n = 300 };
 	assert_ok(models_new(&m2, &e), &e);
 	coder_decode_start(&c, more_of, &in, &e);
-	assert_fails(code_recipe(&c, m2, &back, &e), &e, E_CORRUPT);
+	assert_fails(code_recipe(&c, m2, &back, &work, &e), &e, E_CORRUPT);
 	assert_true(back.n < 20000); /* told before all of it was made up */
+}
+
+/* As long as can be, of so few coded bytes that a delta could have any number of them. */
+static void long_recipes_take_from_the_work_that_a_delta_may_be(void **state UNUSED)
+{
+	static uint8_t zeros[LIMIT_DELTA_RECIPE];
+	enum { TIMES = 3 };
+	CLEANUP(models_freep) struct models *m = NULL, *m2 = NULL;
+	CLEANUP(buf_done) struct buf b = BUF_INIT(1 << 20), back = BUF_INIT(sizeof(zeros));
+	struct buf recipe = { .p = zeros, .n = sizeof(zeros) };
+	uint64_t work = (TIMES - 1) * CODE_RECIPE_STEPS * (uint64_t)sizeof(zeros) + 7;
+	struct coder c;
+	struct err e;
+
+	assert_ok(models_new(&m, &e) && models_new(&m2, &e), &e);
+	coder_encode_start(&c, &b, &e);
+	for (unsigned i = 0; i < TIMES; i++)
+		assert_ok(code_recipe(&c, m, &recipe, NULL, &e), &e);
+	coder_encode_end(&c);
+	assert_true(b.n < 2000);
+	struct buf in = b;
+	coder_decode_start(&c, more_of, &in, &e);
+	for (unsigned i = 1; i < TIMES; i++) {
+		buf_reset(&back);
+		assert_ok(code_recipe(&c, m2, &back, &work, &e), &e);
+		assert_int_equal(back.n, sizeof(zeros));
+	}
+	assert_int_equal(work, 7);
+	buf_reset(&back);
+	assert_fails(code_recipe(&c, m2, &back, &work, &e), &e, E_TOO_BIG);
+	assert_int_equal(back.n, 0);
 }
 
 int main(void)
@@ -490,6 +522,7 @@ int main(void)
 		cmocka_unit_test(what_only_looks_like_calls_is_not_taken_for_them),
 		cmocka_unit_test(inserts_with_a_period_cost_next_to_nothing),
 		cmocka_unit_test(recipes_that_end_early_are_told),
+		cmocka_unit_test(long_recipes_take_from_the_work_that_a_delta_may_be),
 	};
 	return cmocka_run_group_tests(tests, setup, NULL);
 }
