@@ -142,8 +142,10 @@ static bool bring_hashes(struct delta *d, struct err *e)
 		return false;
 	d->is_summing = false;
 	format_sum(sum, &d->format);
-	return memcmp(sum, d->format.sum, sizeof(sum)) == 0 ||
-	       err_set(e, E_CORRUPT, "the image comes out wrong: another old image, or damage");
+	if (memcmp(sum, d->format.sum, sizeof(sum)) != 0)
+		return err_set(e, E_CORRUPT,
+			       "the image comes out wrong: another old image, or damage");
+	return true;
 }
 
 static bool open_as(struct delta **ret, int delta_fd, int old_fd, bool blindly, struct err *e)
