@@ -20,6 +20,8 @@ enum {
 	BULK_THREADS = 4,     /* a frame takes 160 MiB: LZMA's, and the bytes once more */
 	SPENT_MIN = 4096,     /* coded bytes */
 	MIXED_MAX = 32 << 20, /* inserted bytes up to which all are mixed: half a minute */
+	SEGMENT_LOG = 21,
+	SEGMENTS_MAX = 65536, /* 1 MiB of hashes; then they are larger */
 };
 
 /* A part of a piece, matched as a whole. */
@@ -282,10 +284,9 @@ static bool plan_hashes(struct create *c, struct err *e)
 
 	f->new_size = c->sight.new_size;
 	f->old_size = c->sight.old_size;
-	f->segment_log = 20;
-	while (f->segment_log < FORMAT_SEGMENT_LOG_MAX &&
-	       f->new_size >> f->segment_log > (f->segment_log == 20 ? 256 : 65536))
-		f->segment_log++;
+	f->segment_log = SEGMENT_LOG;
+	if (f->new_size >> SEGMENT_LOG > SEGMENTS_MAX)
+		f->segment_log = FORMAT_SEGMENT_LOG_MAX;
 	f->hashes = calloc((size_t)format_segments(f) + 1, sizeof(*f->hashes));
 	return f->hashes || err_nomem(e);
 }

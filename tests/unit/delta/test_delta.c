@@ -433,7 +433,7 @@ static int tell_pair(void **state UNUSED)
 static void a_kill_at_any_segment_is_resumed_there(void **state UNUSED)
 {
 	for (unsigned i = 0; i < 6; i++) {
-		struct pair p = make_pair(9000 + i, 6 << 20);
+		struct pair p = make_pair(9000 + i, 12 << 20);
 		uint64_t segment = p.info.segment_bytes;
 		struct err e;
 
@@ -612,8 +612,6 @@ static void special_pairs_are_small(void **state UNUSED)
 	free(zeros.p);
 }
 
-/* An image in which old copies of blocks lie about, as one updated in place: they may all be used,
- * and what is needed twice is there twice. */
 /* How many bytes it takes to make `new`, which is checked. */
 static uint64_t bytes_for(const struct bytes *old, const struct bytes *new)
 {
@@ -626,6 +624,17 @@ static uint64_t bytes_for(const struct bytes *old, const struct bytes *new)
 	close(new_fd);
 	close(delta);
 	return info.delta_size;
+}
+
+static void noise_costs_little_more_than_itself(void **state UNUSED)
+{
+	enum { N = 4 << 20 };
+	struct bytes none = { .p = NULL }, noise = bytes_new(N);
+
+	seed = 2;
+	add_content(&noise, NOISE, N);
+	assert_in_range(bytes_for(&none, &noise), N, N + 80);
+	free(noise.p);
 }
 
 static void blocks_in_another_order_cost_little_more_than_their_numbers(void **state UNUSED)
@@ -672,6 +681,8 @@ static void edits_at_equal_distances_cost_hardly_more_than_one(void **state UNUS
 	free(less.p);
 }
 
+/* An image in which old copies of blocks lie about, as one updated in place: they may all be used,
+ * and what is needed twice is there twice. */
 static void old_ranges_stay_usable(void **state UNUSED)
 {
 	struct bytes old = bytes_new(200000), new = bytes_new(1 << 20);
@@ -862,6 +873,7 @@ int main(void)
 		cmocka_unit_test(an_old_image_of_another_size_is_refused),
 		cmocka_unit_test(the_same_bytes_for_any_number_of_threads),
 		cmocka_unit_test(special_pairs_are_small),
+		cmocka_unit_test(noise_costs_little_more_than_itself),
 		cmocka_unit_test(blocks_in_another_order_cost_little_more_than_their_numbers),
 		cmocka_unit_test(edits_at_equal_distances_cost_hardly_more_than_one),
 		cmocka_unit_test(old_ranges_stay_usable),
