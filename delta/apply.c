@@ -44,11 +44,13 @@ struct delta {
 	uint64_t kept_bytes;
 	bool in_bulk;    /* of this frame's inserts, some came so */
 	bool is_summing; /* the image is made for its hashes */
-	bool is_blind;   /* it is not, and they are not known */
+	bool is_blind;   /* they are not known (yet) */
 	delta_emit *emit;
-	void *ctx;
-	const struct piece *stream; /* whose plain bytes are made, or NULL */
-	struct account *account;    /* NULL: nobody asks */
+	void (*told)(void *ctx, uint64_t done,
+		     uint64_t total); /* is_summing: how far; or NULL */
+	void *ctx;                    /* of either */
+	const struct piece *stream;   /* whose plain bytes are made, or NULL */
+	struct account *account;      /* NULL: nobody asks */
 };
 
 static bool source_more(void *ctx, const uint8_t **ret, size_t *ret_n, struct err *e)
@@ -142,13 +144,14 @@ static bool bring_hashes(struct delta *d, struct err *e)
 		return false;
 	d->is_summing = false;
 	format_sum(sum, &d->format);
-	if (memcmp(sum, d->format.sum, sizeof(sum)) != 0)
+	d->is_blind = memcmp(sum, d->format.sum, sizeof(sum)) != 0;
+	if (d->is_blind)
 		return err_set(e, E_CORRUPT,
 			       "the image comes out wrong: another old image, or damage");
 	return true;
 }
 
-static bool open_as(struct delta **ret, int delta_fd, int old_fd, bool blindly, struct err *e)
+bool delta_open_unverified(struct delta **ret, int delta_fd, int old_fd, struct err *e)
 {
 	CLEANUP(delta_freep) struct delta *d = calloc(1, sizeof(*d));
 
@@ -159,8 +162,22 @@ static bool open_as(struct delta **ret, int delta_fd, int old_fd, bool blindly, 
 	buf_init(&d->recipe, LIMIT_DELTA_RECIPE);
 	if (!open_all(d, e))
 		return false;
-	d->is_blind = d->format.is_summed && blindly;
-	if (d->format.is_summed && !blindly && !bring_hashes(d, e))
+	d->is_blind = d->format.is_summed;
+	*ret = TAKE(d);
+	return true;
+}
+
+bool delta_open_told(struct delta **ret, int delta_fd, int old_fd,
+		     void (*told)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+		     struct err *e)
+{
+	CLEANUP(delta_freep) struct delta *d = NULL;
+
+	if (!delta_open_unverified(&d, delta_fd, old_fd, e))
+		return false;
+	d->told = told;
+	d->ctx = ctx;
+	if (d->is_blind && !bring_hashes(d, e))
 		return false;
 	*ret = TAKE(d);
 	return true;
@@ -168,12 +185,7 @@ static bool open_as(struct delta **ret, int delta_fd, int old_fd, bool blindly, 
 
 bool delta_open(struct delta **ret, int delta_fd, int old_fd, struct err *e)
 {
-	return open_as(ret, delta_fd, old_fd, false, e);
-}
-
-bool delta_open_unverified(struct delta **ret, int delta_fd, int old_fd, struct err *e)
-{
-	return open_as(ret, delta_fd, old_fd, true, e);
+	return delta_open_told(ret, delta_fd, old_fd, NULL, NULL, e);
 }
 
 void delta_free(struct delta *d)
@@ -247,6 +259,8 @@ static void segment_sum(struct delta *d, uint64_t offset, const uint8_t *p, size
 
 	sha256(hash, p, n);
 	memcpy(hash_of(d, offset), hash, DELTA_HASH_SIZE);
+	if (d->told)
+		d->told(d->ctx, offset + n, d->format.new_size);
 }
 
 static bool segment_out(struct delta *d, size_t n, struct err *e)

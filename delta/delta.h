@@ -150,6 +150,11 @@ struct delta;
  * E_FORMAT: not a delta; E_UNSUPPORTED: another version; E_CORRUPT: damaged, or another old image. */
 bool delta_open(struct delta **ret, int delta_fd, int old_fd, struct err *e) MUST_USE;
 
+/* The same, with word of how many bytes of the image were made, now and then; none for most deltas. */
+bool delta_open_told(struct delta **ret, int delta_fd, int old_fd,
+		     void (*told)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+		     struct err *e) MUST_USE;
+
 /* The same for who holds every byte against hashes of his own, as the agent does: of a delta with one hash the image
  * is not made first, and its segments come without having been verified, so a damaged place in the old image costs
  * only what comes from it. */

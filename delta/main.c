@@ -344,13 +344,26 @@ static bool find_first(struct applying *a, const struct delta *d, const struct d
 	return ok;
 }
 
+static void tell_checked(void *ctx, uint64_t done, uint64_t total)
+{
+	struct telling *t = ctx;
+
+	if (!t->begun)
+		tell_begin(t, "check", total);
+	progress_set(&t->bar, done);
+}
+
 static bool apply_in_child(void *ctx, struct err *e)
 {
 	struct applying *a = ctx;
 	CLEANUP(delta_freep) struct delta *d = NULL;
 	struct delta_info info;
+	bool is_open =
+		delta_open_told(&d, a->delta_fd, a->old_fd, tell_checked, &a->telling, e);
 
-	if (!delta_open(&d, a->delta_fd, a->old_fd, e))
+	if (a->telling.begun)
+		progress_end(&a->telling.bar, is_open);
+	if (!is_open)
 		return false;
 	delta_describe(d, &info);
 	if (opt_resume && !find_first(a, d, &info, e))

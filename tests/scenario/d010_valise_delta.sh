@@ -119,6 +119,20 @@ cat old >>out
 cmp new out || die "damage was kept"
 "$tool" apply -q --resume old delta out || die "resume of a whole one"
 
+say "with one hash for all of it the image is made for that first, which is told"
+cp new same
+printf 'x' | dd of=same bs=1 seek=5000000 conv=notrunc status=none
+"$tool" create -q new same small >/dev/null || die "create"
+"$tool" apply new small out 2>told || die "apply: $(cat told)"
+cmp same out || die "the output is another file"
+[ "$(cut -d, -f1 told)" = $'check: done\napply: done' ] || die "told: $(cat told)"
+"$tool" apply old delta out 2>told || die "apply: $(cat told)"
+[ "$(cut -d, -f1 told)" = 'apply: done' ] || die "told: $(cat told)"
+cp new other
+printf 'no' | dd of=other bs=1 seek=7000000 conv=notrunc status=none
+fails 65 "another old image" "$tool" apply other small out
+grep -q '^check: stopped' err.txt || die "$(cat err.txt)"
+
 say "flipped bytes: an error or the exact output"
 size=$(stat -c %s delta)
 for i in 0 4 5 9 20 70 100 200 400 900 $((size / 3)) $((size / 2)) $((size - 30)); do
