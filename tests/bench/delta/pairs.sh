@@ -29,9 +29,10 @@ sources() {
 # tree DEST VARIANT PACKAGES old|new|next
 tree() {
 	[ -d "$1" ] && return
-	sources "$4" >"$1.sources"
+	rm -rf "$1.tmp"
+	sources "$4" >"$1.list"
 	mmdebstrap --quiet --variant="$2" --include="$3" "$([ "$4" = next ] && echo trixie || echo bookworm)" \
-		"$1.tmp" "$1.sources"
+		"$1.tmp" "$1.list"
 	rm -rf "$1.tmp"/var/cache/apt/archives/*.deb "$1.tmp"/var/lib/apt/lists/* "$1.tmp"/dev/*
 	find "$1.tmp" -newermt "$(date -d '-2 days' +%F)" -exec touch -h -d @1700000000 {} +
 	mv "$1.tmp" "$1"
@@ -76,7 +77,9 @@ in_place() {
 }
 
 die() { echo "$*" >&2; exit 1; }
-need() { command -v "$1" >/dev/null || die "$1 is missing"; }
+need() { command -v "$1" >/dev/null || die "$1 is missing: apt install ${2:-$1}"; } # kernel.sh calls it too
+need mmdebstrap
+need mkfs.erofs erofs-utils
 
 for name in $names; do
 	mkdir -p "$dir/$name"
