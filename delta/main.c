@@ -197,11 +197,12 @@ static void print_account(const struct delta_account *a, uint64_t all)
 static void print_table(const struct delta_info *i, const struct delta_account *a)
 {
 	printf("old image   %14" PRIu64 " bytes\n", i->old_size);
-	printf("new image   %14" PRIu64 " bytes, %" PRIu32 " segments of %" PRIu32 "\n",
-	       i->new_size, i->segments, i->segment_bytes);
+	printf("new image   %14" PRIu64 " bytes\n", i->new_size);
+	printf("segments    %14" PRIu32 " of %" PRIu32 " bytes\n", i->segments, i->segment_bytes);
 	printf("delta       %14" PRIu64 " bytes, %.3f %% of the new image\n", i->delta_size,
 	       i->new_size ? 100.0 * (double)i->delta_size / (double)i->new_size : 0);
-	printf("frames      %14" PRIu32 ", %" PRIu64 " commands\n", i->frames, i->ops);
+	printf("frames      %14" PRIu32 "\n", i->frames);
+	printf("commands    %14" PRIu64 "\n", i->ops);
 	printf("streams     %14" PRIu32 " seen through, with the help of %" PRIu32
 	       " old ones\n",
 	       i->streams_new, i->streams_old);
