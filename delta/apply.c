@@ -46,11 +46,11 @@ struct delta {
 	bool is_summing; /* the image is made for its hashes */
 	bool is_blind;   /* they are not known (yet) */
 	delta_emit *emit;
-	void (*told)(void *ctx, uint64_t done,
-		     uint64_t total); /* is_summing: how far; or NULL */
-	void *ctx;                    /* of either */
-	const struct piece *stream;   /* whose plain bytes are made, or NULL */
-	struct account *account;      /* NULL: nobody asks */
+	void *ctx;
+	void (*told)(void *ctx, uint64_t done, uint64_t total); /* NULL: nobody is */
+	void *told_ctx;
+	const struct piece *stream; /* whose plain bytes are made, or NULL */
+	struct account *account;    /* NULL: nobody asks */
 };
 
 static bool source_more(void *ctx, const uint8_t **ret, size_t *ret_n, struct err *e)
@@ -176,7 +176,7 @@ bool delta_open_told(struct delta **ret, int delta_fd, int old_fd,
 	if (!delta_open_unverified(&d, delta_fd, old_fd, e))
 		return false;
 	d->told = told;
-	d->ctx = ctx;
+	d->told_ctx = ctx;
 	if (d->is_blind && !bring_hashes(d, e))
 		return false;
 	*ret = TAKE(d);
@@ -253,14 +253,19 @@ bool delta_has(const struct delta *d, uint64_t offset, const uint8_t *p, size_t 
 	return memcmp(hash, hash_of(d, offset), DELTA_HASH_SIZE) == 0;
 }
 
+static void tell(const struct delta *d, uint64_t done)
+{
+	if (d->told)
+		d->told(d->told_ctx, done, d->format.new_size);
+}
+
 static void segment_sum(struct delta *d, uint64_t offset, const uint8_t *p, size_t n)
 {
 	uint8_t hash[SHA256_SIZE];
 
 	sha256(hash, p, n);
 	memcpy(hash_of(d, offset), hash, DELTA_HASH_SIZE);
-	if (d->told)
-		d->told(d->ctx, offset + n, d->format.new_size);
+	tell(d, offset + n);
 }
 
 static bool segment_out(struct delta *d, size_t n, struct err *e)
@@ -803,21 +808,28 @@ bool delta_apply(struct delta *d, uint64_t first_offset, delta_emit *emit, void 
 	return make(d, e);
 }
 
+struct accounting {
+	const struct delta *d;
+	int image_fd;
+};
+
 static bool emit_to_file(void *ctx, uint64_t offset, const uint8_t *p, size_t n, struct err *e)
 {
-	const int *fd = ctx;
+	const struct accounting *a = ctx;
 
-	return pwrite_all(*fd, p, n, offset, e);
+	tell(a->d, offset + n);
+	return pwrite_all(a->image_fd, p, n, offset, e);
 }
 
 bool delta_account(struct delta *d, int image_fd, struct delta_account *ret, struct err *e)
 {
 	const struct format *f = &d->format;
+	struct accounting to = { .d = d, .image_fd = image_fd };
 	CLEANUP(account_done)
 	struct account a = account_begin(f->n_frames ? f->frames[0].coded_offset : d->size);
 
 	d->account = &a;
-	bool ok = delta_apply(d, 0, emit_to_file, &image_fd, e);
+	bool ok = delta_apply(d, 0, emit_to_file, &to, e);
 	d->account = NULL;
 	return ok && account_end(&a, image_fd, f->new_size, ret, e);
 }

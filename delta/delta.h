@@ -150,7 +150,8 @@ struct delta;
  * E_FORMAT: not a delta; E_UNSUPPORTED: another version; E_CORRUPT: damaged, or another old image. */
 bool delta_open(struct delta **ret, int delta_fd, int old_fd, struct err *e) MUST_USE;
 
-/* The same, with word of how many bytes of the image were made, now and then; none for most deltas. */
+/* The same, with word of how many bytes of the image were made, now and then: here, which is none for most deltas,
+ * and in delta_account. */
 bool delta_open_told(struct delta **ret, int delta_fd, int old_fd,
 		     void (*told)(void *ctx, uint64_t done, uint64_t total), void *ctx,
 		     struct err *e) MUST_USE;

@@ -198,7 +198,8 @@ static void print_table(const struct delta_info *i, const struct delta_account *
 {
 	printf("old image   %14" PRIu64 " bytes\n", i->old_size);
 	printf("new image   %14" PRIu64 " bytes\n", i->new_size);
-	printf("segments    %14" PRIu32 " of %" PRIu32 " bytes\n", i->segments, i->segment_bytes);
+	printf("segments    %14" PRIu32 " of %" PRIu32 " bytes\n", i->segments,
+	       i->segment_bytes);
 	printf("delta       %14" PRIu64 " bytes, %.3f %% of the new image\n", i->delta_size,
 	       i->new_size ? 100.0 * (double)i->delta_size / (double)i->new_size : 0);
 	printf("frames      %14" PRIu32 "\n", i->frames);
@@ -227,26 +228,36 @@ static bool print_info(const struct delta_info *i, const struct delta_account *a
 	return true;
 }
 
-/* ---- create ---- */
+/* ---- progress ---- */
 
 struct telling {
+	const char *name; /* of the bar, which begins when there is something to tell */
 	struct progress bar;
 	bool begun;
 };
 
-static void tell_begin(struct telling *t, const char *name, uint64_t total)
-{
-	progress_start(&t->bar, clock_system(), !opt_quiet, name, total);
-	t->begun = true;
-}
-
-static bool tell_create(void *ctx, uint64_t done, uint64_t total)
+static void tell(void *ctx, uint64_t done, uint64_t total)
 {
 	struct telling *t = ctx;
 
 	if (!t->begun)
-		tell_begin(t, "create", total);
+		progress_start(&t->bar, clock_system(), !opt_quiet, t->name, total);
+	t->begun = true;
 	progress_set(&t->bar, done < total ? done : total);
+}
+
+static void tell_end(struct telling *t, bool ok)
+{
+	if (t->begun)
+		progress_end(&t->bar, ok);
+	t->begun = false;
+}
+
+/* ---- create ---- */
+
+static bool tell_create(void *ctx, uint64_t done, uint64_t total)
+{
+	tell(ctx, done, total);
 	return true;
 }
 
@@ -274,7 +285,7 @@ static bool create_files(const char *old, const char *new, const char *out,
 {
 	CLEANUP(fd_closep) int old_fd = -1, new_fd = -1, out_fd = -1;
 	CLEANUP(fd_closep) int scratch = scratch_beside(out);
-	struct telling t = { .begun = false };
+	struct telling t = { .name = "create" };
 
 	if (!open_file(&old_fd, old, O_RDONLY, e) || !open_file(&new_fd, new, O_RDONLY, e) ||
 	    !is_another(out, old, old_fd, e) || !is_another(out, new, new_fd, e) ||
@@ -290,8 +301,7 @@ static bool create_files(const char *old, const char *new, const char *out,
 				 .progress = tell_create,
 				 .ctx = &t };
 	bool ok = delta_create(&job, ret, e);
-	if (t.begun)
-		progress_end(&t.bar, ok);
+	tell_end(&t, ok);
 	if (!ok)
 		remove_output(out, out_fd);
 	return ok;
@@ -308,9 +318,18 @@ static bool cmd_create(int argc UNUSED, char **argv, struct err *e)
 
 /* ---- apply ---- */
 
+static bool open_told(struct delta **ret, int delta_fd, int old_fd, struct telling *t,
+		      struct err *e)
+{
+	t->name = "check";
+	bool ok = delta_open_told(ret, delta_fd, old_fd, tell, t, e);
+	tell_end(t, ok);
+	return ok;
+}
+
 struct applying {
 	int old_fd, delta_fd, out_fd;
-	uint64_t first;
+	uint64_t first, size;
 	struct telling telling;
 };
 
@@ -318,7 +337,7 @@ static bool write_segment(void *ctx, uint64_t offset, const uint8_t *p, size_t n
 {
 	struct applying *a = ctx;
 
-	progress_set(&a->telling.bar, offset + n);
+	tell(&a->telling, offset + n, a->size);
 	return a->out_fd < 0 || pwrite_all(a->out_fd, p, n, offset, e);
 }
 
@@ -345,27 +364,15 @@ static bool find_first(struct applying *a, const struct delta *d, const struct d
 	return ok;
 }
 
-static void tell_checked(void *ctx, uint64_t done, uint64_t total)
-{
-	struct telling *t = ctx;
-
-	if (!t->begun)
-		tell_begin(t, "check", total);
-	progress_set(&t->bar, done);
-}
-
 static bool apply_in_child(void *ctx, struct err *e)
 {
 	struct applying *a = ctx;
 	CLEANUP(delta_freep) struct delta *d = NULL;
 	struct delta_info info;
-	bool is_open =
-		delta_open_told(&d, a->delta_fd, a->old_fd, tell_checked, &a->telling, e);
 
-	if (a->telling.begun)
-		progress_end(&a->telling.bar, is_open);
-	if (!is_open)
+	if (!open_told(&d, a->delta_fd, a->old_fd, &a->telling, e))
 		return false;
+	a->telling.name = "apply";
 	delta_describe(d, &info);
 	if (opt_resume && !find_first(a, d, &info, e))
 		return err_wrap(e, "what is there of the output");
@@ -374,9 +381,9 @@ static bool apply_in_child(void *ctx, struct err *e)
 	/* Only now, as the two files fit: from here on all that is in it is right. */
 	if (ftruncate(a->out_fd, (off_t)a->first) != 0)
 		return err_sys(e, errno, "output");
-	tell_begin(&a->telling, "apply", info.new_size);
+	a->size = info.new_size;
 	bool ok = delta_apply(d, a->first, write_segment, a, e);
-	progress_end(&a->telling.bar, ok);
+	tell_end(&a->telling, ok);
 	return ok;
 }
 
@@ -432,9 +439,15 @@ static bool account_files(int delta_fd, struct delta_account *ret, struct err *e
 {
 	CLEANUP(fd_closep) int old_fd = -1, image_fd = -1;
 	CLEANUP(delta_freep) struct delta *d = NULL;
+	struct telling t = { .begun = false };
 
-	return open_file(&old_fd, opt_old, O_RDONLY, e) && scratch_open(&image_fd, e) &&
-	       delta_open(&d, delta_fd, old_fd, e) && delta_account(d, image_fd, ret, e);
+	if (!open_file(&old_fd, opt_old, O_RDONLY, e) || !scratch_open(&image_fd, e) ||
+	    !open_told(&d, delta_fd, old_fd, &t, e))
+		return false;
+	t.name = "account";
+	bool ok = delta_account(d, image_fd, ret, e);
+	tell_end(&t, ok);
+	return ok;
 }
 
 static bool cmd_info(int argc UNUSED, char **argv, struct err *e)
@@ -609,6 +622,7 @@ static const struct cli_opt info_opts[] = {
 	  CLI_STRING, &opt_old },
 	{ "files", 'f', "N", "with --old: at most this many files (default: 20, at most 1000)",
 	  CLI_UINT, &opt_files },
+	{ "quiet", 'q', NULL, "no progress bar", CLI_FLAG, &opt_quiet },
 	{ 0 },
 };
 
@@ -634,7 +648,9 @@ static const struct cli_command commands[] = {
 		  "Output is written in order, in segments that are verified first, so a failure\n"
 		  "never leaves wrong bytes behind. After a crash or a full disk give --resume:\n"
 		  "what OUT has is compared with the delta's hashes, and the work goes on behind\n"
-		  "it. Less than 32 MiB of memory beside a segment; runs in a sandbox." },
+		  "it. A delta that is small for its image has one hash for all of it, so the image\n"
+		  "is made twice, first as a check. Less than 32 MiB of memory beside a segment; runs\n"
+		  "in a sandbox." },
 	{ .name = "info",
 	  .args = "DELTA",
 	  .help = "tell what the bytes of a delta are spent on",

@@ -130,6 +130,10 @@ cmp same out || die "the output is another file"
 [ "$(cut -d, -f1 told)" = 'apply: done' ] || die "told: $(cat told)"
 cp new other
 printf 'no' | dd of=other bs=1 seek=7000000 conv=notrunc status=none
+"$tool" info --old new small 2>told >/dev/null || die "info: $(cat told)"
+[ "$(cut -d, -f1 told)" = $'check: done\naccount: done' ] || die "told: $(cat told)"
+"$tool" info -q --old new small 2>told >/dev/null
+[ ! -s told ] || die "told quietly: $(cat told)"
 fails 65 "another old image" "$tool" apply other small out
 grep -q '^check: stopped' err.txt || die "$(cat err.txt)"
 

@@ -183,6 +183,45 @@ static void who_verifies_by_himself_gets_all_that_is_right(void **state UNUSED)
 	}
 }
 
+struct heard {
+	unsigned times;
+	uint64_t done;
+};
+
+static void hear(void *ctx, uint64_t done, uint64_t total)
+{
+	struct heard *h = ctx;
+
+	assert_int_equal(total, NEW_N);
+	assert_true(done > h->done && done <= total);
+	h->done = done;
+	h->times++;
+}
+
+static void how_far_making_an_image_for_its_hashes_is_gets_told(void **state UNUSED)
+{
+	for (unsigned is_summed = 0; is_summed < 2; is_summed++) {
+		CLEANUP(buf_done)
+		struct buf b =
+			of_ops_with(honest_ops, ARRAY_SIZE(honest_ops), NEW_N, is_summed);
+		CLEANUP(fd_closep) int fd = forge_memfile(b.p, b.n);
+		CLEANUP(fd_closep) int old = forge_memfile(space, OLD_N);
+		CLEANUP(fd_closep) int image = forge_memfile(NULL, 0);
+		CLEANUP(delta_account_done) struct delta_account a = { .n_paths = 0 };
+		CLEANUP(delta_freep) struct delta *d = NULL;
+		struct heard h = { .times = 0 };
+		struct err e;
+
+		assert_ok(delta_open_told(&d, fd, old, hear, &h, &e), &e);
+		assert_int_equal(h.times, is_summed ? (NEW_N + 4095) / 4096 : 0);
+		assert_int_equal(h.done, is_summed ? NEW_N : 0);
+		h = (struct heard){ .times = 0 };
+		assert_ok(delta_account(d, image, &a, &e), &e);
+		assert_int_equal(h.times, (NEW_N + 4095) / 4096);
+		assert_int_equal(h.done, NEW_N);
+	}
+}
+
 /* An old image that changes while it is read: what was right the first time is looked at again. */
 static void segments_are_held_against_what_the_sum_was_made_of(void **state UNUSED)
 {
@@ -1243,6 +1282,7 @@ int main(void)
 		cmocka_unit_test(honest_commands_of_each_kind_come_out),
 		cmocka_unit_test(nothing_leaves_before_the_sum_of_all_was_right),
 		cmocka_unit_test(who_verifies_by_himself_gets_all_that_is_right),
+		cmocka_unit_test(how_far_making_an_image_for_its_hashes_is_gets_told),
 		cmocka_unit_test(segments_are_held_against_what_the_sum_was_made_of),
 		cmocka_unit_test(commands_that_go_on_as_before_cost_hardly_anything),
 		cmocka_unit_test(going_on_reads_the_frame_and_what_its_adds_compare_with),
