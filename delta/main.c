@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,39 @@ static void remove_output(const char *path, int fd)
 	(void)!ftruncate(fd, 0);
 	if (lstat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
 		unlink(path);
+}
+
+/* The delta that is being made; signals that end the program take it along. */
+static struct {
+	const char *path;
+	int fd;
+} unfinished;
+
+static void end_with(int signal)
+{
+	remove_output(unfinished.path, unfinished.fd);
+	raise(signal);
+}
+
+/* Opens it.  From when it is there it is taken along, so no signal comes between. */
+static bool open_unfinished(int *ret, const char *path, struct err *e)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	const struct sigaction act = { .sa_handler = end_with,
+				       .sa_flags = (int)(SA_RESETHAND | SA_NODEFER) };
+	struct sigaction was;
+	sigset_t all, before;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &before);
+	bool ok = open_file(ret, path, O_RDWR | O_CREAT, e);
+	unfinished.path = path;
+	unfinished.fd = *ret;
+	for (size_t i = 0; ok && i < ARRAY_SIZE(signals); i++)
+		if (sigaction(signals[i], NULL, &was) == 0 && was.sa_handler == SIG_DFL)
+			sigaction(signals[i], &act, NULL);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return ok;
 }
 
 /* What is written must not be what is read: it would be gone before it was looked at. */
@@ -289,7 +323,7 @@ static bool create_files(const char *old, const char *new, const char *out,
 
 	if (!open_file(&old_fd, old, O_RDONLY, e) || !open_file(&new_fd, new, O_RDONLY, e) ||
 	    !is_another(out, old, old_fd, e) || !is_another(out, new, new_fd, e) ||
-	    !open_file(&out_fd, out, O_RDWR | O_CREAT, e))
+	    !open_unfinished(&out_fd, out, e))
 		return false;
 	if (ftruncate(out_fd, 0) != 0)
 		return err_sys(e, errno, "%s", out);
@@ -304,6 +338,7 @@ static bool create_files(const char *old, const char *new, const char *out,
 	tell_end(&t, ok);
 	if (!ok)
 		remove_output(out, out_fd);
+	unfinished.fd = -1; /* it is, or it is gone */
 	return ok;
 }
 

@@ -89,6 +89,19 @@ jq -e --slurpfile i info.json '.delta_size == $i[0].delta_size and .apply_kib > 
 	>/dev/null || die "bench: $(cat bench.json)"
 ls valise-delta.* 2>/dev/null && die "bench leaves its file behind"
 
+say "a signal takes a delta that is not finished along"
+for signal in TERM HUP; do
+	code=0
+	until [ $code -gt 128 ]; do # it may have been finished before
+		rm -f unfinished
+		"$tool" create -q old new unfinished >/dev/null &
+		wait_for 20 "the file" test -e unfinished
+		kill -$signal $! 2>/dev/null || true
+		wait $! || code=$?
+	done
+	[ ! -e unfinished ] || die "half a delta is left at $signal"
+done
+
 say "killed anywhere, what is there is right, and it goes on"
 segment=$(jq .segment_bytes info.json)
 rm -f out
