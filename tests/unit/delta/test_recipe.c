@@ -41,20 +41,21 @@ static void recipes_that_make_no_sense_are_refused(void **state UNUSED)
 		size_t n;
 	} bad[] = {
 		{ "", 0 },
-		{ "\x00", 1 },     /* no level */
+		/* What stands behind the end would do. */
+		{ "\x00\x06", 1 }, /* no level */
 		{ "\x00\x00", 2 }, /* levels are 1 to 9 */
 		{ "\x00\x0a", 2 },
-		{ "\x80\x06", 2 }, /* an unknown flag */
-		{ "\x0c\x06", 2 }, /* made by nobody */
-		{ "\x08\x06", 2 }, /* parameters are missing */
-		{ "\x08\x06\x8f", 3 },
+		{ "\x80\x06", 2 },         /* an unknown flag */
+		{ "\x0c\x06", 2 },         /* made by nobody */
+		{ "\x08\x06\x8f\x04", 2 }, /* parameters are missing */
+		{ "\x08\x06\x8f\x04", 3 },
 		{ "\x08\x06\x88\x00", 4 },                              /* a window of 8 bits */
 		{ "\x08\x06\x0f\x00", 4 },                              /* memory level 0 */
 		{ "\x08\x06\xaf\x00", 4 },                              /* 10 */
 		{ "\x08\x06\x8f\x05", 4 },                              /* strategy 5 */
-		{ "\x40\x06", 2 },                                      /* no padding */
-		{ "\x10\x06", 2 },                                      /* no size of blocks */
-		{ "\x10\x06\x02\x00", 4 },                              /* fewer than said */
+		{ "\x40\x06\x01", 2 },                                  /* no padding */
+		{ "\x10\x06\x00", 2 },                                  /* no size of blocks */
+		{ "\x10\x06\x02\x00\x00", 4 },                          /* fewer than said */
 		{ "\x10\x06\xff\xff\xff\xff\xff\xff\xff\xff\xff", 11 }, /* endless */
 	};
 
