@@ -56,6 +56,6 @@ refused 76 'root: '
 says_what_to_do
 
 say "the server was told of each"
-on_server '.events[].reason' | grep -q 'was accepted' || die "not told: $(on_server .events)"
+on_server '.events[].reason' | has 'was accepted' || die "not told: $(on_server .events)"
 updates_still 1.3
 only_ran 1.0 1.1 1.2 1.3

@@ -22,9 +22,9 @@ say "the running agent says it too, once per cause, and the phone goes on"
 start_agent
 wait_for 20 "the refusal" grep -q 'refused error=expired.*no newer one was sent' agent.log
 wait_for 20 "the phone" status_is .vm.healthy true
-shown() { status .refused | grep -q 'no newer one'; }
+shown() { status .refused | has 'no newer one'; }
 wait_for 20 "the status" shown
-told() { on_server '.events[].reason' | grep -q 'no newer one was sent'; }
+told() { on_server '.events[].reason' | has 'no newer one was sent'; }
 wait_for 20 "the server's knowledge" told
 stop_agent
 

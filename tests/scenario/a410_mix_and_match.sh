@@ -25,7 +25,7 @@ for wanted in 1.1 1.2; do
 		# Only what was signed together counts together; and 1.1 is also in the metadata of 1.2.
 		if [ $mix = 222 ] || [ $mix$wanted = 1111.1 ]; then
 			once 0
-			grep -o 'to=confirmed release="[^"]*"' agent.log | tail -n 1 | grep -q "acme/$wanted" || die "$mix: $wanted is not confirmed"
+			grep -o 'to=confirmed release="[^"]*"' agent.log | tail -n 1 | has "acme/$wanted" || die "$mix: $wanted is not confirmed"
 			taken=$((taken + 1))
 		else
 			refused '(65|76)' 'image repository|acme/1.2/release.json'

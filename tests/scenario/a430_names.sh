@@ -14,7 +14,7 @@ long=$(printf 'a%.0s' $(seq 300))
 # Nothing appeared where nothing belongs.
 no_stray() {
 	local stray
-	stray=$(find "$TMPDIR" / -maxdepth 1 -newer "$TMPDIR/before" \( -name '*canary*' -o -name '*.json' -o -name 'x*' -o -name 'aaa*' \) | head -n 1)
+	stray=$(find "$TMPDIR" / -maxdepth 1 -newer "$TMPDIR/before" \( -name '*canary*' -o -name '*.json' -o -name 'x*' -o -name 'aaa*' \) | sed -n 1p)
 	[ -z "$stray" ] || die "$stray appeared"
 	[ "$(cat "$TMPDIR/canary")" = canary ] || die "the canary"
 	stray=$(find handset -newer "$TMPDIR/before" -type f | sed 's/^handset.//' |

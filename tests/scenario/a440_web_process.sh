@@ -38,7 +38,7 @@ say "what it must not ask keys for, asked through its own channel to the real ke
 cat asked
 [ "$(grep -c refused asked)" -ge 12 ] || die "$(grep -c refused asked) refusals"
 [ "$(grep -c 'keys.refused' server.log)" -ge 10 ] || die "the log has $(grep -c keys.refused server.log) refusals"
-grep 'keys.refused.*error=denied' server.log | grep -q 'hint="web asked for what is never signed' || die "the log gives no advice"
+grep 'keys.refused.*error=denied' server.log | has 'hint="web asked for what is never signed' || die "the log gives no advice"
 curl -fsk -o /dev/null "$url/healthz" || die "the server does not answer"
 
 say "its database names a release that nobody signed: keys signs that it is wanted, the handset refuses"
@@ -60,7 +60,7 @@ phone 1.1 good
 sql "UPDATE releases SET manifest_sha256 = randomblob(32) WHERE version = '1.1';
 	UPDATE devices SET wanted = (SELECT number FROM releases WHERE version = '1.1'), plan = plan + 1"
 refused 76 'length or hashes differ between director and image repository'
-on_server '.events[].reason' | grep -q '6.6.*does not have it' || die "the server was not told"
+on_server '.events[].reason' | has '6.6.*does not have it' || die "the server was not told"
 grep -q "device.event.*device=$id.*state=refused.*reason=.*6.6.*does not have it" server.log || die "the server's log does not tell"
 sql "UPDATE releases SET manifest_sha256 = (SELECT sha256 FROM targets WHERE dir = 'releases/acme/1.1' AND name = 'release.json'), security_version = 9 WHERE version = '1.1';
 	UPDATE devices SET plan = plan + 1"

@@ -48,7 +48,7 @@ runs 1.2
 rm -rf handset && cp -r handset.old handset
 told=$(on_server '[.events[].seq] | max')
 once 0
-grep -o 'to=confirmed release="[^"]*"' agent.log | tail -n 1 | grep -q acme/1.2 || die "not brought forward"
+grep -o 'to=confirmed release="[^"]*"' agent.log | tail -n 1 | has acme/1.2 || die "not brought forward"
 [ "$(on_server "[.events[] | select(.seq > $told) | .state] | index(\"confirmed\") != null")" = true ] ||
 	die "what happened since was taken for what the server knew: $(on_server .events)"
 if valise -y rollout start acme/1.1 --all >out 2>&1; then

@@ -38,7 +38,7 @@ used=$(json .token)
 handset third enrol "$used" >third.out || die "third"
 if handset fourth enrol "$used" >fourth.out 2>&1; then die "a second handset with the same ticket"; fi
 grep -q 'auth\|denied\|gone' fourth.out || die "no reason: $(cat fourth.out)"
-sql "SELECT count(*) FROM devices" | grep -qx 3 || die "devices: $(sql 'SELECT id FROM devices')"
+sql "SELECT count(*) FROM devices" | has -x 3 || die "devices: $(sql 'SELECT id FROM devices')"
 
 say "an answer meant for the other"
 phone 1.1 good

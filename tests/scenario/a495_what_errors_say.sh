@@ -17,7 +17,7 @@ say_all() {
 says() {
 	local reason
 	refused "$1" "$2"
-	grep 'refused error=' refused.log | tail -n 1 | grep -qF -- "hint=\"$3" || die "the advice: $(grep 'refused error=' refused.log | tail -n 1)"
+	grep 'refused error=' refused.log | tail -n 1 | has -F -- "hint=\"$3" || die "the advice: $(grep 'refused error=' refused.log | tail -n 1)"
 	say_all "$what"
 	reason=$(on_server '[.events[] | select(.state == "refused")][0].reason')
 	grep -Eq -- "$2" <<<"$reason" || die "the server was told: $reason"
@@ -102,7 +102,7 @@ for repo in image director; do
 	api POST "/v1/tuf/$repo/root" --data-binary "@$e/root.new"
 	[ "$status" = 403 ] && jq -e '(.message | test("root: version 2 expired at")) and (.hint | startswith("who holds root keys"))' "$body" >/dev/null ||
 		die "$status $(cat "$body")"
-	grep 'tuf.refused' server.log | tail -n 1 | grep -Eq "$repo.*root: version 2 expired at $past.*hint=\"who holds root keys" ||
+	grep 'tuf.refused' server.log | tail -n 1 | has -E "$repo.*root: version 2 expired at $past.*hint=\"who holds root keys" ||
 		die "$(grep tuf.refused server.log | tail -n 1)"
 done
 
@@ -117,7 +117,7 @@ image targets . "$TMPDIR/stranger.key"
 says 76 "image repository: targets: .*signed by 0 of the 1 keys .*: $(id_of "$org_keys/image-targets.key")" "$unsigned"
 api POST /v1/tuf/image/targets --data-binary "@$e/role.new"
 [ "$status" = 403 ] && grep -q "targets: version [0-9]* is signed by 0 of the 1 keys" "$body" || die "$status $(cat "$body")"
-grep 'tuf.refused' server.log | tail -n 1 | grep -q "image repository: targets: .*signed by 0 of the 1" || die "the log says nothing"
+grep 'tuf.refused' server.log | tail -n 1 | has "image repository: targets: .*signed by 0 of the 1" || die "the log says nothing"
 image releases.acme . "$TMPDIR/stranger.key"
 says 76 "releases.acme: .*signed by 0 of the 1 keys .*: $(id_of "$org_keys/publisher-acme.key")" "$unsigned"
 jq '.signed | .version = 2' root.now | sign - "$TMPDIR/stranger.key" >"$e/root.new"

@@ -40,13 +40,13 @@ sed 's/line 7/LINE seven/' text >text2
 cmp made.json info.json || die "create and info tell different things"
 jq -e '.new_size > 24000000 and .delta_size < 400000 and .streams_new == 1
 	and ([.spent[]] | add) > 300000' info.json >/dev/null || die "info: $(cat info.json)"
-"$tool" info delta | grep -q '^inserts  *30' || die "info as a table: $("$tool" info delta)"
+"$tool" info delta | has '^inserts  *30' || die "info as a table: $("$tool" info delta)"
 "$tool" info -o json --old old delta >account.json || die "info --old"
 jq -e '([.made[]] | add) == .delta_size and .made.packed > 290000 and (.encoders | length) == 1
 	and (.encoders[0] | .streams == 1 and (.name | test("-6")) and .plain_bytes > 400000)
 	and .made.gzip > 0 and .files == []' \
 	account.json >/dev/null || die "info --old: $(cat account.json)"
-"$tool" info --old old delta | grep -q '^streams packed by' || die "info --old as a table"
+"$tool" info --old old delta | has '^streams packed by' || die "info --old as a table"
 
 say "what the bytes of an update are spent on, by file"
 for fs in ext4 erofs; do
@@ -213,9 +213,9 @@ fails 64 '/dev/stdin is no file' bash -c 'cat old | "$0" create -q /dev/stdin ne
 cmp -s d delta || die "another delta"
 
 say "help, version, manual page, completion"
-"$tool" --version | grep -q '^valise-delta ' || die "--version"
+"$tool" --version | has '^valise-delta ' || die "--version"
 for c in create apply info bench; do
-	"$tool" $c --help | grep -q "^usage: valise-delta $c" || die "help of $c"
-	"$tool" completion bash | grep -q "$c" || die "completion of $c"
-	"$tool" --man | grep -q "$c" || die "manual page of $c"
+	"$tool" $c --help | has "^usage: valise-delta $c" || die "help of $c"
+	"$tool" completion bash | has "$c" || die "completion of $c"
+	"$tool" --man | has "$c" || die "manual page of $c"
 done

@@ -11,7 +11,7 @@ if "$bin/valised" init "${server_settings[@]}" 2>err; then
 fi
 grep -q "is set up already" err || die "$(cat err)"
 [ "$("$bin/valised" pin "${server_settings[@]}")" = "$pin" ] || die "the pin changed"
-"$bin/valised" check "${server_settings[@]}" --store | grep -q "store: fine"
+"$bin/valised" check "${server_settings[@]}" --store | has "store: fine"
 "$bin/valised" check -o json "${server_settings[@]}" --store >check.json
 jq -e '.settings == "fine" and .store == "fine" and .objects == 0 and .audit_rows > 0' check.json >/dev/null || die "$(cat check.json)"
 if "$bin/valised" check -o json --set poll.interval=never 2>check.json; then die "a bad setting"; fi
@@ -26,7 +26,7 @@ if openssl s_client -connect "127.0.0.1:$port" -tls1_1 -cipher ALL:@SECLEVEL=0 <
 	die "TLS 1.1 was accepted"
 fi
 openssl s_client -connect "127.0.0.1:$port" </dev/null 2>/dev/null | openssl x509 -pubkey -noout |
-	openssl pkey -pubin -outform DER | sha256sum | grep -q "^$pin " || die "another key than the pin's"
+	openssl pkey -pubin -outform DER | sha256sum | has "^$pin " || die "another key than the pin's"
 
 say "sessions are resumed by ticket"
 for v in tls1_2 tls1_3; do
@@ -44,7 +44,7 @@ wants 401 GET /metrics -H "X-Forwarded-For: 192.0.2.1"
 
 say "what is not there, and what is not for this method"
 wants 404 GET /nothing
-json .code | grep -qx not_found
+json .code | has -x not_found
 wants 405 DELETE /healthz
 [[ $(header Allow) == *GET* ]] || die "Allow: $(header Allow)"
 wants 501 TRACE /healthz
@@ -57,7 +57,7 @@ for path in /v1/status /v1/releases /v1/devices /v1/tokens; do
 done
 auth=vt_0000000000000000000000000000000000000000000
 wants 401 GET /v1/status
-json .code | grep -qx auth
+json .code | has -x auth
 
 say "an organisation is set up with the CLI; the bootstrap token is gone afterwards"
 old=$token
@@ -98,7 +98,7 @@ wants 200 GET /v1/releases/acme/1.0.0
 sha=$(json .release.components.system.object.sha256)
 auth=
 wants 200 GET "/objects/$sha"
-sha256sum "$body" | grep -q "^$sha " || die "another object"
+sha256sum "$body" | has "^$sha " || die "another object"
 zstd -dqc "$body" | cmp - v1/system.img
 
 say "metadata is served as files, byte-identical, targets under their consistent names too"
@@ -112,8 +112,8 @@ wants 200 GET "/tuf/image/$r.releases.acme.json"
 for t in release.json system.zst system.tree; do
 	h=$(jq -r ".signed.targets[\"releases/acme/1.0.0/$t\"].hashes.sha256 // empty" "$body")
 	[ -n "$h" ] || continue
-	curl -fsk "$url/tuf/image/targets/releases/acme/1.0.0/$h.$t" | sha256sum | grep -q "^$h " || die "$t"
-	curl -fsk "$url/objects/$h" | sha256sum | grep -q "^$h " || die "$t as object"
+	curl -fsk "$url/tuf/image/targets/releases/acme/1.0.0/$h.$t" | sha256sum | has "^$h " || die "$t"
+	curl -fsk "$url/objects/$h" | sha256sum | has "^$h " || die "$t as object"
 done
 wants 404 GET "/tuf/image/targets/releases/acme/1.0.0/$sha.kernel.zst"
 wants 404 GET /tuf/image/root.json

@@ -99,7 +99,7 @@ wants 204 PATCH "$upload" "${tus[@]}" "${bytes[@]}" -H "Upload-Offset: $at" \
 wants 200 GET "/objects/$sha"
 cmp "$body" data || die "another object"
 wants 409 POST /v1/uploads "${tus[@]}" -H "Upload-Length: 3000000" -H "Upload-Metadata: $meta"
-json .code | grep -qx exists
+json .code | has -x exists
 wants 200 POST /v1/objects/missing -d "{\"sha256\": [\"$sha\", \"$(printf '0%.0s' {1..64})\"]}"
 json '.missing == ["0000000000000000000000000000000000000000000000000000000000000000"]'
 

@@ -60,7 +60,7 @@ for i in 1 2 3 4 5 6; do
 	# The CLI goes on by itself, or is run again: the same command, and it succeeds.
 	wait $publishing || "$bin/valise" publish "r$i" -q >"publish$i.out" 2>&1 || die "publish $i: $(cat "publish$i.out")"
 	consistent
-	versions | grep -qw "1.0.$i" || die "1.0.$i is not there"
+	versions | has -w "1.0.$i" || die "1.0.$i is not there"
 done
 
 say "the signing process is killed while it is wanted: the publish succeeds anyway, or again"
@@ -83,7 +83,7 @@ for n in 1 2 3 4 5; do
 	"$bin/valise" publish "r8$n" -q >publish.out 2>&1 &
 	publishing=$!
 	while kill -0 $publishing 2>/dev/null; do
-		p=$(busy | head -n 1)
+		p=$(busy | sed -n 1p)
 		if [ -n "$p" ] && kill -KILL "$p" 2>/dev/null; then break; fi
 		sleep 0.02
 	done
@@ -105,7 +105,7 @@ won=0
 wait $one && won=$((won + 1))
 wait $two && won=$((won + 1))
 [ $won = 1 ] || die "$won of two won: $(cat a.out b.out)"
-cat a.out b.out | grep -qi "published with\|another content\|other contents" || die "$(cat a.out b.out)"
+cat a.out b.out | has -i "published with\|another content\|other contents" || die "$(cat a.out b.out)"
 consistent
 
 say "two publishes of different versions at once: both arrive"
@@ -137,6 +137,6 @@ if "$bin/valise" publish e -q --key thief >e.out 2>&1; then
 	die "a thief published"
 fi
 grep -qi "signed by 0 of" e.out || die "$(cat e.out)"
-versions | grep -qw 4.0.0 && die "a thief's release is shown"
+versions | has -w 4.0.0 && die "a thief's release is shown"
 consistent
 

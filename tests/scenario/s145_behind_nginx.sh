@@ -48,7 +48,7 @@ stop_valised
 say "nobody is local behind it; an answer for when the server is away"
 api GET /healthz
 [ "$status" = 503 ] || die "without a server: $status"
-json .code | grep -qx unavailable
+json .code | has -x unavailable
 [ "$(header Retry-After)" = 10 ] || die "Retry-After: $(header Retry-After)"
 start_behind limit.client_rate=0 limit.device_rate=0 poll.interval=1s publish.wait=30s
 wants 401 GET /metrics
@@ -66,7 +66,7 @@ if openssl s_client -connect "127.0.0.1:$port" -tls1_2 -cipher AES128-SHA:AES128
 	die "a cipher without forward secrecy"
 fi
 openssl s_client -connect "127.0.0.1:$port" </dev/null 2>/dev/null | openssl x509 -pubkey -noout |
-	openssl pkey -pubin -outform DER | sha256sum | grep -q "^$pin " || die "another key than the pin's"
+	openssl pkey -pubin -outform DER | sha256sum | has "^$pin " || die "another key than the pin's"
 for v in tls1_2 tls1_3; do
 	resumed $v || die "$v: the session was not resumed"
 done
@@ -138,11 +138,11 @@ truncate -s 13000000 big
 wants 413 POST /v1/releases -H "Expect:" --data-binary @big
 truncate -s 1000000 big
 wants 413 POST /v1/tickets -H "Expect:" --data-binary @big
-json .code | grep -qx too_big
+json .code | has -x too_big
 
 say "a request that was signed is sent once: the replay is refused"
 handset a sign 1 request >/dev/null
 send_raw request first
-head -n 1 first | grep -q '^HTTP/1.1 204' || die "the first: $(cat first)"
+head -n 1 first | has '^HTTP/1.1 204' || die "the first: $(cat first)"
 send_raw request second
-head -n 1 second | grep -q '^HTTP/1.1 401' || die "the second: $(cat second)"
+head -n 1 second | has '^HTTP/1.1 401' || die "the second: $(cat second)"

@@ -32,12 +32,12 @@ for p in $keys $web $(children work); do
 done
 
 say "web has no key file and no way to one; keys and work have no file and no network"
-if fds "$web" | grep -q /keys; then die "web: $(fds "$web")"; fi
+if fds "$web" | has /keys; then die "web: $(fds "$web")"; fi
 for p in $keys $(children work); do
-	if fds "$p" | grep -v '/keys/counters$' | grep -E '^/' | grep -qv -E '/dev/null|server.log'; then die "$p: $(fds "$p")"; fi
-	if grep -q "$(printf ':%04X' "$port")" "/proc/$p/net/tcp" && fds "$p" | grep -q 'socket:.*LISTEN'; then die "$p listens"; fi
+	if fds "$p" | grep -v '/keys/counters$' | grep -E '^/' | has -v -E '/dev/null|server.log'; then die "$p: $(fds "$p")"; fi
+	if grep -q "$(printf ':%04X' "$port")" "/proc/$p/net/tcp" && fds "$p" | has 'socket:.*LISTEN'; then die "$p listens"; fi
 done
-if fds "$keys" | grep -q valise.db; then die "keys: $(fds "$keys")"; fi
+if fds "$keys" | has valise.db; then die "keys: $(fds "$keys")"; fi
 if [ "$(id -u)" = 0 ]; then
 	[ "$(readlink "/proc/$web/root")" = "$state" ] || die "web's root: $(readlink "/proc/$web/root")"
 	[ "$(readlink "/proc/$keys/root")" = "$state/empty" ] || die "keys' root: $(readlink "/proc/$keys/root")"
@@ -92,7 +92,7 @@ wait_for 20 "the new generation" said "mgr.reloaded"
 wait_for 20 "the old web's end" is_gone "$web"
 touch stop
 wait $(jobs -p | grep -vx "$server_pid")
-if cat asked* | grep -qvx 200; then die "lost: $(cat asked* | sort | uniq -c)"; fi
+if cat asked* | has -vx 200; then die "lost: $(cat asked* | sort | uniq -c)"; fi
 
 say "reload: a new certificate is served"
 rm "$state/tls/cert.pem"

@@ -45,7 +45,7 @@ start_valised "listen.port=$port"
 wants 200 GET /v1/releases
 json '.items | length == 1 and .[0].version == "1.0.0"'
 wants 200 GET "/objects/$sha"
-sha256sum "$body" | grep -q "^$sha " || die "another object"
+sha256sum "$body" | has "^$sha " || die "another object"
 handset a checkin >c2.json || die "check-in after the restore"
 wants 201 POST /v1/rollouts -d "{\"product\": \"acme\", \"version\": \"1.0.0\", \"target\": {\"device\": \"$device\"}}"
 handset a checkin >c3.json || die "check-in after a rollout"

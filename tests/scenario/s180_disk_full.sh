@@ -22,7 +22,7 @@ tus=(-H "Tus-Resumable: 1.0.0")
 say "what cannot fit is refused before its first byte"
 head -c 60000000 /dev/zero | sha256sum | cut -d' ' -f1 | tr -d '\n' >sha
 wants 507 POST /v1/uploads "${tus[@]}" -H "Upload-Length: 60000000" -H "Upload-Metadata: sha256 $(base64 -w0 <sha)"
-json .code | grep -qx no_space
+json .code | has -x no_space
 
 say "the disk fills up in the middle of an upload: what arrived stays"
 head -c 8000000 /dev/urandom >data
@@ -60,4 +60,4 @@ wants 204 PATCH "$upload" "${tus[@]}" -H "Content-Type: application/offset+octet
 wants 200 GET "/objects/$(cat sha)"
 cmp "$body" data
 "$bin/valise" publish v2 -q >publish.out 2>&1 || die "publish with room: $(cat publish.out)"
-"$bin/valised" check --store "${server_settings[@]}" | grep -q "store: fine" || die "the store is damaged"
+"$bin/valised" check --store "${server_settings[@]}" | has "store: fine" || die "the store is damaged"

@@ -48,7 +48,7 @@ say "each kind of change is refused with the reason"
 full() {
 	api "$@"
 	[ "$status" = 507 ] || die "$1 $2: $status $(cat "$body")"
-	json .code | grep -qx no_space
+	json .code | has -x no_space
 	json '.hint | length > 0' >/dev/null
 }
 full POST /v1/tickets -d '{"approval": "auto"}'
@@ -93,4 +93,4 @@ handset a checkin release=acme/1.0.0 event=1:rolled_back:'health: no report in 6
 handset a rekey "$TMPDIR/handset-next" >/dev/null || die "rekey"
 "$bin/valised" backup "$TMPDIR/backup" "${server_settings[@]}" >/dev/null || die "backup"
 "$bin/valise" audit verify >out 2>&1 || die "the audit log: $(cat out)"
-"$bin/valised" check --store "${server_settings[@]}" | grep -q "store: fine" || die "the store is damaged"
+"$bin/valised" check --store "${server_settings[@]}" | has "store: fine" || die "the store is damaged"

@@ -20,7 +20,7 @@ for _ in $(seq 20); do
 done
 [ "$status" = 429 ] || die "status $status right after that"
 [ "$(header Retry-After)" -ge 1 ] || die "Retry-After: $(header Retry-After)"
-json .code | grep -qx rate
+json .code | has -x rate
 answers_again() { [ "$(curl -sk -o /dev/null -w '%{http_code}' "$url/healthz")" = 200 ]; }
 wait_for 10 "the limit's end" answers_again
 
@@ -44,7 +44,7 @@ wants 413 POST /v1/tickets --data-binary @big
 # The answer is read, not a reset, whatever is under way then.
 for _ in $(seq 20); do
 	wants 413 POST /v1/tickets -H "Expect:" --data-binary @big
-	json .code | grep -qx too_big
+	json .code | has -x too_big
 	auth='' wants 401 POST /v1/releases -H "Expect:" --data-binary @big
 done
 # The length is not announced: counted.

@@ -2,7 +2,7 @@
 # What is installed for systemd is accepted by it; the settings there are good; users are made.
 . "$TOP/tests/support/lib.sh"
 say "the deployment's settings are good but for the users, which systemd-sysusers makes"
-"$bin/valised" check --config "$TOP/deploy/settings/valised.conf" | grep -q "settings: fine" || die "deploy/settings/valised.conf"
+"$bin/valised" check --config "$TOP/deploy/settings/valised.conf" | has "settings: fine" || die "deploy/settings/valised.conf"
 "$bin/valised" check --sample >sample.conf
 "$bin/valised" check --config sample.conf >/dev/null || die "the sample file"
 sed 's/^#//' sample.conf | grep -E '^[a-z_.]+ = ' >all.conf
@@ -68,13 +68,13 @@ if [ "$BUILD" = "$TOP/build/release" ]; then
 		"dest/usr/bin/$p" --version >/dev/null || die "$p"
 		for section in 1 8; do
 			page=dest/usr/share/man/man$section/$p.$section
-			[ ! -e "$page" ] || head -n 1 "$page" | grep -q "^.TH \"${p^^}\" $section " || die "$page: $(head -n 1 "$page")"
+			[ ! -e "$page" ] || head -n 1 "$page" | has "^.TH \"${p^^}\" $section " || die "$page: $(head -n 1 "$page")"
 		done
 		[ "$(find dest/usr/share/man -name "$p.?" | wc -l)" = 1 ] || die "no page of $p"
 		[ -s "dest/usr/share/bash-completion/completions/$p" ] || die "bash, $p"
 		[ -s "dest/usr/share/zsh/vendor-completions/_$p" ] || die "zsh, $p"
 	done
-	zsh -f -c 'print -l $fpath' | grep -qx /usr/share/zsh/vendor-completions || die "zsh does not look there"
+	zsh -f -c 'print -l $fpath' | has -x /usr/share/zsh/vendor-completions || die "zsh does not look there"
 	for text in FORMATS.md OPERATING.md openapi.yaml; do
 		[ -s "dest/usr/share/doc/valise/docs/$text" ] || die "$text, which pages and messages name"
 	done

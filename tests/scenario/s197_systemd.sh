@@ -40,7 +40,7 @@ inside curl -sf --unix-socket /run/valised/front.sock -o /dev/null http://valise
 
 say "each duty has a user of its own, and no right"
 for duty in keys:valised-keys work:valised-work delta:valised-work web:valised; do
-	processes valised | grep -q " ${duty#*:} .*valised-${duty%:*}\$" || die "valised-${duty%:*} is not ${duty#*:}: $(processes valised)"
+	processes valised | has " ${duty#*:} .*valised-${duty%:*}\$" || die "valised-${duty%:*} is not ${duty#*:}: $(processes valised)"
 done
 main=$(show valised MainPID)
 for pid in $(processes valised | awk -v main="$main" '$1 != main { print $1 }'); do
@@ -53,14 +53,14 @@ done
 say "a reload changes settings and cuts nobody off"
 inside sh -c 'echo log.level=debug >>/etc/valise/valised.conf'
 inside systemctl reload valised
-wait_for 20 "the new settings" eval 'is valised ActiveState active && inside journalctl -u valised | grep -q mgr.reloaded'
+wait_for 20 "the new settings" eval 'is valised ActiveState active && inside journalctl -u valised | has mgr.reloaded'
 must valised MainPID "$main"
 serves || die "it does not serve after a reload"
 
 say "lines of the journal have their level"
 of_level() { inside journalctl -u valised -p "$1..$1" -o cat; }
-wait_for 20 "a line of level debug" eval 'of_level debug | grep -q ^generation.ended'
-of_level info | grep -q '^mgr.ready port=443' || die "no line of level info"
+wait_for 20 "a line of level debug" eval 'of_level debug | has ^generation.ended'
+of_level info | has '^mgr.ready port=443' || die "no line of level info"
 
 say "uploads, verification and the database work in the sandbox"
 "$TOP/deploy/images/build" tiny share/tiny >images.log 2>&1 || skip "no image can be built here: $(tail -n 1 images.log)"
@@ -78,7 +78,7 @@ must valise-agent ActiveState active
 healthy() { [ "$(agent status -o json | jq -r .vm.healthy)" = true ]; }
 wait_for 120 "a healthy phone" healthy
 engine=$(processes valise-agent | awk '/qemu/ { print $1 }')
-processes valise-agent | grep -q " valise-vm .*qemu" || die "the engine's user: $(processes valise-agent)"
+processes valise-agent | has " valise-vm .*qemu" || die "the engine's user: $(processes valise-agent)"
 for ns in mnt pid net ipc uts; do
 	[ "$(inside readlink "/proc/$engine/ns/$ns")" != "$(inside readlink "/proc/$(show valise-agent MainPID)/ns/$ns")" ] ||
 		die "the engine shares the agent's $ns namespace"
@@ -128,6 +128,6 @@ inside cmp "$object" /tmp/object || die "half an object"
 must valised Result success
 inside systemctl stop valise-agent
 must valise-agent Result success
-inside journalctl -u valise-agent -o cat | tail -n 3 | grep -q '^vm.exited slot=. reason=stopped planned=yes' || die "the phone did not end in order"
+inside journalctl -u valise-agent -o cat | tail -n 3 | has '^vm.exited slot=. reason=stopped planned=yes' || die "the phone did not end in order"
 if inside journalctl -u valise-agent -o cat | grep '^vm.started' | grep -v 'weak=""'; then die "no full sandbox for the phone"; fi
 inside journalctl -u valise-agent -u valised -o cat -p warning

@@ -65,7 +65,7 @@ make_release r1 acme 1.0.0 3000000
 grep -q "^published acme/1.0.0" publish.out || die "$(cat publish.out)"
 grep -q "upload system.zst" publish.err || die "no progress: $(cat publish.err)"
 "$v" -o json release list | jq -e '.items | length == 1 and .[0].version == "1.0.0"' >/dev/null
-"$v" release list | grep -q '^acme *1.0.0 .*published'
+"$v" release list | has '^acme *1.0.0 .*published'
 "$v" -o json release show acme/1.0.0 | jq -e '.release.components.system.size == 3000000' >/dev/null
 fails 66 "acme" "$v" release show acme/9.9.9
 
@@ -97,7 +97,7 @@ for i in 0 1; do
 	if wait "${pids[$i]}"; then won=$((won + 1)); else [ $? = 73 ] || die "$(cat race-*.err)"; fi
 done
 [ $won = 1 ] || die "$won won: $(cat race-*.err)"
-cat race-?.err | grep -q "published with .*other content\|with another content" || die "$(cat race-?.err)"
+cat race-?.err | has "published with .*other content\|with another content" || die "$(cat race-?.err)"
 "$v" -o json release list | jq -e '[.items[] | select(.version == "2.0.0")] | length == 1' >/dev/null
 
 say "two that publish two versions at once: both win"
@@ -137,6 +137,6 @@ fails 65 "acme-phone/1.4.0" "$v" release show acme
 
 say "withdraw asks, and is final for the version"
 fails 64 "--yes" "$v" release withdraw acme/1.0.0
-"$v" release withdraw acme/1.0.0 --yes --reason "does not boot" | grep -q '^state: *withdrawn'
+"$v" release withdraw acme/1.0.0 --yes --reason "does not boot" | has '^state: *withdrawn'
 fails 66 "withdrawn" "$v" -q publish r1
 grep -q "under a new version" err || die "no hint: $(cat err)"

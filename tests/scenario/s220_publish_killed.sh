@@ -21,7 +21,7 @@ some_stored() { [ "$(stored)" -ge 8388608 ]; }
 # it back until there is a file "go".  Sets $pid.
 begin_publish() {
 	rm -f "$e/go"
-	rules "PATCH,/v1/uploads/* filter while [ ! -e go ] && find '$state/uploads' -type f -size +8000k | grep -q .; do sleep 0.05; done; cat"
+	rules "PATCH,/v1/uploads/* filter while [ ! -e go ] && find '$state/uploads' -type f -size +8000k | has .; do sleep 0.05; done; cat"
 	"$v" -q publish --level 1 big >publish.out 2>publish.err &
 	pid=$!
 	wait_for 60 "a chunk on the server" some_stored
@@ -76,7 +76,7 @@ say "a flipped bit in the server's copy of an upload is found at the end, and a 
 sed -i 's/"1.1.0"/"1.2.0"/' big/release.in.json
 openssl enc -aes-128-ctr -pass pass:z -nosalt -pbkdf2 </dev/zero 2>/dev/null | head -c 60000000 >big/system.img || true
 kill_publish
-file=$(find "$state/uploads" -type f -size +8000k | head -n 1)
+file=$(find "$state/uploads" -type f -size +8000k | sed -n 1p)
 byte=$(od -An -tu1 -j 4000000 -N 1 "$file" | tr -d ' ')
 printf "\\$(printf %o $((byte ^ 1)))" | dd of="$file" bs=1 seek=4000000 conv=notrunc status=none
 # Found by the upload's hash, or, if the server had hashed those bytes before they were damaged,
@@ -109,7 +109,7 @@ damage "$tree" 100
 fails 65 "publish again" "$v" -q publish --level 1 big
 "$v" -q publish --level 1 big >/dev/null || die "publish after the damage"
 curl -fsk "$url/objects/$system" | zstd -dc | cmp - big/system.img
-curl -fsk "$url/objects/$tree" | sha256sum | grep -q "^$tree"
+curl -fsk "$url/objects/$tree" | sha256sum | has "^$tree"
 
 say "a file that changes while it is published is noticed"
 printf 'more' >>big/vmlinux

@@ -34,18 +34,18 @@ fails 65 "copy the whole ticket" enrol x "$(cat bad.txt)"
 
 say "a handset waits for approval; both sides show one fingerprint"
 enrol one "$(cat one.txt)" >enrol.out 2>&1 || die "$(cat enrol.out)"
-print=$(grep -o '[A-Z2-7]\{4\}\(-[A-Z2-7]\{4\}\)\{3\}' enrol.out | head -n 1)
+print=$(grep -o '[A-Z2-7]\{4\}\(-[A-Z2-7]\{4\}\)\{3\}' enrol.out | sed -n 1p)
 "$v" -o json device list --state pending >list.json
 jq -e --arg p "$print" '.items | length == 1 and .[0].fingerprint == $p' list.json >/dev/null || die "$(cat list.json)"
 id=$(jq -r '.items[0].id' list.json)
 fails 64 "$print" "$v" device approve one
-"$v" device approve one --yes | grep -q '^state: *active' || die "not active"
+"$v" device approve one --yes | has '^state: *active' || die "not active"
 
 say "a device is found by the beginning of its id and by its name"
 [ "$("$v" -o json device show "${id:0:5}" | jq -r .id)" = "$id" ]
 [ "$("$v" -o json device show one | jq -r .id)" = "$id" ]
 fails 66 "no device" "$v" device show nobody
-"$v" device list --group sales | grep -q "^${id:0:12} *one "
+"$v" device list --group sales | has "^${id:0:12} *one "
 [ -z "$("$v" -q device list --group nobody)" ] || die "a group without devices shows some"
 
 say "a ticket that was used is used; one that was revoked is no good"
@@ -53,13 +53,13 @@ fails 66 "" enrol two "$(cat one.txt)"
 two=$("$v" -o json enrol new)
 "$v" enrol revoke "$(jq -r .id <<<"$two")" >/dev/null
 fails 66 "" enrol two "$(jq -r .ticket <<<"$two")"
-"$v" enrol list | grep -q "^$(jq -r .id <<<"$two") *revoked"
+"$v" enrol list | has "^$(jq -r .id <<<"$two") *revoked"
 
 say "policy: published, assigned, explained"
 echo '{"name": "base", "settings": {"vm.vcpus_max": 4, "image.update_mode": "suggest"}}' >base.json
 echo '{"name": "strict", "settings": {"vm.vcpus_max": 2}}' >strict.json
-"$v" policy publish base.json | grep -q "^published policy base version 1"
-"$v" policy publish base.json | grep -q "^unchanged policy base"
+"$v" policy publish base.json | has "^published policy base version 1"
+"$v" policy publish base.json | has "^unchanged policy base"
 "$v" policy publish strict.json >/dev/null
 "$v" policy assign base --all >/dev/null
 "$v" policy assign strict --group sales >/dev/null
@@ -69,8 +69,8 @@ grep -q '^image.update_mode *suggest *base version 1, for all' explained || die 
 grep -q '^vm.memory_max_mib *- *not set' explained || die "$(cat explained)"
 "$v" -o json policy explain one | jq -e '.settings["vm.vcpus_max"].candidates | length == 2' >/dev/null
 sed -i 's/4/3/' base.json
-"$v" policy publish base.json | grep -q "^published policy base version 2"
-"$v" policy show base | grep -q '^  vm.vcpus_max = 3$'
+"$v" policy publish base.json | has "^published policy base version 2"
+"$v" policy show base | has '^  vm.vcpus_max = 3$'
 sed -i 's/}$/, "version": 1}/' base.json
 fails 73 "version 1" "$v" policy publish base.json
 fails 66 "" "$v" policy assign nothing --all
@@ -80,7 +80,7 @@ make_release r1 acme 1.0.0 200000
 "$v" -q publish r1 >/dev/null
 fails 64 "every device" "$v" rollout start acme/1.0.0 --all
 "$v" -o json rollout start acme/1.0.0 --device one | jq -e '.target.device != null and .state == "running"' >/dev/null
-"$v" rollout status | grep -q "^r1 *acme *1.0.0 *device $id"
+"$v" rollout status | has "^r1 *acme *1.0.0 *device $id"
 fails 66 "" "$v" rollout start acme/9.9 --group sales
 "$v" rollout start acme/1.0.0 --group slaes >/dev/null 2>notes
 grep -q "No handset is reached now" notes || die "a group of nobody: $(cat notes)"
@@ -88,7 +88,7 @@ fails 64 "a-z, 0-9" "$v" rollout start acme/1.0.0 --group Sales
 
 say "revoked is shut out"
 fails 64 "for good" "$v" device revoke one
-"$v" device revoke one --yes --reason "lost in a taxi" | grep -q '^state: *revoked'
+"$v" device revoke one --yes --reason "lost in a taxi" | has '^state: *revoked'
 fails 77 "" enrol one "$("$v" -o json enrol new | jq -r .ticket)" --again
 
 say "its successor may have its name, and is meant by it then"

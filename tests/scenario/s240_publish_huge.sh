@@ -28,6 +28,6 @@ say "veritysetup agrees about the root"
 if command -v veritysetup >/dev/null; then
 	salt=$(jq -r .verity.salt system.json) root=$(jq -r .verity.root system.json)
 	truncate -s %4096 r1/system.img
-	veritysetup format --no-superblock --salt "$salt" r1/system.img tree | grep -q "^Root hash:[[:space:]]*$root$" ||
+	veritysetup format --no-superblock --salt "$salt" r1/system.img tree | has "^Root hash:[[:space:]]*$root$" ||
 		die "another root than $root"
 fi

@@ -108,7 +108,7 @@ kill -HUP "$server_pid"
 wait_for 30 "the reload" reloaded 1
 "$bin/valised" keys show "${server_settings[@]}" >keys.out
 [ "$(grep -c 'signs  next .* waits' keys.out)" = 5 ] || die "$(cat keys.out)"
-"$bin/valised" keys retire "${server_settings[@]}" | grep -q '^0 old keys' || die "retired too early"
+"$bin/valised" keys retire "${server_settings[@]}" | has '^0 old keys' || die "retired too early"
 phone 1.2 good
 old=$(curl -fsk "$url/tuf/image/timestamp.json" | jq -r '.signatures[0].keyid')
 for repo in image director; do
@@ -129,7 +129,7 @@ once 0
 [ "$(on_server .release.applied)" = acme/1.2 ] || die "the handset did not follow the new online keys"
 
 say "the old keys go; nothing changes for anybody"
-"$bin/valised" keys retire "${server_settings[@]}" | grep -q '^5 old keys' || die "not retired"
+"$bin/valised" keys retire "${server_settings[@]}" | has '^5 old keys' || die "not retired"
 kill -HUP "$server_pid"
 wait_for 30 "the reload" reloaded 2
 phone 1.3 good

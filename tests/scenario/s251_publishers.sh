@@ -41,7 +41,7 @@ fails 75 "1 of the 2" "$v" -q publish phone-1.1
 valise publish --partial r11.json phone-1.1 >partial.out || die "partial"
 grep -q '^+ releases/acme/1.1/release.json' partial.out || die "$(cat partial.out)"
 grep -q 'keys of the role: 1 of 2 have signed' partial.out || die "$(cat partial.out)"
-valise release list | grep -q '1\.1 ' && die "published with one signature"
+valise release list | has '1\.1 ' && die "published with one signature"
 wants 200 GET /v1/tuf/image/releases.acme
 [ "$(json .signed.version)" = 1 ] || die "the role was changed"
 
@@ -56,7 +56,7 @@ cp r11.json stale.json
 say "the release manager signs without a server, CI publishes what is complete"
 fails 78 "not published" as rita release approve r11.json
 valise release approve r11.json || die "approve"
-valise release list | grep -q '1\.1 ' || die "$(valise release list)"
+valise release list | has '1\.1 ' || die "$(valise release list)"
 roll_out 1.1
 once 0
 [ "$(on_server .release.applied)" = acme/1.1 ] || die "the handset shows $(on_server .release.applied)"
@@ -91,7 +91,7 @@ fails 75 "1 of the 2" "$v" -q policy publish base.json
 valise policy publish --partial p.json base.json >/dev/null || die "policy partial"
 fails 78 "not published" as rita policy approve p.json
 valise policy approve p.json
-valise policy list | grep -q '^base *1 ' || die "$(valise policy list)"
+valise policy list | has '^base *1 ' || die "$(valise policy list)"
 
 say "the holder of the targets key is another person: the change waits for them"
 mkdir -p -m 700 home-tom/keys

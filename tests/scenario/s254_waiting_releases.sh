@@ -72,9 +72,9 @@ fails 75 "signed by 1 of the 2 keys that are needed" as ci publish --key ci phon
 grep -qF "valise release approve" err || die "$(cat err)"
 waits 1.1 1 2
 [ "$(jq -r '.signatures.signed[0]' show.json)" = "$(keyid_of ci)" ] || die "who signed: $(cat show.json)"
-valise release show acme/1.1 | grep -q "signed by keys: *$(keyid_of ci)" || die "$(valise release show acme/1.1)"
-valise release list --pending | grep -q '^acme *1.1 *pending' || die "$(valise release list --pending)"
-valise release list | grep -q '1\.1' && die "it is listed"
+valise release show acme/1.1 | has "signed by keys: *$(keyid_of ci)" || die "$(valise release show acme/1.1)"
+valise release list --pending | has '^acme *1.1 *pending' || die "$(valise release list --pending)"
+valise release list | has '1\.1' && die "it is listed"
 
 say "and nothing of it is in the repository, nothing can be done with it"
 [ "$(seen)" = "$before" ] || die "$before became $(seen)"
@@ -191,8 +191,8 @@ bundle() {
 		bundle.json >/dev/null || die "$(cat bundle.json)"
 }
 bundle 1 1 1
-as petra policy show base/1 | grep -q 'vm.memory_max_mib = 512' || die "$(as petra policy show base/1)"
-as petra policy list --pending | grep -q '^base *1 *pending' || die "$(as petra policy list --pending)"
+as petra policy show base/1 | has 'vm.memory_max_mib = 512' || die "$(as petra policy show base/1)"
+as petra policy list --pending | has '^base *1 *pending' || die "$(as petra policy list --pending)"
 
 say "nobody sees it, and nothing can be done with it"
 [ "$(as petra -o json policy list | jq '.items | length')" = 0 ] || die "it is listed"
@@ -228,12 +228,12 @@ cmp -s "$body" proposal.json || die "what waits has changed"
 
 say "the second one signs the settings that are shown, and it is published"
 env -u HOME VALISE_HOME="$TMPDIR/home-petra" "$v" -y policy approve base/1 >out 2>err || die "approve: $(cat err)"
-grep -A1 '^+ policies/base/1.json' err | grep -q '^  vm.memory_max_mib = 512' || die "not shown: $(cat err)"
+grep -A1 '^+ policies/base/1.json' err | has '^  vm.memory_max_mib = 512' || die "not shown: $(cat err)"
 as petra -o json policy show base | jq -e '.state == "published" and (.signatures.signed | length) == 2' >/dev/null ||
 	die "$(as petra policy show base)"
 [ "$(as petra -o json policy list --pending | jq '.items | length')" = 0 ] || die "it waits still"
 fails 66 "waits for signatures" as petra policy approve base/1
-as paul policy publish --key paul base.json | grep -q unchanged || die "the same settings again"
+as paul policy publish --key paul base.json | has unchanged || die "the same settings again"
 valise -o json audit list --subject base/1 | jq -e '[.items[].verb] == ["policy.propose", "policy.publish"]' >/dev/null ||
 	die "$(valise audit list --subject base/1)"
 "$v" -q -y policy assign base --all >/dev/null || die "assign"

@@ -134,7 +134,7 @@ start_valised limit.client_rate=0 "listen.port=$port" audit.sign_interval=1s
 rm -rf "$home/audit"
 "$v" -q audit verify >/dev/null || die "a log without signed heads"
 mkdir -p -m 700 "$home/audit"
-row=$(grep '"verb":"audit.head"' log.jsonl | head -n 1)
+row=$(grep '"verb":"audit.head"' log.jsonl | sed -n 1p)
 n=$(jq -r .subject <<<"$row")
 printf '%s %s %s\n' "$n" "$(grep "\"n\":$n," log.jsonl | jq -r .hash)" "$(jq -r .detail <<<"$row")" >"$home/audit/signed"
 fails 65 "is another one than was found good earlier" "$v" audit verify

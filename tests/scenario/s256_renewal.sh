@@ -83,7 +83,7 @@ post() {
 	jq ".signed | .version += 1 | $2" role.json | sign - "${keys[@]}" >new.json
 	api POST /v1/tuf/image/releases.acme --data-binary @new.json
 	[ "$status" != 200 ] && grep -qF -- "$1" "$body" || die "$status $(cat "$body")"
-	grep 'tuf.refused' server.log | tail -n 1 | grep -qF -- "$1" || die "the log: $(grep tuf.refused server.log | tail -n 1)"
+	grep 'tuf.refused' server.log | tail -n 1 | has -F -- "$1" || die "the log: $(grep tuf.refused server.log | tail -n 1)"
 }
 post "was not published so" '.targets["releases/acme/6.6/release.json"] = .targets["releases/acme/1.1/release.json"]'
 post "was not published so" '.targets["releases/acme/1.1/release.json"].length += 1'

@@ -11,7 +11,7 @@ evil=$BUILD/tests/tools/evil
 post() {
 	api POST "$1" --data-binary @new.json -H 'Content-Type: application/json'
 	[ "$status" -ge 400 ] && grep -qF -- "$2" "$body" || die "$status, not \"$2\": $(cat "$body")"
-	grep '\.refused' server.log | tail -n 1 | grep -qF -- "$2" || die "the log: $(grep '\.refused' server.log | tail -n 1)"
+	grep '\.refused' server.log | tail -n 1 | has -F -- "$2" || die "the log: $(grep '\.refused' server.log | tail -n 1)"
 }
 # changed FILTER KEY...: old.json changed so, signed by these keys, in new.json.
 changed() {

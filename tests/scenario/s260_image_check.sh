@@ -29,7 +29,7 @@ E2FSPROGS_FAKE_TIME=1700000000 ext4 good ''
 expect "$(kind good)" ext4 good
 expect "$(ids good)" "" good
 "$bin/valise" image check --strict good >/dev/null || die "a good image fails --strict"
-"$bin/valise" image check good | grep -q '^nothing to improve' || die "nothing said about a good image"
+"$bin/valise" image check good | has '^nothing to improve' || die "nothing said about a good image"
 
 say "free blocks that hold old bytes: as many as mke2fs has left"
 noise $((16 << 20)) >dirty
@@ -68,7 +68,7 @@ expect "$(ids packed.erofs)" compressed-fs packed.erofs
 for by in gzip xz zstd; do
 	mksquashfs tree $by.sqfs -comp $by -quiet -no-progress >/dev/null
 	expect "$(ids $by.sqfs)" compressed-fs $by.sqfs
-	"$bin/valise" image check $by.sqfs | grep -q "packed with $by" || die "$by is not named"
+	"$bin/valise" image check $by.sqfs | has "packed with $by" || die "$by is not named"
 done
 mksquashfs tree plain.sqfs -noI -noD -noF -noX -quiet -no-progress >/dev/null
 expect "$(ids plain.sqfs)" "" plain.sqfs

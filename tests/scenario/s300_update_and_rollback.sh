@@ -39,10 +39,10 @@ grep -q 'this guest is broken' event || die "no log: $(cat event)"
 
 say "it is not tried again by itself, but when an administrator wants it again"
 once 10
-grep -c 'to=trial release="acme/1.2"' agent.log | grep -qx 1 || die "tried again"
+grep -c 'to=trial release="acme/1.2"' agent.log | has -x 1 || die "tried again"
 roll_out 1.2
 once 10 --set test.health_deadline=1s
-grep -c 'to=trial release="acme/1.2"' agent.log | grep -qx 2 || die "not tried again"
+grep -c 'to=trial release="acme/1.2"' agent.log | has -x 2 || die "not tried again"
 
 say "a guest that says that it fails, one that panics, one that reports another boot, a monitor that dies"
 phone 1.3 "failing mail: the store is newer"
@@ -62,7 +62,7 @@ phone 1.4.2 "failing x$(printf 'é%.0s' $(seq 200))"
 roll_out 1.4.2
 once 10 --set test.health_deadline=2s
 grep -q 'to=rolled_back release="acme/1.4.2"' agent.log || die "no rollback"
-on_server '.events[0].reason' | iconv -f utf-8 -t utf-8 | grep -q 'health: .*é' || die "no reason: $(on_server '.events[0]')"
+on_server '.events[0].reason' | iconv -f utf-8 -t utf-8 | has 'health: .*é' || die "no reason: $(on_server '.events[0]')"
 phone 1.5 stale
 roll_out 1.5
 once 10 --set test.health_deadline=5s

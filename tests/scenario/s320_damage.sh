@@ -31,7 +31,7 @@ fetched=$(sed -n 's/.* staged release=acme\/1.1 fetched_bytes=\([0-9]*\) .*/\1/p
 wait_for 30 "a healthy phone" status_is .vm.healthy true
 [ "$(status .release)" = acme/1.1 ] || die "$(status .release) runs"
 wait_for 30 "the report" status_is .events_waiting 0
-on_server '.events[].reason' | grep -q 'slot b\|system' || die "the server was not told: $(on_server .events)"
+on_server '.events[].reason' | has 'slot b\|system' || die "the server was not told: $(on_server .events)"
 stop_agent
 
 say "both slots damaged: no phone, a clear error, and the repair of both parts brings it back"
@@ -53,7 +53,7 @@ rm -rf handset && cp -r handset.good handset
 flip handset/commit.0 200
 flip handset/commit.1 700
 once 65
-tail -n 3 agent.log | grep -q 'no good state record' || die "no clear error"
+tail -n 3 agent.log | has 'no good state record' || die "no clear error"
 rm -rf handset && cp -r handset.good handset
 
 say "damaged metadata, manifest, keys: an error or repair, and the phone still runs what it ran"

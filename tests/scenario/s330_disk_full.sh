@@ -15,7 +15,7 @@ say "no room beside the reserve: refused before the first byte, with figures"
 phone 1.1 good 6000000
 roll_out 1.1
 once 74 --set disk.reserve=16M
-tail -n 4 agent.log | grep -q 'acme/1.1: needs .* beside a reserve of .* are free' || die "no figures"
+tail -n 4 agent.log | has 'acme/1.1: needs .* beside a reserve of .* are free' || die "no figures"
 grep -q 'stage error=no_space' agent.log || die "no clear error"
 
 say "the running phone does not notice, and the update goes on by itself when there is room"

@@ -7,7 +7,7 @@ mount -t tmpfs -o size=24m,mode=700 handset handset 2>/dev/null || skip "this te
 trap 'end_all; umount -l "$TMPDIR/handset"' EXIT
 handset_settings+=(--set disk.reserve=0)
 fill() { cat /dev/zero >handset/ballast 2>/dev/null || true; }
-no_room() { tail -n "$1" agent.log | grep -q 'error=no_space\|No space left' || die "no clear error: $(tail -n "$1" agent.log)"; }
+no_room() { tail -n "$1" agent.log | has 'error=no_space\|No space left' || die "no clear error: $(tail -n "$1" agent.log)"; }
 
 say "enrolment without room: neither side is half done, and the same ticket is good afterwards"
 start_organisation
@@ -65,7 +65,7 @@ fill
 start_agent
 wait_for 60 "a healthy phone" status_is .vm.healthy true
 roll_out 1.2
-refused() { tail -n 5 agent.log | grep -q 'error=no_space'; }
+refused() { tail -n 5 agent.log | has 'error=no_space'; }
 wait_for 60 "the refusal" refused
 status_is .vm.healthy true || die "the phone was disturbed"
 rm handset/ballast

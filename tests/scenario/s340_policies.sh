@@ -102,7 +102,7 @@ once 78
 [ -s handset/slots/a/release.json ] || die "not fetched"
 start_agent
 wait_for 30 "the staged update" status_is .update.state staged
-agent status | grep -qE '^ *waits: outside of the policy.s install window, which opens in (4 h [0-9]+|5 h 0) min$' || die "$(agent status)"
+agent status | has -E '^ *waits: outside of the policy.s install window, which opens in (4 h [0-9]+|5 h 0) min$' || die "$(agent status)"
 stop_agent
 [ "$(on_server .release.applied)" = acme/1.1 ] || die "installed outside of the window"
 once 0 --set test.window_shift=7h

@@ -25,7 +25,7 @@ agent enrol --again --model compact VALISE1:AA >/dev/null 2>&1 || got=$?
 wait_for 30 "a healthy phone" status_is .vm.healthy true
 
 say "status is for people and for programs"
-agent status | grep -q '^active slot  a, acme/1.0$' || die "$(agent status)"
+agent status | has '^active slot  a, acme/1.0$' || die "$(agent status)"
 agent status -o json | jq -e '.enrolment == "active" and .slots.a.whole and (.slots.b.whole | not)' >/dev/null ||
 	die "$(agent status -o json)"
 [ "$(stat -c %a handset/control)" = 600 ] || die "the control socket is open to others"
@@ -38,7 +38,7 @@ wait_for 30 "a healthy phone" status_is .vm.healthy true
 
 say "SIGTERM shuts the phone down in order"
 stop_agent
-tail -n 2 agent.log | grep -q 'vm.exited slot=a reason=stopped planned=yes' || die "not in order"
+tail -n 2 agent.log | has 'vm.exited slot=a reason=stopped planned=yes' || die "not in order"
 got=0
 agent status >/dev/null 2>&1 || got=$?
 [ $got = 69 ] || die "status without an agent: $got"

@@ -15,7 +15,7 @@ size=$(delta 1.1 1.0 .size)
 full=$(delta 1.1 1.0 .full_size)
 [ "$size" -lt 40000 ] && [ "$full" -gt 1000000 ] || die "the delta has $size bytes, the object $full"
 [ "$(delta 1.1 1.0 .devices)" = 1 ] || die "devices: $(delta 1.1 1.0 .devices)"
-valise release show acme/1.1 | grep -q 'system .*1.0 .*made' || die "release show: $(valise release show acme/1.1)"
+valise release show acme/1.1 | has 'system .*1.0 .*made' || die "release show: $(valise release show acme/1.1)"
 metric_is deltas 1 || die "metrics: $(curl -sk "$url/metrics" | grep delta)"
 
 say "the handset takes it"
@@ -32,7 +32,7 @@ similar 3.0 1.1
 wait_for 300 "the delta" delta_is 3.0 1.1 made
 roll_out 3.0
 once 137 --set test.crash=delta-download
-ls handset/slots/a | grep -q '^=' || die "no part of the delta is kept"
+ls handset/slots/a | has '^=' || die "no part of the delta is kept"
 once 137 --set test.crash=delta-half
 once 0
 [ "$(staged delta_bytes)" = 0 ] || die "the delta was fetched again: $(staged delta_bytes)"

@@ -42,11 +42,11 @@ rolled_back() { on_server ".events[] | select(.state == \"rolled_back\" and .rel
 say "a guest that never reports is rolled back in time"
 install tiny-broken
 once 10 --set test.health_deadline=30s
-rolled_back tiny-broken | grep -q 'health: not healthy within 30 s' || die "no reason: $(rolled_back tiny-broken)"
+rolled_back tiny-broken | has 'health: not healthy within 30 s' || die "no reason: $(rolled_back tiny-broken)"
 [ "$(on_server .release.applied)" = "$(version_of tiny-v2)" ] || die "the server shows $(on_server .release.applied)"
 
 say "one that panics is rolled back at once, and its last words are on the server"
 install tiny-panic
 once 10
-rolled_back tiny-panic | jq -r .reason | grep -q 'restarted 3 times' || die "no reason: $(rolled_back tiny-panic)"
-rolled_back tiny-panic | jq -r .log | grep -q 'Kernel panic' || die "no log: $(rolled_back tiny-panic)"
+rolled_back tiny-panic | jq -r .reason | has 'restarted 3 times' || die "no reason: $(rolled_back tiny-panic)"
+rolled_back tiny-panic | jq -r .log | has 'Kernel panic' || die "no log: $(rolled_back tiny-panic)"

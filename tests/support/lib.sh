@@ -16,6 +16,12 @@ say() {
 	echo "# $*"
 }
 
+# has GREP-ARGUMENT...: whether standard input matches.  All of it is read: grep -q ends at the first match, and who
+# writes on then fails, which pipefail tells.
+has() {
+	grep "$@" | cat >/dev/null
+}
+
 # A failed expectation: says why and what the server said last.
 die() {
 	echo "FAILED: $*"
@@ -112,6 +118,7 @@ start_valised() {
 	server_pid=$!
 	started+=("$server_pid")
 	wait_for 30 "the server's port" port_is_there
+	[ -s "$state/run/port" ] || die "the server ended at its start"
 	port=$(cat "$state/run/port")
 	url=https://127.0.0.1:$port
 	case " $* " in *" listen.tls=no "*) url=http://127.0.0.1:$port ;; esac
