@@ -40,7 +40,7 @@ ask() {
 		cat request
 		hold
 	} 2>/dev/null | {
-		timeout 40 openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$port" >answer 2>/dev/null || true
+		timeout 40 openssl s_client -quiet -no_ign_eof -nocommands -connect "127.0.0.1:$port" >answer 2>/dev/null || true
 		touch gone
 	} || true # who is refused early does not get rid of all its request
 }
@@ -103,7 +103,7 @@ probes direct
 say "what no client would send does no harm"
 for junk in '\x16\x03\x01\x02\x00\x01\x00\x01' '\r\n\r\n\r\n' ' ' 'GET' 'GET \r\n\r\n' 'GET /\r\n\r\n' '\0\0\0\0\r\n\r\n' ':\r\n\r\n'; do
 	printf "$junk" >junk
-	timeout 20 openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$port" <junk >answer 2>/dev/null || true
+	timeout 20 openssl s_client -quiet -no_ign_eof -nocommands -connect "127.0.0.1:$port" <junk >answer 2>/dev/null || true
 	[[ "$(statuses)" != 2* ]] || die "answered: $junk"
 	timeout 20 cat junk >"/dev/tcp/127.0.0.1/$port" || true # without TLS
 done

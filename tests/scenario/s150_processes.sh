@@ -116,7 +116,7 @@ say "SIGTERM: a request under way is answered, new connections are not taken, th
 	while [ ! -e go ]; do sleep 0.05; done
 	printf 'Connection: close\r\n\r\n'
 	while [ ! -s late.out ] && [ ! -e over ]; do sleep 0.05; done
-) | openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$port" >late.out 2>/dev/null &
+) | openssl s_client -quiet -no_ign_eof -nocommands -connect "127.0.0.1:$port" >late.out 2>/dev/null &
 asking=$!
 wait_for 10 "half a request" test -e half
 # Its connection, and the one that asks.

@@ -177,7 +177,7 @@ handset a sign 100 many.raw >/dev/null
 	cat many.raw
 	refused() { grep -q 'HTTP/1.1 429' answer; }
 	wait_for 10 "a refusal" refused
-} | openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$port" >answer 2>/dev/null || true
+} | openssl s_client -quiet -no_ign_eof -nocommands -connect "127.0.0.1:$port" >answer 2>/dev/null || true
 # Idle answers have a Retry-After too: the refusal's own.
 awk '/^HTTP\/1.1 / { status = $2 } tolower($1) == "retry-after:" && status == 429 && $2 + 0 > 0 { ok = 1 } END { exit !ok }' answer ||
 	die "$(cat answer)"

@@ -83,7 +83,7 @@ dribble() {
 			sleep 0.3
 		done
 	} 2>/dev/null | {
-		timeout 200 openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$port" >dribble.out 2>/dev/null || true
+		timeout 200 openssl s_client -quiet -no_ign_eof -nocommands -connect "127.0.0.1:$port" >dribble.out 2>/dev/null || true
 		touch gone
 	}
 }
@@ -106,7 +106,7 @@ printf 'GET /objects/%s HTTP/1.1\r\nHost: a\r\n\r\n' "$sha" >request
 {
 	cat request
 	while [ ! -e read ]; do sleep 0.1; done
-} | openssl s_client -quiet -connect "127.0.0.1:$port" 2>/dev/null | {
+} | openssl s_client -quiet -nocommands -connect "127.0.0.1:$port" 2>/dev/null | {
 	while [ $((SECONDS - from)) -lt 180 ] && ! grep -q 'valise_http_connections_open 1$' now 2>/dev/null; do
 		dd bs=1 count=1 status=none >/dev/null
 		curl -s --unix-socket "$TMPDIR/front.sock" -H "Authorization: Bearer $token" http://a/metrics >now

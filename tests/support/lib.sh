@@ -223,7 +223,7 @@ send_raw() {
 			sleep 0.05
 		done
 	} | {
-		timeout 90 openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$port" >"$2" 2>/dev/null || true
+		timeout 90 openssl s_client -quiet -no_ign_eof -nocommands -connect "127.0.0.1:$port" >"$2" 2>/dev/null || true
 		: >"$2.ended"
 	} || true
 }
