@@ -1,6 +1,7 @@
 /* Recipes, what they pack to, and streams that are read again: each lie refused, each failure passed on. */
 #include "tests/support/unit.h"
 
+#include "base/bytes.h"
 #include "delta/deflate.h"
 
 enum { TEXT_N = 12000 };
@@ -112,12 +113,12 @@ static void fixes_of_blocks_are_checked(void **state UNUSED)
 		const char *p;
 		size_t n;
 	} bad[] = {
-		{ "\x80", 1 },     /* the gap goes on */
-		{ "\x00", 1 },     /* no kind */
-		{ "\x00\x03", 2 }, /* kind 3 */
-		{ "\x00\x20", 2 }, /* unknown flags */
-		{ "\x00\x10", 2 }, /* a description of a stored block */
-		{ "\x00\x11", 2 },
+		{ "\x80", 1 },             /* the gap goes on */
+		{ "\x00", 1 },             /* no kind */
+		{ "\x00\x03", 2 },         /* kind 3 */
+		{ "\x00\x20", 2 },         /* unknown flags */
+		{ "\x00\x10\x01\x00", 4 }, /* a description of a stored block */
+		{ "\x00\x11\x01\x00", 4 },
 		{ "\x00\x08", 2 },             /* no count */
 		{ "\x00\x12", 2 },             /* no size of the description */
 		{ "\x00\x12\x00", 3 },         /* 0 bits */
@@ -134,6 +135,22 @@ static void fixes_of_blocks_are_checked(void **state UNUSED)
 		if (block_fix_next(&r, &f, &e))
 			fail_msg("row %zu is taken", i);
 		assert_int_equal(e.code, E_CORRUPT);
+	}
+}
+
+static void descriptions_of_blocks_have_a_largest_size(void **state UNUSED)
+{
+	for (unsigned over = 0; over < 2; over++) {
+		uint8_t p[2 + VARINT_ROOM + HEADER_MAX + 1] = { 0, 0x12 };
+		struct recipe r = { .blocks = p, .blocks_end = p + sizeof(p) };
+		struct block_fix f;
+		struct err e;
+
+		put_varint(p + 2, HEADER_BITS_MAX + over);
+		if (over)
+			assert_fails(block_fix_next(&r, &f, &e), &e, E_CORRUPT);
+		else
+			assert_ok(block_fix_next(&r, &f, &e), &e);
 	}
 }
 
@@ -778,6 +795,7 @@ int main(void)
 		cmocka_unit_test(recipes_that_make_no_sense_are_refused),
 		cmocka_unit_test(recipes_read_as_they_were_written),
 		cmocka_unit_test(fixes_of_blocks_are_checked),
+		cmocka_unit_test(descriptions_of_blocks_have_a_largest_size),
 		cmocka_unit_test(fixes_of_blocks_read_as_written),
 		cmocka_unit_test(fixes_of_tokens_are_checked),
 		cmocka_unit_test(blocks_that_do_not_fit_the_stream_are_refused),
