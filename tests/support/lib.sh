@@ -140,6 +140,8 @@ kill_valised() {
 	pids="$server_pid $(cat "/proc/$server_pid/task/$server_pid/children")"
 	kill -KILL "$server_pid"
 	for p in $pids; do wait_for 20 "the end of $p" is_gone "$p"; done
+	# One that was being started just then has everything of its parent's for a moment.
+	wait_for 20 "the lock" flock -n "$state/run/lock" true
 }
 
 # database ARGUMENT...: sqlite3 on $state/valise.db.  To root Linux refuses what another user owns in a sticky
